@@ -1,0 +1,34 @@
+# make venv | bench | test | harness | reference | lint | clean.  Options: make bench ARGS='--budget smoke --models vit'
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: venv bench test harness reference lint clean
+
+venv: .venv/ready
+
+# The stamp is written last, so that an interrupted installation is done again.
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make venv PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+bench: venv
+	$(BIN)/python -m pytest bench --benchmark-only --benchmark-quiet $(ARGS)
+
+test: venv
+	$(BIN)/python -m pytest $(ARGS)
+
+harness: venv
+	$(BIN)/python -m pytest bench -m harness --benchmark-only $(ARGS)
+
+# Results of this machine, committed under its name.
+reference: venv
+	$(BIN)/python -m pytest bench --benchmark-only --benchmark-quiet --results results/$$($(BIN)/python -m bench machine) $(ARGS)
+	$(BIN)/python -m bench reference
+
+lint: venv
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+clean:
+	rm -rf .venv results/local

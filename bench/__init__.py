@@ -1,0 +1,1 @@
+"""Fair training, honest measuring: the harness of attention-bench."""

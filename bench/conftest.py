@@ -1,0 +1,154 @@
+"""pytest's side of the suite: options, parametrisation, hooks. Decisions are made in session.py, cells.py and report.py."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from bench import progress as progress_
+from bench import report
+from bench.grid import RequestError
+from bench.progress import Progress
+from bench.session import Session, begin
+from bench.store import StoreError
+
+SESSION = pytest.StashKey[Session]()
+PROGRESS = pytest.StashKey[Progress]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("attention-bench")
+    group.addoption("--models", help="names or patterns, comma-separated: 'vit,back*' (default: all)")
+    group.addoption("--datasets", help="names or patterns, comma-separated (default: all that need no network)")
+    group.addoption("--budget", default="default", help="smoke, default, paper, … (python -m bench list --budgets)")
+    group.addoption("--seeds", metavar="N", help="train seeds 0 … N-1 (default: the budget's own number)")
+    group.addoption("--devices", help="cpu, cuda or both: the first trains, all are timed (default: what there is, GPU first)")
+    group.addoption("--data", metavar="ROOT", help="where real data lie (default: $ATTENTION_BENCH_DATA or ~/.cache/attention-bench)")
+    group.addoption("--download", action="store_true", help="fetch real data that are asked for and not in the data root")
+    group.addoption("--results", metavar="DIR", help="where results go (default: results/local)")
+    group.addoption("--plugin", action="append", metavar="FILE", help="a Python file that registers models or data sets")
+    group.addoption("--retrain", action="store_true", help="train again what is in the store")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "harness: benchmarks of the harness itself (run with -m harness)")
+    option = config.getoption
+    try:
+        session = begin(
+            models=option("--models"),
+            datasets_=option("--datasets"),
+            budget=option("--budget"),
+            seeds=option("--seeds"),
+            devices=option("--devices"),
+            data=option("--data"),
+            results=option("--results"),
+            plugins=option("--plugin"),
+            retrain=option("--retrain"),
+            download=option("--download"),
+        )
+        if not config.option.collectonly:
+            session.settings.store.writable()
+    except (RequestError, StoreError) as error:
+        pytest.exit(f"attention-bench: {error}", returncode=2)
+    config.stash[SESSION] = session
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    session = metafunc.config.stash[SESSION]
+    if "cell" in metafunc.fixturenames:
+        metafunc.parametrize("cell", session.cells, ids=lambda cell: cell.id)
+    if "timing" in metafunc.fixturenames:
+        metafunc.parametrize("timing", session.timings, ids=lambda timing: timing.id)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The harness's own benchmarks run only when asked for."""
+    if config.option.markexpr or any("test_harness" in arg for arg in config.args):
+        return
+    own = [item for item in items if item.get_closest_marker("harness")]
+    config.hook.pytest_deselected(items=own)
+    items[:] = [item for item in items if item not in own]
+
+
+def weight(item: pytest.Item, session: Session) -> float:
+    params = getattr(item, "callspec", None)
+    cell = params.params.get("cell") if params is not None else None
+    return progress_.expected_seconds(cell) if cell is not None else session.seconds_per_timing + progress_.LATENCY_OVERHEAD
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    config = session.config
+    if config.option.collectonly or not session.items:
+        return
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    total = sum(weight(item, config.stash[SESSION]) for item in session.items)
+    config.stash[PROGRESS] = Progress(total, capture.global_and_fixture_disabled)
+
+
+@pytest.fixture
+def suite(request: pytest.FixtureRequest) -> Session:
+    """The request this session serves."""
+    return request.config.stash[SESSION]
+
+
+@pytest.fixture
+def progress(request: pytest.FixtureRequest, suite: Session) -> Progress:
+    bar = request.config.stash[PROGRESS]
+    bar.begin(request.node.callspec.id, weight(request.node, suite))
+    return bar
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
+    """Say 'from store' for cells that had nothing to do; leave the screen to the progress bar unless -v is given."""
+    if report.when == "call" and report.passed:
+        word = "FROM STORE" if dict(report.user_properties).get("from store") else "PASSED"
+        return "passed", "", word if config.option.verbose > 0 else ""
+    if report.skipped and config.option.verbose <= 0:
+        return "skipped", "", ""
+    return None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> Any:
+    """Write tables and plots from whatever is in the store now, an interrupted session's too."""
+    config = session.config
+    if exitstatus == pytest.ExitCode.INTERRUPTED:
+        session.exitstatus = 130
+    bar = config.stash.get(PROGRESS, None)
+    if bar is not None:
+        bar.close()
+        if any("cell" in item.fixturenames or "timing" in item.fixturenames for item in session.items):  # type: ignore[attr-defined]
+            write_report(session)
+    return (yield)
+
+
+def write_report(session: pytest.Session) -> None:
+    store = session.config.stash[SESSION].settings.store
+    try:
+        page = report.write(store, say=lambda text: print(text, file=sys.stderr))
+    except StoreError as error:
+        print(f"attention-bench: {error}", file=sys.stderr)
+        session.exitstatus = 1
+        return
+    session.config.stash[PAGE] = str(page)
+
+
+PAGE = pytest.StashKey[str]()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    page = config.stash.get(PAGE, None)
+    if page is not None:
+        terminalreporter.write_line(f"report: {page}", bold=True)
+
+
+def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
+    """pytest-benchmark's JSON names the host; ours does not."""
+    machine_info.pop("node", None)
+
+
+def pytest_benchmark_update_commit_info(commit_info: dict[str, Any]) -> None:
+    commit_info.pop("project", None)

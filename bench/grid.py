@@ -1,0 +1,157 @@
+"""Names and patterns -> cells: every model on every data set, each with the reason if it cannot be."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+
+import datasets
+import models
+from bench.store import DEVICES
+from datasets.registry import describe
+from datasets.task import Budget, Task
+
+
+
+class RequestError(ValueError):
+    """The request cannot be served as it is: exit code 2, nothing lost."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A model on a data set. `status` is '' if it can be run, else skipped or error, and then `reason` says why."""
+
+    model: str
+    dataset: str
+    task: Task | None
+    budget: Budget
+    status: str = ""
+    reason: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"{self.model}-{self.dataset}"
+
+
+def plugin(file: str) -> None:
+    """Import a file from anywhere that registers models or data sets. RequestError if it does not import."""
+    path = Path(file).expanduser().resolve()
+    if not path.is_file():
+        raise RequestError(f"plugin {file}: no such file")
+    name = f"plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise RequestError(f"plugin {file}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise RequestError(f"plugin {file} does not import: {describe(error)}") from error
+
+
+def split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def select(noun: str, patterns: str | None, default: Sequence[str], everything: Sequence[str]) -> list[str]:
+    """Names matching comma-separated patterns, in the registry's order; `default` without patterns.
+
+    A wildcard chooses among names that are part of a grid; an exact name may be an as-published one too.
+    """
+    if patterns is None:
+        return list(default)
+    chosen: set[str] = set()
+    for pattern in split(patterns):
+        hits = [name for name in everything if name == pattern or (fnmatchcase(name, pattern) and not name.endswith("_published"))]
+        if not hits:
+            near = difflib.get_close_matches(pattern, everything, n=3)
+            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+            raise RequestError(f"unknown {noun} {pattern!r}{hint} (python -m bench list)")
+        chosen.update(hits)
+    if not chosen:
+        raise RequestError(f"no {noun} named; leave the option out for all of them (python -m bench list)")
+    return [name for name in everything if name in chosen]
+
+
+def budget_of(task: Task, name: str, seeds: int | None) -> Budget | None:
+    try:
+        budget = task.budget(name)
+    except KeyError:
+        return None
+    return replace(budget, seeds=seeds) if seeds else budget
+
+
+def cell(model: str, dataset: str, budget_name: str, seeds: int | None) -> Cell:
+    """One cell, its reason found by building the model once."""
+    nothing = Budget(budget_name, samples=1, batch=1, seeds=seeds or 1)
+    if dataset in datasets.errors:
+        return Cell(model, dataset, None, nothing, "error", f"datasets/{dataset}.py {datasets.errors[dataset]}")
+    task = datasets.task(dataset)
+    budget = budget_of(task, budget_name, seeds)
+    if budget is None:
+        return Cell(model, dataset, task, nothing, "skipped", f"{dataset} has no budget {budget_name!r}")
+    if model in models.errors:
+        return Cell(model, dataset, task, budget, "error", f"models/{model}.py {models.errors[model]}")
+    try:
+        models.build(model, task)
+    except models.Unsupported as reason:
+        return Cell(model, dataset, task, budget, "skipped", str(reason))
+    except Exception as error:
+        return Cell(model, dataset, task, budget, "error", describe(error))
+    return Cell(model, dataset, task, budget)
+
+
+def listed(registry_names: list[str], errors: dict[str, str]) -> list[str]:
+    return registry_names + sorted(set(errors) - set(registry_names))
+
+
+def cells(models_: str | None, datasets_: str | None, budget: str, seeds: int | None) -> list[Cell]:
+    """The grid, data set by data set. Default: all models on all embedded data sets. RequestError for what is unknown."""
+    every_model = listed(models.names(published=True), models.errors)
+    every_dataset = listed(datasets.names(published=True), datasets.errors)
+    default_models = [name for name in every_model if not name.endswith("_published")]
+    default_datasets = [
+        name for name in every_dataset if not name.endswith("_published") and (name in datasets.errors or datasets.task(name).embedded)
+    ]
+    chosen_models = select("model", models_, default_models, every_model)
+    chosen_datasets = select("data set", datasets_, default_datasets, every_dataset)
+    known = {b.name for name in chosen_datasets if name not in datasets.errors for b in datasets.task(name).budgets}
+    if budget not in known:
+        near = difflib.get_close_matches(budget, sorted(known), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise RequestError(f"unknown budget {budget!r}{hint} (there are: {', '.join(sorted(known))})")
+    return [cell(m, d, budget, seeds) for d in chosen_datasets for m in chosen_models]
+
+
+def parse_seeds(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.strip().isdecimal() or not 1 <= int(text) <= 1000:
+        raise RequestError(f"--seeds takes a whole number from 1 to 1000, not {text!r}")
+    return int(text)
+
+
+def parse_devices(text: str | None, cuda: bool) -> list[str]:
+    """Devices in order; the first one trains. Default: every device there is, the GPU first."""
+    if text is None:
+        return ["cuda", "cpu"] if cuda else ["cpu"]
+    chosen = list(dict.fromkeys(split(text)))
+    for name in chosen:
+        if name not in DEVICES:
+            raise RequestError(f"unknown device {name!r}; there are {' and '.join(DEVICES)}")
+    if not chosen:
+        raise RequestError("no device named; --devices takes cpu, cuda or both")
+    return chosen
+
+

@@ -1,0 +1,62 @@
+"""Latency: one forward pass in evaluation mode, warmed up, the clock stopped after the device has finished.
+
+pytest-benchmark calls what `prepare` returns and keeps the time of every call.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+import models
+from bench import machine
+from bench.grid import Cell
+from bench.train import fresh, synchronise
+from datasets.data import generator
+
+WARM_UP = 0.2  # share of a cell's time
+FEWEST, MOST = 10, 1_000  # timed calls
+
+
+def prepare(cell: Cell, device: torch.device, batch: int) -> Callable[[], None]:
+    """A call that runs the cell's model once on `batch` random inputs and waits for the device."""
+    assert cell.task is not None
+    task = cell.task
+    module = fresh(lambda: models.build(cell.model, task), cell.budget, seed=0).to(device).eval()
+    x = task.sample(batch, generator("latency", 0))[0].to(device)
+
+    def call() -> None:
+        with torch.inference_mode():
+            module(x)
+        synchronise(device)
+
+    return call
+
+
+def warm_up(call: Callable[[], None], seconds: float) -> int:
+    """Run for a share of `seconds`; returns how many timed calls fit into the rest."""
+    times: list[float] = []
+    stop = time.perf_counter() + WARM_UP * seconds
+    while len(times) < 3 or time.perf_counter() < stop:
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    typical = statistics.median(times[len(times) // 2 :])
+    return int(min(MOST, max(FEWEST, (1 - WARM_UP) * seconds / typical)))
+
+
+def record(cell: Cell, device: str, batch: int, seconds: list[float]) -> dict[str, Any]:
+    """What the store keeps: every timed call, in milliseconds."""
+    return {
+        "model": cell.model,
+        "dataset": cell.dataset,
+        "device": device,
+        "batch": batch,
+        "dtype": "float32",
+        "samples_ms": [float(f"{1e3 * s:.4g}") for s in seconds],
+        "machine": {"slug": machine.slug(), **machine.facts()},
+    }

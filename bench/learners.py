@@ -1,0 +1,168 @@
+"""The weights being trained: one module, or the same model of several seeds stacked and trained in one pass.
+
+Both offer the same four things, with S = 1 or more seeds in front:
+
+    losses(x, y)    gradients are written, losses of this batch come back, (S,)
+    forward(x)      (S, batch, …) -> (S, batch, …), evaluation mode, no gradients
+    state()         name -> (S, …): every parameter and buffer
+    parameters      what the optimiser changes
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch.fx import GraphModule, Node
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from datasets.task import Budget, Task
+
+# Above these FLOPs of a forward pass over one batch, seeds trained together are no faster than one after another
+# (measured on two CPU cores: 4 × faster at 4 MFLOP, 2 × at 26, slower at 100; a GPU is kept busy only later).
+PAYS = {"cpu": 3e7, "cuda": 3e9}
+REASONS = {
+    nn.modules.dropout._DropoutNd: "dropout draws from one stream",
+    nn.modules.batchnorm._NormBase: "batch statistics are state",
+    nn.RNNBase: "torch has no batching rule for it",
+}
+
+
+def stays_alone(module: nn.Module, flops: float, budget: Budget, device: torch.device) -> str | None:
+    """Why seeds of this model are trained one after another, or None if stacking them is possible and pays."""
+    if hasattr(module, "loss"):
+        return "the model brings its own loss"
+    for layer in module.modules():
+        for kind, reason in REASONS.items():
+            if isinstance(layer, kind) and getattr(layer, "p", 1.0) > 0:
+                return f"{type(layer).__name__}: {reason}"
+    if flops * budget.batch > PAYS.get(device.type, 0.0):
+        return "one seed keeps the device busy"
+    return None
+
+
+def precision(budget: Budget, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """The arithmetic a budget asks for: bfloat16 by autocast, or float32 as it is."""
+    if budget.dtype == "bfloat16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+class Single:
+    """One seed: a module trained as it is."""
+
+    def __init__(self, module: nn.Module, task: Task, budget: Budget, device: torch.device, noise: torch.Generator) -> None:
+        self.module, self.task, self.noise = module.to(device), task, noise
+        self.precision = precision(budget, device)
+        self.parameters: list[Tensor] = [p for p in module.parameters() if p.requires_grad]
+        self.own_loss = getattr(module, "loss", None)
+        self.predict = getattr(module, "predict", None)
+        module.train()
+
+    def losses(self, x: Tensor, y: Tensor) -> Tensor:
+        with self.precision:
+            if self.own_loss is not None:
+                loss = self.own_loss(x, y, self.task, self.noise)
+            else:
+                loss = self.task.loss(self.module(x), y)
+        for parameter in self.parameters:
+            parameter.grad = None
+        loss.backward()
+        return loss.detach()
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        self.module.eval()
+        with self.precision:
+            out = self.predict(x[0], self.task) if self.predict is not None else self.module(x[0])
+        self.module.train()
+        return out.float()[None]
+
+    def state(self) -> dict[str, Tensor]:
+        return {name: value.detach()[None] for name, value in self.module.state_dict().items()}
+
+
+class Stacked:
+    """Several seeds: parameters (S, …), forward by vmap, and a step traced once into a plain list of tensor operations.
+
+    Tracing spares vmap's and autograd's bookkeeping at every step, which costs more than the arithmetic of small models.
+    Raises RuntimeError where a layer has no batching rule or draws random numbers.
+    """
+
+    def __init__(self, modules: list[nn.Module], task: Task, budget: Budget, device: torch.device) -> None:
+        self.template = modules[0].to(device).train()
+        params, buffers = stack_module_state([module.to(device) for module in modules])  # type: ignore[arg-type]
+        self.params: dict[str, Tensor] = params
+        self.buffers: dict[str, Tensor] = buffers
+        self.parameters = list(params.values())
+        self.persistent = set(self.template.state_dict())
+        self.precision = precision(budget, device)
+
+        def loss(params: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+            return task.loss(functional_call(self.template, (params, buffers), (x,)), y)
+
+        self.gradients = vmap(grad_and_value(loss))
+        self.outputs = vmap(lambda params, buffers, x: functional_call(self.template, (params, buffers), (x,)))
+        self.traced: GraphModule | None = None
+
+    def trace(self, x: Tensor, y: Tensor) -> GraphModule:
+        """The gradients of one batch as a graph, without the steps that change nothing."""
+
+        def flat(*tensors: Tensor) -> list[Tensor]:
+            params = dict(zip(self.params, tensors, strict=False))
+            gradients, losses = self.gradients(params, self.buffers, *tensors[-2:])
+            return [*gradients.values(), losses]
+
+        with sdpa_kernel(SDPBackend.MATH), self.precision:  # the fused kernels have no batching rule
+            return without_no_ops(make_fx(flat)(*(p.detach() for p in self.parameters), x, y))
+
+    def losses(self, x: Tensor, y: Tensor) -> Tensor:
+        if self.traced is None:
+            self.traced = self.trace(x, y)
+        with torch.no_grad():
+            *gradients, losses = self.traced(*self.parameters, x, y)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        return losses
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        self.template.eval()
+        with sdpa_kernel(SDPBackend.MATH), self.precision:
+            out = self.outputs(self.params, self.buffers, x)
+        self.template.train()
+        return out.float()
+
+    def state(self) -> dict[str, Tensor]:
+        stacked = {**self.params, **self.buffers}
+        return {name: value.detach() for name, value in stacked.items() if name in self.persistent}
+
+
+RESHAPES: tuple[Callable[..., Any], ...] = (
+    torch.ops.aten.expand.default,
+    torch.ops.aten.view.default,
+    torch.ops.aten._unsafe_view.default,
+    torch.ops.aten.detach.default,
+    torch.ops.aten.alias.default,
+)
+
+
+def without_no_ops(graph: GraphModule) -> GraphModule:
+    """Drop reshapes to the same shape, multiplications by the number 1, and whatever nobody reads."""
+
+    def shape(node: Any) -> Any:
+        return node.meta["val"].shape if isinstance(node, Node) and "val" in node.meta else None
+
+    for node in graph.graph.nodes:
+        same = node.target in RESHAPES and shape(node) == shape(node.args[0])
+        one = node.target is torch.ops.aten.mul.Scalar and node.args[1] == 1
+        if same or one:
+            node.replace_all_uses_with(node.args[0])
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph

@@ -1,0 +1,62 @@
+"""A progress bar over all cells, with the time that is left; on a log instead of a terminal, a line now and then."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from tqdm import tqdm
+
+from bench.grid import Cell
+
+LATENCY_OVERHEAD = 0.1  # seconds to build and warm a model
+
+
+def expected_seconds(cell: Cell) -> float:
+    """A rough guess of a cell's training time, only to weigh cells against each other."""
+    if cell.status or cell.task is None:
+        return 0.01
+    work = cell.budget.batch * cell.task.input.size
+    return cell.budget.steps * cell.budget.seeds * (5e-4 + 2e-6 * work) + 0.3
+
+
+class Progress:
+    """Counts weighted work. `uncaptured` is a context in which pytest lets output through."""
+
+    def __init__(self, total: float, uncaptured: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext) -> None:
+        self.uncaptured = uncaptured
+        terminal = sys.stderr.isatty()
+        self.bar = tqdm(
+            total=round(total, 2),
+            file=sys.stderr,
+            bar_format="{percentage:3.0f}%|{bar}| {elapsed} elapsed, {remaining} left{postfix}",
+            mininterval=0.2 if terminal else 20,
+            maxinterval=1 if terminal else 30,
+            dynamic_ncols=terminal,
+            ncols=None if terminal else 100,
+        )
+        self.weight = self.share = 0.0
+
+    def begin(self, what: str, weight: float) -> None:
+        self.weight, self.share = weight, 0.0
+        with self.uncaptured():
+            self.bar.set_postfix_str(what, refresh=False)
+
+    def advance(self, share: float) -> None:
+        """`share` of the present piece is done, from 0 to 1."""
+        step, self.share = (share - self.share) * self.weight, share
+        with self.uncaptured():
+            self.bar.update(min(step, self.bar.total - self.bar.n))
+
+    def end(self, line: str = "") -> None:
+        self.advance(1.0)
+        if line:
+            with self.uncaptured():
+                self.bar.write(line, file=sys.stderr)
+
+    def close(self) -> None:
+        with self.uncaptured():
+            self.bar.set_postfix_str("")
+            self.bar.close()

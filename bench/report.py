@@ -1,0 +1,315 @@
+"""Tables, plots and the page that answers the question, from the store alone: rebuilt byte for byte, offline, untrained.
+
+    DIR/README.md  comparison.md  comparison.csv  curves/<dataset>.png  pareto/<dataset>.png
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+import datasets
+from bench import plots
+from bench.stats import Difference, Interval, holm, interval, paired
+from bench.store import Record, Store
+from bench.summary import Row, rows, shown
+from datasets.task import Metric
+
+CONTROLLED = ("backbone_attention", "backbone_conv", "backbone_mlp", "backbone_none")
+
+
+def write(store: Store, say: Callable[[str], None] = lambda text: None) -> Path:
+    """Make everything from what is in the store; returns the path of the page."""
+    table = rows(store)
+    sections = shown(table)
+    frame = pd.DataFrame([row.flat() for row in table])
+    csv = io.StringIO()
+    frame.to_csv(csv, index=False, float_format="%.6g", lineterminator="\n")
+    store.write(store.folder / "comparison.csv", csv.getvalue().encode())
+    store.write(store.folder / "comparison.md", comparison(table).encode())
+    pictured = {name for name, own in sections.items() if any(row.runs for row in own)}
+    for dataset in sorted(pictured):
+        say(f"drawing {dataset}")
+        store.write(store.folder / "curves" / f"{dataset}.png", plots.curves(dataset, sections[dataset]))
+        store.write(store.folder / "pareto" / f"{dataset}.png", plots.pareto(dataset, sections[dataset]))
+    page = store.folder / "README.md"
+    store.write(page, readme(table, sections, pictured).encode())
+    return page
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure for people: 3 significant digits, thousands separated, '' if there is none."""
+    if value is None or value != value:
+        return ""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def amount(value: float | None) -> str:
+    """A large figure with a unit prefix: 1.21 M."""
+    for size, prefix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value is not None and value >= size:
+            return f"{value / size:.3g}{prefix}"
+    return number(value)
+
+
+def quality(value: Interval | None, metric: Metric) -> str:
+    """Mean ± half the 95 % interval; metrics that are shares in per cent."""
+    if value is None:
+        return ""
+    scale = 100 if metric.percent else 1
+    half = "" if value.n < 2 else f" ± {number(scale * value.half, 2)}"
+    mean = f"{scale * value.mean:.2f}" if metric.percent else number(scale * value.mean, 4)
+    return f"{mean}{half}{' %' if metric.percent else ''}"
+
+
+def ranked(own: Sequence[Row]) -> list[Row]:
+    """Rows with a value, best first."""
+    scored = [row for row in own if row.values]
+    return sorted(scored, key=lambda r: r.value.mean * (-1 if r.metric.better == "higher" else 1))  # type: ignore[union-attr]
+
+
+def against(lead: Row, others: Sequence[Row]) -> list[Difference]:
+    """`lead` against each of the others, paired by seed, Holm-corrected for their number."""
+    higher = lead.metric.better == "higher"
+    return holm([paired(lead.model, other.model, lead.values, other.values, higher) for other in others])
+
+
+def winner(own: Sequence[Row]) -> str:
+    """The model that beats every other one, or '' if the leader does not."""
+    order = ranked(own)
+    if len(order) < 2:
+        return ""
+    return order[0].model if all(d.shown and d.better_by.mean > 0 for d in against(order[0], order[1:])) else ""
+
+
+def gap(d: Difference, metric: Metric) -> str:
+    """A difference in words: 'better by 3.1 ± 0.4 points'."""
+    scale, unit = (100, " points") if metric.percent else (1, "")
+    word = "better" if d.better_by.mean > 0 else "worse"
+    return f"{word} by {number(scale * abs(d.better_by.mean), 3)} ± {number(scale * d.better_by.half, 2)}{unit}"
+
+
+def controlled(own: Sequence[Row]) -> tuple[str, list[Difference]]:
+    """Attention against the other mixers in the same backbone: a verdict, and the differences."""
+    by_name = {row.model: row for row in own if row.values}
+    if not all(name in by_name for name in CONTROLLED):
+        return "not all four backbones were trained", []
+    lead, others = by_name[CONTROLLED[0]], [by_name[name] for name in CONTROLLED[1:]]
+    differences = against(lead, others)
+    rivals = differences[:2]
+    if all(d.shown and d.better_by.mean > 0 for d in rivals):
+        return "**attention wins**", differences
+    if all(d.shown and d.better_by.mean < 0 for d in rivals):
+        return "**attention loses to both**", differences
+    lost = [d.b.removeprefix("backbone_") for d in rivals if d.shown and d.better_by.mean < 0]
+    won = [d.b.removeprefix("backbone_") for d in rivals if d.shown and d.better_by.mean > 0]
+    parts = [f"beats {name}" for name in won] + [f"loses to {name}" for name in lost]
+    return ", ".join(parts) if parts else "no difference shown", differences
+
+
+def cost_line(own: Sequence[Row]) -> str:
+    """What attention cost against convolution in the same backbone, as ratios."""
+    by_name = {row.model: row for row in own}
+    a, b = by_name.get("backbone_attention"), by_name.get("backbone_conv")
+    if a is None or b is None:
+        return ""
+    pairs = [
+        (a.costs.get("params_active"), b.costs.get("params_active"), "parameters"),
+        (a.costs.get("flops"), b.costs.get("flops"), "FLOPs"),
+        (a.latency.get("latency_cpu_b1_p50_ms"), b.latency.get("latency_cpu_b1_p50_ms"), "CPU latency"),
+    ]
+    return ", ".join(f"{x / y:.2f} × {name}" for x, y, name in pairs if x and y)
+
+
+def cuda(table: Sequence[Row], name: str, row: Row) -> str:
+    if any(key.startswith("latency_cuda") for r in table for key in r.latency):
+        return number(row.latency.get(name))
+    return "no CUDA device"
+
+
+def comparison(table: list[Row]) -> str:
+    """comparison.md: every cell, the cells without a number included."""
+    lines = []
+    for row in table:
+        lines.append(
+            {
+                "model": row.model,
+                "data set": row.dataset,
+                "budget": row.budget,
+                "status": row.status,
+                "metric": row.metric.name,
+                "test, best on val": quality(row.value, row.metric),
+                "seeds": len(row.values) or "",
+                "params": amount(row.costs.get("params")),
+                "active": amount(row.costs.get("params_active")),
+                "FLOPs": amount(row.costs.get("flops")),
+                "peak bytes": amount(row.costs.get("peak_bytes")),
+                "train s": number(row.train_seconds),
+                "CPU ms, b1": number(row.latency.get("latency_cpu_b1_p50_ms")),
+                "CPU samples/s, b64": number(row.latency.get("throughput_cpu_b64_per_s")),
+                "CUDA ms, b1": cuda(table, "latency_cuda_b1_p50_ms", row),
+                "CUDA samples/s, b64": cuda(table, "throughput_cuda_b64_per_s", row),
+                "machine": row.machine,
+                "reason": escape(row.reason),
+            }
+        )
+    text = tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)
+    return f"# All cells\n\nThe same as comparison.csv, rounded. Mean ± half the 95 % interval over seeds.\n\n{text}\n"
+
+
+def escape(text: str) -> str:
+    """Text that can stand in a cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def section(dataset: str, own: list[Row], pictured: bool) -> str:
+    """One data set: its table best first, its pictures, and the cells without a number."""
+    first = next((row for row in own if row.values), own[0])
+    metric, best = first.metric, winner(own)
+    known = datasets.task(dataset).summary if dataset in datasets.names(published=True) else ""
+    lines = [f"## {dataset}", ""]
+    if known:
+        lines += [f"{known[0].upper()}{known[1:]}.", ""]
+    lines += [f"Test {metric.name}, {metric.better} is better. Budget `{first.budget}`: {first.samples:,} samples. {verdict(own)}", ""]
+    body = []
+    for row in ranked(own):
+        name = f"**{row.model}**" if row.model == best else row.model
+        body.append(
+            {
+                "model": name,
+                metric.name: quality(row.value, metric),
+                "seeds": len(row.values),
+                "parameters (active)": f"{number(row.costs.get('params'))} ({number(row.costs.get('params_active'))})",
+                "FLOPs": amount(row.costs.get("flops")),
+                "train s": number(row.train_seconds),
+                "ms, batch 1": number(row.latency.get("latency_cpu_b1_p50_ms")),
+                "samples/s, batch 64": number(row.latency.get("throughput_cpu_b64_per_s")),
+            }
+        )
+    if body:
+        lines += [tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True), ""]
+    if pictured:
+        lines += [f"![training curves of {dataset}](curves/{dataset}.png)", "", f"![cost of {dataset}](pareto/{dataset}.png)", ""]
+    empty = [row for row in own if not row.values]
+    if empty:
+        lines += ["Without a number:", "", *(f"- {row.model}: {row.status}, {escape(row.reason)}" for row in empty), ""]
+    return "\n".join(lines)
+
+
+def verdict(own: Sequence[Row]) -> str:
+    """Who wins, or why nobody does, in a sentence."""
+    order = ranked(own)
+    if len(order) < 2:
+        return ""
+    if best := winner(own):
+        return f"**{best}** beats every other model."
+    tied = [d.b for d in against(order[0], order[1:]) if not d.shown]
+    if not tied:
+        return ""
+    return f"{order[0].model} leads, but no difference is shown to {', '.join(tied)}."
+
+
+def answer(sections: dict[str, list[Row]]) -> str:
+    """The table that answers the question: attention against convolution and MLP in the same backbone."""
+    body = []
+    for dataset, own in sections.items():
+        said, differences = controlled(own)
+        metric = next((row.metric for row in own if row.values), None)
+        if metric is None:
+            continue
+        texts = [gap(d, metric) + ("" if d.shown else " (not shown)") for d in differences] or ["", "", ""]
+        body.append(
+            {
+                "data set": f"[{dataset}](#{dataset})",
+                "attention in the same backbone": said,
+                "against convolution": texts[0],
+                "against MLP": texts[1],
+                "against no mixing": texts[2],
+                "attention costs, × convolution": cost_line(own),
+            }
+        )
+    return tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True)
+
+
+def leaders(sections: dict[str, list[Row]]) -> str:
+    """The best model of each data set with its size and speed, and the next one."""
+    body = []
+    for dataset, own in sections.items():
+        order = ranked(own)
+        if not order:
+            continue
+        lead, metric = order[0], order[0].metric
+        second = order[1] if len(order) > 1 else None
+        body.append(
+            {
+                "data set": f"[{dataset}](#{dataset})",
+                "metric": metric.name,
+                "leader": f"**{lead.model}**" if winner(own) else lead.model,
+                "value": quality(lead.value, metric),
+                "next": f"{second.model}, {quality(second.value, metric)}" if second else "",
+                "leader's parameters": number(lead.costs.get("params")),
+                "FLOPs": amount(lead.costs.get("flops")),
+                "ms, batch 1": number(lead.latency.get("latency_cpu_b1_p50_ms")),
+            }
+        )
+    return tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True)
+
+
+def machines(table: Sequence[Row]) -> str:
+    """What everything was measured on."""
+    lines = []
+    for slug in sorted({row.machine for row in table}):
+        facts: dict[str, Any] = max((r for r in table if r.machine == slug), key=lambda r: r.newest).facts
+        gpu = f", {facts['gpu']} (driver {facts['driver']}, CUDA {facts['cuda']})" if facts.get("gpu") else ", no CUDA device"
+        dirty = " with local changes" if facts.get("dirty") else ""
+        lines.append(
+            f"- `{slug}`: {facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB{gpu}; {facts['threads']} threads; "
+            f"torch {facts['torch']}, Python {facts['python']}, {facts['system']}; commit {facts['commit']}{dirty}"
+        )
+    return "\n".join(lines)
+
+
+def readme(table: list[Row], sections: dict[str, list[Row]], pictured: set[str]) -> str:
+    """The page made for people: the answer first, then a section per data set, then the machine."""
+    counts = pd.Series([row.status for row in table]).value_counts()
+    cells_ = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+    parts = [
+        "# When does attention beat convolutions and MLPs, and what does it cost?",
+        "One backbone, four ways to mix its tokens, everything else equal. Differences are paired by seed, with 95 % intervals;"
+        " a verdict needs p < 0.05 after Holm's correction for the three comparisons of a data set.",
+        answer(sections) or "Nothing has been trained yet.",
+        "## Leaders",
+        "Published systems and baselines included. **Bold**: beats every other model, Holm-corrected; otherwise the lead may be luck.",
+        leaders(sections),
+        "",
+        *(section(name, own, name in pictured) for name, own in sections.items()),
+        "## How to read this",
+        "Every value is scored on the test split, opened after training, with the weights that were best on val: the mean over"
+        " seeds ± half its 95 % Student interval. Parameters in brackets are those that can learn. FLOPs are of one forward pass"
+        " of one sample. Training seconds are per seed; seeds trained together share the time. Latency is the median of one"
+        " forward pass on the CPU; [comparison.csv](comparison.csv) and [comparison.md](comparison.md) have every figure and"
+        f" every cell ({cells_}).",
+        "## Machine",
+        machines(table),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def cell_line(
+    model: str, dataset: str, status: str, reason: str, runs: Sequence[Record], trained: int, seconds: float
+) -> str:
+    """One line about a cell that has just been run, for the terminal."""
+    place = f"{dataset:18} {model:20}"
+    if status != "ok":
+        return f"{place} {status}: {reason}"
+    metric = datasets.task(dataset).metric
+    values = [run["test"]["best"][metric.name] for run in runs]
+    how = f"{len(runs)} seeds, " + (f"{seconds:.1f} s" if trained else "from store")
+    return f"{place} {metric.name} {quality(interval(values), metric)} ({how}){' ' + reason if reason else ''}"

@@ -1,0 +1,72 @@
+"""One invocation of the suite: the request read and checked, the cells it names, and where their results go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import datasets
+from bench import grid, machine
+from bench.cells import Settings
+from bench.grid import Cell
+from bench.store import BATCHES, Store
+
+DEFAULT_RESULTS = machine.ROOT / "results" / "local"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One latency cell."""
+
+    cell: Cell
+    device: str
+    batch: int
+
+    @property
+    def id(self) -> str:
+        return f"{self.cell.id}-{self.device}-b{self.batch}"
+
+
+@dataclass
+class Session:
+    """Cells in order, devices (the first trains, all are timed), settings."""
+
+    cells: list[Cell]
+    devices: list[str]
+    budget: str
+    settings: Settings
+
+    @property
+    def timings(self) -> list[Timing]:
+        return [Timing(cell, device, batch) for cell in self.cells for device in self.devices for batch in BATCHES]
+
+    @property
+    def seconds_per_timing(self) -> float:
+        return 0.1 if self.budget == "smoke" else 0.5
+
+
+def begin(
+    *,
+    models: str | None = None,
+    datasets_: str | None = None,
+    budget: str = "default",
+    seeds: str | None = None,
+    devices: str | None = None,
+    data: str | None = None,
+    results: str | None = None,
+    plugins: list[str] | None = None,
+    retrain: bool = False,
+    download: bool = False,
+) -> Session:
+    """Check a request before anything is run. Raises grid.RequestError for what cannot be served."""
+    for file in plugins or []:
+        grid.plugin(file)
+    chosen = grid.parse_devices(devices, torch.cuda.is_available())
+    cells = grid.cells(models, datasets_, budget, grid.parse_seeds(seeds))
+    if data is not None and not Path(data).expanduser().is_dir() and not download:
+        raise grid.RequestError(f"data root {data} is not a folder (pass --download to make and fill it)")
+    store = Store(Path(results).expanduser().resolve() if results else DEFAULT_RESULTS)
+    settings = Settings(store, torch.device(chosen[0]), datasets.data_root(data), download, retrain)
+    return Session(cells, chosen, budget, settings)

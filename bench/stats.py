@@ -1,0 +1,82 @@
+"""Intervals over seeds, differences between models paired by seed, and quantiles of latency."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+FEWEST = 3  # seeds below which no difference is called one
+FOR_P99 = 500  # a 99th percentile of fewer samples says nothing
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its two-sided 95 % Student interval; low and high are nan for a single value."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def half(self) -> float:
+        return (self.high - self.low) / 2
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """Mean and interval of independent values, one per seed."""
+    n, mean = len(values), float(np.mean(values))
+    if n < 2:
+        return Interval(mean, math.nan, math.nan, n)
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
+    return Interval(mean, mean - half, mean + half, n)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better `a` is than `b` on the same seeds (positive: better), and its two-sided p value."""
+
+    a: str
+    b: str
+    better_by: Interval
+    p: float
+
+    @property
+    def shown(self) -> bool:
+        """Whether the difference passes, at the corrected p value that `holm` puts in."""
+        return self.p < 1 - LEVEL
+
+
+def paired(a: str, b: str, values_a: dict[int, float], values_b: dict[int, float], higher_is_better: bool) -> Difference:
+    """Difference of two models over the seeds both have. Without spread, or with fewer than 3 seeds, p is 1: no verdict."""
+    seeds = sorted(set(values_a) & set(values_b))
+    sign = 1 if higher_is_better else -1
+    differences = [sign * (values_a[seed] - values_b[seed]) for seed in seeds]
+    if not seeds:
+        return Difference(a, b, Interval(math.nan, math.nan, math.nan, 0), 1.0)
+    spread = float(np.std(differences))
+    enough = len(seeds) >= FEWEST and spread > 1e-12 * max(1.0, abs(float(np.mean(differences))))
+    p = float(stats.ttest_1samp(differences, 0.0).pvalue) if enough else 1.0
+    return Difference(a, b, interval(differences), p)
+
+
+def holm(differences: Sequence[Difference]) -> list[Difference]:
+    """The same differences with p values corrected for their number (Holm 1979): step down, never decreasing."""
+    order = sorted(range(len(differences)), key=lambda i: differences[i].p)
+    corrected, floor = list(differences), 0.0
+    for rank, i in enumerate(order):
+        d = differences[i]
+        floor = max(floor, min(1.0, (len(differences) - rank) * d.p))
+        corrected[i] = Difference(d.a, d.b, d.better_by, floor)
+    return corrected
+
+
+def quantiles(samples_ms: np.ndarray) -> dict[str, float]:
+    """p50, p95 and, from `FOR_P99` samples, p99 in milliseconds."""
+    wanted = {"p50_ms": 50, "p95_ms": 95} | ({"p99_ms": 99} if len(samples_ms) >= FOR_P99 else {})
+    return {name: float(np.percentile(samples_ms, q)) for name, q in wanted.items()}

@@ -1,0 +1,164 @@
+"""The only reader and writer of runs. One JSON file a record, written whole or not at all, never deleted.
+
+    DIR/runs/<dataset>/<model>/<budget>-<recipe>-s<seed>.json     one trained seed
+    DIR/runs/<dataset>/<model>/<budget>-<recipe>-cell.json        why a cell has no runs (skipped, error, …)
+    DIR/latency/<dataset>/<model>/<machine>-<device>-b<batch>-<dtype>.json
+    DIR/checkpoints/<recipe>-s<seeds>.pt                          runs in progress, tensors and numbers only
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import pickle
+import warnings
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+SCHEMA = 1
+DEVICES, BATCHES = ("cpu", "cuda"), (1, 64)  # what latencies are measured for: batch 1, and 64 for throughput
+FINISHED = ("ok", "diverged")
+Record = dict[str, Any]
+REQUIRED = {
+    "run": ("recipe", "model", "dataset", "budget", "seed", "status", "curve", "machine"),
+    "cell": ("recipe", "model", "dataset", "budget", "status", "reason", "machine"),
+    "latency": ("model", "dataset", "device", "batch", "dtype", "samples_ms", "machine"),
+}
+
+
+class StoreError(RuntimeError):
+    """Results cannot be written. Everything written before is safe."""
+
+
+def pack(values: np.ndarray) -> str:
+    """A numpy array as text: its type, then its compressed bytes."""
+    return f"{values.dtype.str}:" + base64.b64encode(zlib.compress(values.tobytes(), 9)).decode()
+
+
+def unpack(text: str) -> np.ndarray:
+    """What `pack` was given, flat."""
+    dtype, body = text.split(":", 1)
+    return np.frombuffer(zlib.decompress(base64.b64decode(body)), dtype=dtype)
+
+
+class Store:
+    """Runs under one results folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def writable(self) -> None:
+        """Raise StoreError, before any work is done, if nothing can be written here."""
+        probe = self.folder / f".probe-{os.getpid()}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"x" * 4096)
+            probe.unlink()
+        except OSError as error:
+            raise StoreError(f"cannot write to the results folder {self.folder}: {error.strerror}") from error
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Put a file in place, whole. StoreError if the disk is full or the folder is gone."""
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(partial, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise StoreError(f"could not write {path.relative_to(self.folder)}: {error.strerror}; what was written before is safe") from error
+
+    def put(self, kind: str, name: str, record: Record) -> None:
+        stamp = {"schema": SCHEMA, "kind": kind, "created": datetime.now(UTC).isoformat(timespec="microseconds")}
+        top = "latency" if kind == "latency" else "runs"
+        path = self.folder / top / record["dataset"] / record["model"] / f"{name}.json"
+        self.write(path, json.dumps(stamp | record, indent=1, allow_nan=True).encode() + b"\n")
+
+    def put_run(self, record: Record) -> None:
+        self.put("run", f"{record['budget']['name']}-{record['recipe']}-s{record['seed']}", record)
+
+    def put_cell(self, record: Record) -> None:
+        self.put("cell", f"{record['budget']['name']}-{record['recipe']}-cell", record)
+
+    def put_latency(self, record: Record) -> None:
+        name = f"{record['machine']['slug']}-{record['device']}-b{record['batch']}-{record['dtype']}"
+        self.put("latency", name, record)
+
+    def read(self, path: Path) -> Record | None:
+        """One record; None, with a warning, if the file is broken (then it is set aside) or from a later version."""
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            if record["schema"] > SCHEMA:
+                warnings.warn(f"{path.name} was written by a later version and is left out", stacklevel=2)
+                return None
+            absent = [field for field in REQUIRED[record["kind"]] if field not in record]
+            if absent:
+                raise KeyError(f"no {', '.join(absent)}")
+            return dict(record)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            aside = path.with_name(path.name + ".broken")
+            with contextlib.suppress(OSError):
+                os.replace(path, aside)
+            warnings.warn(f"{path.name} cannot be read ({error}); set aside as {aside.name}", stacklevel=2)
+            return None
+
+    def records(self, top: str) -> Iterator[Record]:
+        for path in sorted((self.folder / top).glob("*/*/*.json")):
+            if not path.name.startswith(".") and (record := self.read(path)) is not None:
+                yield record
+
+    def runs(self) -> list[Record]:
+        """All trained seeds and all cells without runs, in the order of their paths."""
+        return list(self.records("runs"))
+
+    def latencies(self) -> list[Record]:
+        return list(self.records("latency"))
+
+    def finished(self, model: str, dataset: str, budget: str, recipe: str, seeds: list[int]) -> dict[int, Record]:
+        """Runs of these seeds that need no more training: those that ended well, or diverged and would again."""
+        folder = self.folder / "runs" / dataset / model
+        found = {seed: self.read(folder / f"{budget}-{recipe}-s{seed}.json") for seed in seeds}
+        return {seed: record for seed, record in found.items() if record is not None and record["status"] in FINISHED}
+
+    def checkpoint(self, recipe: str, seeds: list[int]) -> Path:
+        return self.folder / "checkpoints" / f"{recipe}-s{'-'.join(map(str, seeds))}.pt"
+
+    def checkpoints(self, recipe: str) -> list[dict[str, Any]]:
+        """Snapshots of runs in progress under this recipe; one that cannot be read is set aside."""
+        found = []
+        for path in sorted((self.folder / "checkpoints").glob(f"{recipe}-s*.pt")):
+            try:
+                found.append(torch.load(path, map_location="cpu", weights_only=True))
+            except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+                path.rename(path.with_name(path.name + ".broken"))
+                warnings.warn(f"checkpoint {path.name} cannot be read ({type(error).__name__}); set aside, training from the start", stacklevel=2)
+        return found
+
+    def save_checkpoint(self, recipe: str, snapshot: dict[str, Any]) -> None:
+        path = self.checkpoint(recipe, snapshot["seeds"])
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(snapshot, partial)
+            os.replace(partial, path)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            warnings.warn(f"no checkpoint could be written ({' '.join(str(error).split())[:120]}); training goes on", stacklevel=2)
+
+    def drop_checkpoint(self, recipe: str, seeds: list[int]) -> None:
+        self.checkpoint(recipe, seeds).unlink(missing_ok=True)

@@ -1,0 +1,163 @@
+"""Records of the store -> one row per model, data set, budget, dtype and machine. Reads, never trains."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import datasets
+from bench.stats import Interval, interval, quantiles
+from bench.store import BATCHES, DEVICES, Record, Store
+from datasets.task import Metric
+
+UNKNOWN = Metric("", "higher")
+
+
+@dataclass
+class Row:
+    """One cell as measured. `values` is the first metric on test by seed, at the checkpoint that was best on val."""
+
+    model: str
+    dataset: str
+    budget: str
+    dtype: str
+    machine: str
+    status: str
+    reason: str
+    metric: Metric = UNKNOWN
+    values: dict[int, float] = field(default_factory=dict)
+    values_last: dict[int, float] = field(default_factory=dict)
+    runs: list[Record] = field(default_factory=list)
+    costs: dict[str, int | None] = field(default_factory=dict)
+    latency: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    samples: int = 0
+    newest: str = ""
+
+    @property
+    def value(self) -> Interval | None:
+        return interval(list(self.values.values())) if self.values else None
+
+    @property
+    def train_seconds(self) -> float | None:
+        return float(np.mean([run["train_seconds"] for run in self.runs])) if self.values else None
+
+    def flat(self) -> dict[str, Any]:
+        """The row of comparison.csv; a figure not measured is None."""
+        value = self.value
+        single = value is not None and value.n < 2
+        last = list(self.values_last.values())
+        columns: dict[str, Any] = {
+            "model": self.model,
+            "dataset": self.dataset,
+            "budget": self.budget,
+            "dtype": self.dtype,
+            "machine": self.machine,
+            "status": self.status,
+            "reason": self.reason,
+            "metric": self.metric.name,
+            "value": value.mean if value else None,
+            "low": value.low if value and not single else None,
+            "high": value.high if value and not single else None,
+            "value_last": float(np.mean(last)) if last else None,
+            "seeds": len(self.values),
+        }
+        columns |= {name: self.costs.get(name) for name in ("params", "params_active", "flops", "peak_bytes")}
+        columns["train_seconds"] = self.train_seconds
+        for device in DEVICES:
+            for batch in BATCHES:
+                for quantile in ("p50_ms", "p95_ms", "p99_ms"):
+                    name = f"latency_{device}_b{batch}_{quantile}"
+                    columns[name] = self.latency.get(name)
+            name = f"throughput_{device}_b{BATCHES[-1]}_per_s"
+            columns[name] = self.latency.get(name)
+        return columns
+
+
+def metric_of(dataset: str, run: Record) -> Metric:
+    """The metric that ranks; for a data set that is not registered here any more, as the run has it."""
+    if dataset in datasets.names(published=True):
+        return datasets.task(dataset).metric
+    name = run.get("metric", {"name": "loss", "better": "lower"})
+    return Metric(name["name"], name["better"], name.get("percent", False))
+
+
+def latest(records: list[Record]) -> list[Record]:
+    """Of all recipes of one cell the one written last: its runs, or the reason why there are none."""
+    recipe = max(records, key=lambda r: r["created"])["recipe"]
+    own = [r for r in records if r["recipe"] == recipe]
+    newest = max(own, key=lambda r: r["created"])
+    return [newest] if newest["kind"] == "cell" else sorted((r for r in own if r["kind"] == "run"), key=lambda r: r["seed"])
+
+
+def trained(records: list[Record]) -> Row:
+    """The row of one cell from its records of one recipe."""
+    first = records[0]
+    row = Row(
+        first["model"],
+        first["dataset"],
+        first["budget"]["name"],
+        first["budget"]["dtype"],
+        first["machine"]["slug"],
+        first["status"],
+        first["reason"],
+        facts=first["machine"],
+        samples=first["budget"]["samples"],
+        newest=max(r["created"] for r in records),
+    )
+    if first["kind"] == "cell":
+        return row
+    row.runs, row.costs, row.metric = records, first.get("costs", {}), metric_of(row.dataset, first)
+    broken = [r for r in records if r["status"] != "ok"]
+    row.status = broken[0]["status"] if broken else "ok"
+    if broken:
+        row.reason = f"{len(broken)} of {len(records)} seeds: {broken[0]['reason']}"
+        return row
+    row.reason = next((r["reason"] for r in records if r["reason"]), "") or first.get("notes", "")
+    row.values = {r["seed"]: r["test"]["best"][row.metric.name] for r in records}
+    row.values_last = {r["seed"]: r["test"]["last"][row.metric.name] for r in records}
+    return row
+
+
+def columns(records: list[Record]) -> dict[str, float]:
+    """Latency columns of one model on one data set and machine, per forward pass; throughput in samples per second."""
+    found: dict[str, float] = {}
+    for r in records:
+        samples = np.array(r["samples_ms"])
+        place = f"{r['device']}_b{r['batch']}"
+        found |= {f"latency_{place}_{name}": value for name, value in quantiles(samples).items()}
+        found[f"throughput_{place}_per_s"] = r["batch"] / (float(np.median(samples)) / 1e3)
+    return found
+
+
+def rows(store: Store) -> list[Row]:
+    """Every cell the store knows of, in the order of data set, budget and model names."""
+    cells: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    for r in store.runs():
+        cells[r["dataset"], r["budget"]["name"], r["model"], r["budget"]["dtype"], r["machine"]["slug"]].append(r)
+    timed: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    for r in store.latencies():
+        timed[r["dataset"], r["model"], r["machine"]["slug"]].append(r)
+    table = [trained(latest(records)) for _, records in sorted(cells.items())]
+    for row in table:
+        row.latency = columns(timed.get((row.dataset, row.model, row.machine), []))
+    known = {(row.dataset, row.model, row.machine) for row in table}
+    for key, records in sorted(timed.items()):
+        if key not in known:
+            blank = Row(key[1], key[0], "", records[0]["dtype"], key[2], "skipped", "timed, not trained", facts=records[0]["machine"])
+            blank.latency = columns(records)
+            table.append(blank)
+    return table
+
+
+def shown(table: list[Row]) -> dict[str, list[Row]]:
+    """For each data set the rows that its section and pictures show: of its largest budget, the machine written to last."""
+    sections: dict[str, list[Row]] = {}
+    for dataset in sorted({row.dataset for row in table}):
+        own = [row for row in table if row.dataset == dataset]
+        lead = max(own, key=lambda row: (bool(row.values), row.samples, row.newest))
+        sections[dataset] = [r for r in own if (r.budget, r.dtype, r.machine) == (lead.budget, lead.dtype, lead.machine)]
+    return sections

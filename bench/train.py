@@ -1,0 +1,298 @@
+"""Training: one loop for every task and model, handed a training and a validation split and never a test split.
+
+The clock runs while the model trains and stands still while it is evaluated or saved.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.evaluate import means, score
+from bench.learners import Single, Stacked
+from bench.recipe import initialise, learning_rate, optimizer
+from datasets.data import Data, Split, derive, generator
+from datasets.task import Budget, Task
+
+
+@dataclass
+class Curve:
+    """What a run looked like at each evaluation. Seconds are training seconds, divided by the seeds trained together."""
+
+    samples: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)  # mean over the samples since the last evaluation
+    val_loss: list[float] = field(default_factory=list)
+    val_metric: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Trained:
+    """One seed's training. `best` and `last` are state dicts on the training device."""
+
+    seed: int
+    status: str
+    reason: str
+    curve: Curve
+    best_samples: int
+    best: dict[str, Tensor]
+    last: dict[str, Tensor]
+    seconds: float
+    together: int
+
+
+@dataclass
+class Position:
+    """Everything a run in progress needs to continue: a checkpoint is this, with the weights."""
+
+    step: int
+    seconds: float
+    curves: list[Curve]
+    best_samples: list[int]
+    diverged: list[int]  # samples seen when a loss stopped being finite, 0 while all is well
+
+
+Progress = Callable[[float], None]
+Save = Callable[[dict[str, Any]], None]
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def fresh(build: Callable[[], nn.Module], budget: Budget, seed: int) -> nn.Module:
+    """A new model whose weights depend on the seed alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derive("init", seed))
+        module = build()
+        initialise(module, budget)
+    return module
+
+
+class Batches:
+    """Training batches by index from splits (S, n, …) held on the device; each seed has its own endless shuffled order.
+
+    A batch may cross the border between two epochs, so that all batches are equally large.
+    """
+
+    def __init__(self, split: Split, seeds: list[int], batch: int, stacked: bool) -> None:
+        self.n, self.seeds, self.batch, self.stacked = split.y.shape[1], seeds, batch, stacked
+        self.x, self.y = split.x.flatten(0, 1), split.y.flatten(0, 1)
+
+    def order(self, seed: int, epoch: int) -> Tensor:
+        return torch.randperm(self.n, generator=generator(f"order/{epoch}", seed))
+
+    def indices(self, first: int, steps: int) -> Tensor:
+        """(steps, S × batch) rows of the flattened splits for the steps from `first` on."""
+        start, stop = first * self.batch, (first + steps) * self.batch
+        epochs = range(start // self.n, -(-stop // self.n))
+        offset = start - epochs.start * self.n
+        rows = [torch.cat([self.order(seed, e) for e in epochs])[offset : offset + stop - start] for seed in self.seeds]
+        placed = [(row + i * self.n).view(steps, self.batch) for i, row in enumerate(rows)]
+        return torch.stack(placed, 1).flatten(1).to(self.y.device)
+
+    def from_step(self, first: int, last: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of steps first … last - 1: x (S, batch, …) if stacked, else (batch, …)."""
+        block = max(64, -(-self.n // self.batch))
+        shape = (len(self.seeds), self.batch)
+        while first < last:
+            steps = min(block, last - first)
+            for rows in self.indices(first, steps).unbind(0):
+                x, y = self.x.index_select(0, rows), self.y.index_select(0, rows)
+                yield (x.unflatten(0, shape), y.unflatten(0, shape)) if self.stacked else (x, y)
+            first += steps
+
+
+def evaluation_steps(budget: Budget) -> set[int]:
+    """Steps after which the validation set is scored: evenly spaced, the last one included."""
+    n = min(budget.evaluations, budget.steps)
+    return {math.ceil(budget.steps * (i + 1) / n) for i in range(n)}
+
+
+def clip(parameters: list[Tensor], largest: float, stacked: bool) -> None:
+    """Scale gradients down to norm `largest`, each seed by its own norm."""
+    if not stacked:
+        torch.nn.utils.clip_grad_norm_(parameters, largest)
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norms = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()
+    scale = (largest / (norms + 1e-6)).clamp(max=1)
+    for gradient in gradients:
+        gradient.mul_(scale.view(-1, *[1] * (gradient.ndim - 1)))
+
+
+class Training:
+    """Seeds of one cell on their way through one budget. `run` trains them; a checkpoint in between is `snapshot`."""
+
+    def __init__(
+        self, build: Callable[[], nn.Module], task: Task, budget: Budget, seeds: list[int], data: list[Data], device: torch.device
+    ) -> None:
+        self.task, self.budget, self.seeds, self.device = task, budget, seeds, device
+        stacked = len(seeds) > 1
+        modules = [fresh(build, budget, seed) for seed in seeds]
+        self.noise = [generator("augment", seed, device) for seed in seeds]
+        self.learner: Single | Stacked
+        if stacked:
+            self.learner = Stacked(modules, task, budget, device)
+        else:
+            self.learner = Single(modules[0], task, budget, device, self.noise[0])
+        self.optimizer = optimizer(budget, self.learner.parameters)
+        self.augment = data[0].augment
+        train, self.val = (together([getattr(d, part) for d in data], device) for part in ("train", "val"))
+        self.batches = Batches(train, seeds, budget.batch, stacked)
+        blank = [0] * len(seeds)
+        self.position = Position(0, 0.0, [Curve() for _ in seeds], list(blank), list(blank))
+        self.best = {name: value.clone() for name, value in self.learner.state().items()}
+        self.random: list[Tensor | None] | None = None  # generator states to continue from
+        if stacked:  # a layer that cannot be stacked is found before the clock starts
+            x, y = next(self.batches.from_step(0, 1))
+            self.learner.losses(*self.augmented(x, y, [generator("trace", seed, device) for seed in seeds]))
+
+    def augmented(self, x: Tensor, y: Tensor, noise: list[torch.Generator]) -> tuple[Tensor, Tensor]:
+        if self.augment is None:
+            return x, y
+        if len(self.seeds) == 1:
+            return self.augment(x, y, noise[0])
+        drawn = [self.augment(*batch, g) for *batch, g in zip(x, y, noise, strict=True)]
+        return torch.stack([x for x, _ in drawn]), torch.stack([y for _, y in drawn])
+
+    def snapshot(self) -> dict[str, Any]:
+        """Plain tensors, numbers and lists: it loads with weights_only."""
+        cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+        return {
+            "seeds": self.seeds,
+            "position": asdict(self.position),
+            "state": {name: value.clone() for name, value in self.learner.state().items()},
+            "best": self.best,
+            "optimizer": self.optimizer.state_dict(),
+            "noise": [g.get_state() for g in self.noise],
+            "random": [torch.get_rng_state(), cuda],
+        }
+
+    @torch.no_grad()
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Continue where `snapshot` was taken."""
+        position = dict(saved["position"])
+        position["curves"] = [Curve(**curve) for curve in position["curves"]]
+        self.position = Position(**position)
+        for name, value in self.learner.state().items():
+            value.copy_(saved["state"][name])
+            self.best[name].copy_(saved["best"][name])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        for g, state in zip(self.noise, saved["noise"], strict=True):
+            g.set_state(state.cpu())
+        self.random = saved["random"]
+
+
+    def run(self, progress: Progress = lambda share: None, save: Save | None = None, every: float = 30.0) -> list[Trained]:
+        """Train to the end of the budget. `save` gets a snapshot after an evaluation, at most every `every` seconds."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            if self.random is None:
+                torch.manual_seed(derive("noise", self.seeds[0]))
+            else:
+                cpu, cuda = self.random
+                assert cpu is not None
+                torch.set_rng_state(cpu.cpu())
+                if cuda is not None:
+                    torch.cuda.set_rng_state(cuda.cpu(), self.device)
+            self.loop(progress, save, every)
+        return self.results()
+
+    def loop(self, progress: Progress, save: Save | None, every: float) -> None:
+        budget, position, learner = self.budget, self.position, self.learner
+        stacked, group = len(self.seeds) > 1, self.optimizer.param_groups[0]
+        evaluate_after = evaluation_steps(budget)
+        total = torch.zeros(len(self.seeds), device=self.device)
+        since, saved = 0, time.monotonic()
+        synchronise(self.device)
+        clock = time.perf_counter()
+        for x, y in self.batches.from_step(position.step, budget.steps):
+            x, y = self.augmented(x, y, self.noise)
+            total += learner.losses(x, y)
+            if budget.clip:
+                clip(learner.parameters, budget.clip, stacked)
+            group["lr"] = learning_rate(budget, position.step, position.step * budget.batch // self.batches.n)
+            self.optimizer.step()
+            position.step += 1
+            since += 1
+            if position.step not in evaluate_after:
+                continue
+            synchronise(self.device)
+            position.seconds += time.perf_counter() - clock
+            self.evaluate((total / since).tolist())
+            progress(position.step / budget.steps)
+            if all(position.diverged) or position.seconds > budget.seconds:
+                break
+            if save is not None and position.step < budget.steps and time.monotonic() - saved > every:
+                save(self.snapshot())
+                saved = time.monotonic()
+            total.zero_()
+            since = 0
+            synchronise(self.device)
+            clock = time.perf_counter()
+
+    def evaluate(self, train_losses: list[float]) -> None:
+        """Score val, extend the curves, and keep the weights of every seed that is better than ever (ties: lower loss)."""
+        position, metric = self.position, self.task.metric
+        samples = position.step * self.budget.batch
+        improved = []
+        for i, val in enumerate(means(score(self.learner.forward, self.val, self.task))):
+            curve = position.curves[i]
+            if position.diverged[i]:
+                continue
+            finite = math.isfinite(val["loss"]) and math.isfinite(train_losses[i])
+            sign = 1 if metric.better == "higher" else -1
+            best = max(zip((sign * m for m in curve.val_metric), (-v for v in curve.val_loss), strict=True), default=None)
+            if not finite:
+                position.diverged[i] = samples
+            elif best is None or (sign * val[metric.name], -val["loss"]) > best:
+                improved.append(i)
+                position.best_samples[i] = samples
+            curve.samples.append(samples)
+            curve.seconds.append(position.seconds / len(self.seeds))
+            curve.train_loss.append(train_losses[i])
+            curve.val_loss.append(val["loss"])
+            curve.val_metric.append(val[metric.name])
+        if improved:
+            for name, value in self.learner.state().items():
+                self.best[name][improved] = value[improved]
+
+    def results(self) -> list[Trained]:
+        position, budget, last = self.position, self.budget, self.learner.state()
+        trained = []
+        for i, seed in enumerate(self.seeds):
+            status, reason = "ok", ""
+            if position.diverged[i]:
+                status, reason = "diverged", f"the loss stopped being finite within {position.diverged[i]:,} samples"
+            elif position.step < budget.steps:
+                reason = f"safety stop after {budget.seconds:g} s, {position.step * budget.batch:,} of {budget.samples:,} samples"
+            trained.append(
+                Trained(
+                    seed,
+                    status,
+                    reason,
+                    position.curves[i],
+                    position.best_samples[i],
+                    {name: value[i] for name, value in self.best.items()},
+                    {name: value[i] for name, value in last.items()},
+                    position.seconds / len(self.seeds),
+                    len(self.seeds),
+                )
+            )
+        return trained
+
+
+def together(splits: list[Split], device: torch.device) -> Split:
+    """Splits of equal size as one with the seeds in front, on the device."""
+    if len(splits) == 1:
+        return Split(splits[0].x.to(device)[None], splits[0].y.to(device)[None])
+    return Split(torch.stack([s.x for s in splits]).to(device), torch.stack([s.y for s in splits]).to(device))

@@ -1,0 +1,59 @@
+"""Data sets. One file adds one or more: decorate a function `(root, seed, download) -> Data` with `@register(Task(...))`.
+
+Every file of this folder is imported by itself; one that does not import is listed in `errors` and stops nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from datasets.data import Corrupt, Data, Missing, Split
+from datasets.registry import Registry
+from datasets.task import Task
+
+__all__ = ["Corrupt", "Data", "Missing", "Split", "Task", "errors", "load", "names", "register", "source", "task"]
+
+Load = Callable[[Path, int, bool], Data]
+_registry: Registry[tuple[Task, Load]] = Registry("data set", __name__)
+errors = _registry.errors
+
+
+def register(task: Task) -> Callable[[Load], Load]:
+    """Add a data set under `task.name`. A name twice, or one that is not [a-z0-9_]+, is a ValueError."""
+
+    def add(load: Load) -> Load:
+        _registry.add(task.name, (task, load), load)
+        return load
+
+    return add
+
+
+def names(published: bool = False) -> list[str]:
+    """Names of all data sets, in order; those ending in _published only if asked for."""
+    return _registry.names(published)
+
+
+def task(name: str) -> Task:
+    """What data set `name` asks. Touches no data. KeyError with the nearest names if there is none."""
+    return _registry[name][0]
+
+
+def source(name: str) -> Path:
+    """The file that defines data set `name`."""
+    return _registry.sources[name]
+
+
+def load(name: str, root: str | Path | None = None, seed: int = 0, download: bool = False) -> Data:
+    """The samples of `name` for `seed`. Raises Missing (with the way to get them) or Corrupt (with the file)."""
+    return _registry[name][1](data_root(root), seed, download)
+
+
+def data_root(root: str | Path | None = None) -> Path:
+    """Where real data lie: `root`, else $ATTENTION_BENCH_DATA, else ~/.cache/attention-bench."""
+    chosen = root or os.environ.get("ATTENTION_BENCH_DATA") or Path.home() / ".cache" / "attention-bench"
+    return Path(chosen).expanduser()
+
+
+_registry.import_folder(Path(__file__).parent)

@@ -1,0 +1,82 @@
+"""Samples in memory: a data set is three splits of whole tensors, and every random draw has its own seed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+
+
+class Missing(RuntimeError):
+    """The data are not in the data root and no download was asked for. The message says how to get them."""
+
+
+class Corrupt(RuntimeError):
+    """A data file is truncated or altered. The message names the file and the sum expected."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples `x`, (n, *input.shape), and their targets `y`: (n,) int64 classes, else (n, *output.shape)."""
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same samples on a device."""
+        return Split(self.x.to(device), self.y.to(device))
+
+
+@dataclass(frozen=True)
+class Data:
+    """Three splits; `augment(x, y, generator)` draws a training batch afresh, on the device the batch is on."""
+
+    train: Split
+    val: Split
+    test: Split
+    augment: Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]] | None = None
+
+
+def derive(purpose: str, seed: int) -> int:
+    """A 63-bit seed for one purpose ('gaussian/val', 'order/3', …), so that no two draws share a stream."""
+    digest = hashlib.sha256(f"{purpose}:{seed}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def generator(purpose: str, seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A fresh generator on `derive(purpose, seed)`."""
+    return torch.Generator(device).manual_seed(derive(purpose, seed))
+
+
+def stratified(y: Tensor, size: int, purpose: str, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices (rest, chosen): `size` samples chosen at random with the classes in proportion, both sorted."""
+    rest, chosen = train_test_split(
+        np.arange(len(y)), test_size=size, stratify=y.numpy(), random_state=derive(purpose, seed) % 2**32
+    )
+    return torch.from_numpy(np.sort(rest)), torch.from_numpy(np.sort(chosen))
+
+
+def three_way(x: Tensor, y: Tensor, sizes: tuple[int, int, int], name: str, seed: int) -> Data:
+    """Stratified train, val and test of `sizes` from a set without an official test split."""
+    if sum(sizes) != len(y):
+        raise ValueError(f"{name}: sizes {sizes} do not add up to {len(y)} samples")
+    rest, test = stratified(y, sizes[2], f"{name}/test", seed)
+    inner, val = stratified(y[rest], sizes[1], f"{name}/val", seed)
+    train, val = rest[inner], rest[val]
+    return Data(Split(x[train], y[train]), Split(x[val], y[val]), Split(x[test], y[test]))
+
+
+def standardise(data: Data, dims: tuple[int, ...]) -> tuple[Data, Tensor, Tensor]:
+    """Shift and scale every split by the mean and deviation of the training split over `dims`; also returns both."""
+    mean = data.train.x.mean(dims, keepdim=True)
+    std = data.train.x.std(dims, keepdim=True).clamp_min(1e-6)
+    scaled = [Split((split.x - mean) / std, split.y) for split in (data.train, data.val, data.test)]
+    return Data(*scaled, augment=data.augment), mean, std

@@ -1,0 +1,37 @@
+"""SimpleAttention's smallest model (S1): attention among four heads made of one vector, without projections or activation.
+
+    (batch, inputs) -> Linear -> 8 numbers = X, 4 heads of 2 -> softmax(X Xᵀ / √2) X -> 8 numbers -> Linear -> answer
+
+33 parameters on points with one output, 42 with two classes; width 4 -> 17, 16 -> 65, 32 -> 129, 64 -> 257.
+The softmax is the only non-linearity.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from datasets.task import Task
+from models import Unsupported, register
+
+
+class Heads(nn.Module):
+    """(batch, inputs) -> (batch, outputs), `width` numbers split into `heads` heads that attend to each other."""
+
+    def __init__(self, inputs: int, outputs: int, width: int, heads: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"{width} numbers cannot be split into {heads} heads")
+        self.shape = (heads, width // heads)
+        self.embed, self.answer = nn.Linear(inputs, width), nn.Linear(width, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        heads = self.embed(x).unflatten(1, self.shape)
+        return self.answer(F.scaled_dot_product_attention(heads, heads, heads).flatten(1))
+
+
+@register(family="attention")
+def heads(task: Task, *, width: int = 8, heads: int = 4) -> Heads:
+    if task.input.kind not in ("points", "table") or task.output.kind == "signal":
+        raise Unsupported(f"attends among the hidden numbers of one small vector; this task gives a {task.input.kind}")
+    return Heads(task.input.size, task.output.size, width, heads)
