@@ -50,7 +50,7 @@ class Outcome:
     runs: tuple[Record, ...] = ()
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=5)
 def load(dataset: str, root: Path, seed: int, download: bool) -> Data:
     """Data of one seed; kept for the next model of the same data set."""
     return datasets.load(dataset, root, seed, download)
@@ -159,7 +159,11 @@ def train(cell: Cell, settings: Settings, head: Record, missing: list[int], prog
         trained, note = train_group(build, task, budget, seeds, data, settings, head["recipe"], snapshot, partial(advance, seeds=seeds))
         for one, samples in zip(trained, data, strict=True):
             if one.seed in missing:
-                record = head | {"costs": costs, "alone": note or alone or "", "notes": notes} | scored(build, one, samples, task, budget, settings)
+                record = (
+                    head
+                    | {"costs": costs, "alone": note or alone or "", "notes": notes}
+                    | scored(build, one, samples, task, budget, settings)
+                )
                 settings.store.put_run(record)
                 records[one.seed] = record
         settings.store.drop_checkpoint(head["recipe"], seeds)

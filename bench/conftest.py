@@ -64,7 +64,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The harness's own benchmarks run only when asked for."""
+    """Training comes before latency; the harness's own benchmarks run only when asked for."""
+    items.sort(key=lambda item: "timing" in getattr(item, "fixturenames", ()))
     if config.option.markexpr or any("test_harness" in arg for arg in config.args):
         return
     own = [item for item in items if item.get_closest_marker("harness")]
@@ -82,6 +83,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     if config.option.collectonly or not session.items:
         return
+    terminal: Any = config.pluginmanager.getplugin("terminalreporter")
+    if config.option.verbose <= 0:
+        terminal.showfspath = False  # the progress bar says where we are
     capture: Any = config.pluginmanager.getplugin("capturemanager")
     total = sum(weight(item, config.stash[SESSION]) for item in session.items)
     config.stash[PROGRESS] = Progress(total, capture.global_and_fixture_disabled)
@@ -140,6 +144,13 @@ PAGE = pytest.StashKey[str]()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for bench in config._benchmarksession.benchmarks:  # type: ignore[attr-defined]
+        for title, ratio in bench.extra_info.items():
+            if isinstance(ratio, dict) and "aim" in ratio:
+                low, high = ratio["quartiles"]
+                terminalreporter.write_line(
+                    f"{title}: {ratio['median']:.3f}, quartiles {low:.3f} to {high:.3f} (aim: at most {ratio['aim']:g})"
+                )
     page = config.stash.get(PAGE, None)
     if page is not None:
         terminalreporter.write_line(f"report: {page}", bold=True)

@@ -11,13 +11,11 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-
 import datasets
 import models
 from bench.store import DEVICES
 from datasets.registry import describe
 from datasets.task import Budget, Task
-
 
 
 class RequestError(ValueError):
@@ -153,5 +151,3 @@ def parse_devices(text: str | None, cuda: bool) -> list[str]:
     if not chosen:
         raise RequestError("no device named; --devices takes cpu, cuda or both")
     return chosen
-
-

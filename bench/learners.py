@@ -66,10 +66,8 @@ class Single:
 
     def losses(self, x: Tensor, y: Tensor) -> Tensor:
         with self.precision:
-            if self.own_loss is not None:
-                loss = self.own_loss(x, y, self.task, self.noise)
-            else:
-                loss = self.task.loss(self.module(x), y)
+            own = self.own_loss
+            loss = own(x, y, self.task, self.noise) if own is not None else self.task.loss(self.module(x), y)
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()
@@ -96,7 +94,7 @@ class Stacked:
 
     def __init__(self, modules: list[nn.Module], task: Task, budget: Budget, device: torch.device) -> None:
         self.template = modules[0].to(device).train()
-        params, buffers = stack_module_state([module.to(device) for module in modules])  # type: ignore[arg-type]
+        params, buffers = stack_module_state([module.to(device) for module in modules])
         self.params: dict[str, Tensor] = params
         self.buffers: dict[str, Tensor] = buffers
         self.parameters = list(params.values())

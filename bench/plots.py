@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 
@@ -17,9 +19,9 @@ from bench.summary import Row
 
 # Okabe and Ito's colours, safe for the colour-blind; within a family lines differ in dashes, and in grey by their labels.
 COLOURS = {"attention": "#D55E00", "convolution": "#0072B2", "mlp": "#009E73", "other": "#6b6b6b"}
-DASHES = ["-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2, 1, 2, 1, 2))]
+DASHES: list[Any] = ["-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2, 1, 2, 1, 2))]
 MARKERS = {"attention": "o", "convolution": "s", "mlp": "^", "other": "D"}
-STYLE = {
+STYLE: Any = {
     "font.size": 8.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -38,7 +40,7 @@ def family(model: str) -> str:
     return models.family(model) if model in models.names(published=True) else "other"
 
 
-def styles(names: Sequence[str]) -> dict[str, dict[str, object]]:
+def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Colour by family, dashes within it, the same for a model whichever others are drawn."""
     known = [*models.names(published=True), *sorted(set(names) - set(models.names(published=True)))]
     taken: dict[str, int] = {}
@@ -61,17 +63,17 @@ def spread(heights: Sequence[float], least: float, top: float = 1.0, bottom: flo
     """Heights moved apart to at least `least`, in order, as little as a sweep up and one down achieve."""
     order = np.argsort(heights, kind="stable")
     placed = np.clip(np.asarray(heights, float), bottom, top)
-    for low, high in zip(order, order[1:], strict=False):
+    for low, high in itertools.pairwise(order):
         placed[high] = max(placed[high], placed[low] + least)
     overflow = placed[order[-1]] - top if len(order) else 0
     if overflow > 0:
         placed[order[-1]] = top
-        for high, low in zip(order[::-1], order[::-1][1:], strict=False):
+        for high, low in itertools.pairwise(order[::-1]):
             placed[low] = min(placed[low], placed[high] - least)
     return placed.tolist()
 
 
-def label_ends(axes: Axes, ends: dict[str, tuple[float, float]], look: dict[str, dict[str, object]]) -> None:
+def label_ends(axes: Axes, ends: dict[str, tuple[float, float]], look: dict[str, dict[str, Any]]) -> None:
     """Write each line's name to the right of the plot, level with its end, without overlaps, joined by a thin line."""
     names = list(ends)
     to_axes = axes.transData + axes.transAxes.inverted()
@@ -106,7 +108,7 @@ def curves(dataset: str, rows: Sequence[Row]) -> bytes:
                 for row in drawn:
                     samples, seconds, mean, low, high = averaged(row, field)
                     x = samples if column == 0 else seconds
-                    axes.plot(x, mean, lw=1.6, **look[row.model])  # type: ignore[arg-type]
+                    axes.plot(x, mean, lw=1.6, **look[row.model])
                     axes.fill_between(x, low, high, color=str(look[row.model]["color"]), alpha=0.12, lw=0)
                     finite = np.isfinite(mean) & (mean > 0)
                     if finite.any():
@@ -135,7 +137,7 @@ def curves(dataset: str, rows: Sequence[Row]) -> bytes:
         return png(figure)
 
 
-def mark_ends(axes: Axes, ends: dict[str, tuple[float, float]], look: dict[str, dict[str, object]]) -> None:
+def mark_ends(axes: Axes, ends: dict[str, tuple[float, float]], look: dict[str, dict[str, Any]]) -> None:
     """A dot where each line ends: in time the lines end at different places, their names stand beside the left panel."""
     for name, (x, y) in ends.items():
         axes.plot([x], [y], marker=MARKERS[family(name)], ms=4, color=str(look[name]["color"]))
@@ -192,7 +194,9 @@ def pareto(dataset: str, rows: Sequence[Row]) -> bytes:
             label_points(axes, points)
         if metric is not None:
             panels[0].set_ylabel(f"test {metric.name}{' (%)' if metric.percent else ''}, {metric.better} is better")
-        figure.suptitle(f"{dataset}: quality against cost, 95 % intervals; no model beats the grey front in both", fontsize=10, x=0.01, ha="left")
+        figure.suptitle(
+            f"{dataset}: quality against cost, 95 % intervals; no model beats the grey front in both", fontsize=10, x=0.01, ha="left"
+        )
         return png(figure)
 
 

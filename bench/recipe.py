@@ -24,9 +24,7 @@ def initialise(module: nn.Module, budget: Budget) -> None:
 def optimizer(budget: Budget, parameters: list[Tensor]) -> torch.optim.Optimizer:
     """Element-wise optimisers only: on stacked weights each seed is then optimised as if it were alone."""
     if budget.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=budget.lr, momentum=budget.momentum, weight_decay=budget.weight_decay, fused=True
-        )
+        return torch.optim.SGD(parameters, lr=budget.lr, momentum=budget.momentum, weight_decay=budget.weight_decay, fused=True)
     adam = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[budget.optimizer]
     return adam(parameters, lr=budget.lr, weight_decay=budget.weight_decay, fused=True)
 

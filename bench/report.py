@@ -1,6 +1,6 @@
 """Tables, plots and the page that answers the question, from the store alone: rebuilt byte for byte, offline, untrained.
 
-    DIR/README.md  comparison.md  comparison.csv  curves/<dataset>.png  pareto/<dataset>.png
+DIR/README.md  comparison.md  comparison.csv  curves/<dataset>.png  pareto/<dataset>.png
 """
 
 from __future__ import annotations
@@ -20,14 +20,21 @@ from bench.store import Record, Store
 from bench.summary import Row, rows, shown
 from datasets.task import Metric
 
+ANSWER = (
+    "One backbone, four ways to mix its tokens, everything else equal. Differences are paired by seed, with 95 % intervals;"
+    " a verdict needs p < 0.05 after Holm's correction for the three comparisons of a data set."
+)
 CONTROLLED = ("backbone_attention", "backbone_conv", "backbone_mlp", "backbone_none")
+
+
+BLANK = Row("", "", "", "", "", "", "")  # its columns are those of an empty table
 
 
 def write(store: Store, say: Callable[[str], None] = lambda text: None) -> Path:
     """Make everything from what is in the store; returns the path of the page."""
     table = rows(store)
     sections = shown(table)
-    frame = pd.DataFrame([row.flat() for row in table])
+    frame = pd.DataFrame([row.flat() for row in table], columns=list(BLANK.flat()))
     csv = io.StringIO()
     frame.to_csv(csv, index=False, float_format="%.6g", lineterminator="\n")
     store.write(store.folder / "comparison.csv", csv.getvalue().encode())
@@ -40,6 +47,11 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None) -> Path:
     page = store.folder / "README.md"
     store.write(page, readme(table, sections, pictured).encode())
     return page
+
+
+def facts(store: Store) -> list[dict[str, Any]]:
+    """The rows of comparison.csv, unrounded; what was not measured is None."""
+    return [row.flat() for row in rows(store)]
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -136,30 +148,29 @@ def cuda(table: Sequence[Row], name: str, row: Row) -> str:
 
 def comparison(table: list[Row]) -> str:
     """comparison.md: every cell, the cells without a number included."""
-    lines = []
-    for row in table:
-        lines.append(
-            {
-                "model": row.model,
-                "data set": row.dataset,
-                "budget": row.budget,
-                "status": row.status,
-                "metric": row.metric.name,
-                "test, best on val": quality(row.value, row.metric),
-                "seeds": len(row.values) or "",
-                "params": amount(row.costs.get("params")),
-                "active": amount(row.costs.get("params_active")),
-                "FLOPs": amount(row.costs.get("flops")),
-                "peak bytes": amount(row.costs.get("peak_bytes")),
-                "train s": number(row.train_seconds),
-                "CPU ms, b1": number(row.latency.get("latency_cpu_b1_p50_ms")),
-                "CPU samples/s, b64": number(row.latency.get("throughput_cpu_b64_per_s")),
-                "CUDA ms, b1": cuda(table, "latency_cuda_b1_p50_ms", row),
-                "CUDA samples/s, b64": cuda(table, "throughput_cuda_b64_per_s", row),
-                "machine": row.machine,
-                "reason": escape(row.reason),
-            }
-        )
+    lines = [
+        {
+            "model": row.model,
+            "data set": row.dataset,
+            "budget": row.budget,
+            "status": row.status,
+            "metric": row.metric.name,
+            "test, best on val": quality(row.value, row.metric),
+            "seeds": len(row.values) or "",
+            "params": amount(row.costs.get("params")),
+            "active": amount(row.costs.get("params_active")),
+            "FLOPs": amount(row.costs.get("flops")),
+            "peak bytes": amount(row.costs.get("peak_bytes")),
+            "train s": number(row.train_seconds),
+            "CPU ms, b1": number(row.latency.get("latency_cpu_b1_p50_ms")),
+            "CPU samples/s, b64": number(row.latency.get("throughput_cpu_b64_per_s")),
+            "CUDA ms, b1": cuda(table, "latency_cuda_b1_p50_ms", row),
+            "CUDA samples/s, b64": cuda(table, "throughput_cuda_b64_per_s", row),
+            "machine": row.machine,
+            "reason": escape(row.reason),
+        }
+        for row in table
+    ]
     text = tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)
     return f"# All cells\n\nThe same as comparison.csv, rounded. Mean ± half the 95 % interval over seeds.\n\n{text}\n"
 
@@ -282,8 +293,7 @@ def readme(table: list[Row], sections: dict[str, list[Row]], pictured: set[str])
     cells_ = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
     parts = [
         "# When does attention beat convolutions and MLPs, and what does it cost?",
-        "One backbone, four ways to mix its tokens, everything else equal. Differences are paired by seed, with 95 % intervals;"
-        " a verdict needs p < 0.05 after Holm's correction for the three comparisons of a data set.",
+        ANSWER,
         answer(sections) or "Nothing has been trained yet.",
         "## Leaders",
         "Published systems and baselines included. **Bold**: beats every other model, Holm-corrected; otherwise the lead may be luck.",
@@ -302,9 +312,7 @@ def readme(table: list[Row], sections: dict[str, list[Row]], pictured: set[str])
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def cell_line(
-    model: str, dataset: str, status: str, reason: str, runs: Sequence[Record], trained: int, seconds: float
-) -> str:
+def cell_line(model: str, dataset: str, status: str, reason: str, runs: Sequence[Record], trained: int, seconds: float) -> str:
     """One line about a cell that has just been run, for the terminal."""
     place = f"{dataset:18} {model:20}"
     if status != "ok":

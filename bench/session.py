@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class Session:
 
     @property
     def seconds_per_timing(self) -> float:
-        return 0.1 if self.budget == "smoke" else 0.5
+        return 0.1 if self.budget == "smoke" else 0.3
 
 
 def begin(
@@ -68,5 +69,6 @@ def begin(
     if data is not None and not Path(data).expanduser().is_dir() and not download:
         raise grid.RequestError(f"data root {data} is not a folder (pass --download to make and fill it)")
     store = Store(Path(results).expanduser().resolve() if results else DEFAULT_RESULTS)
-    settings = Settings(store, torch.device(chosen[0]), datasets.data_root(data), download, retrain)
+    every = float(os.environ.get("ATTENTION_BENCH_CHECKPOINT_SECONDS", "30"))
+    settings = Settings(store, torch.device(chosen[0]), datasets.data_root(data), download, retrain, every)
     return Session(cells, chosen, budget, settings)

@@ -1,9 +1,9 @@
 """The only reader and writer of runs. One JSON file a record, written whole or not at all, never deleted.
 
-    DIR/runs/<dataset>/<model>/<budget>-<recipe>-s<seed>.json     one trained seed
-    DIR/runs/<dataset>/<model>/<budget>-<recipe>-cell.json        why a cell has no runs (skipped, error, …)
-    DIR/latency/<dataset>/<model>/<machine>-<device>-b<batch>-<dtype>.json
-    DIR/checkpoints/<recipe>-s<seeds>.pt                          runs in progress, tensors and numbers only
+DIR/runs/<dataset>/<model>/<budget>-<recipe>-s<seed>.json     one trained seed
+DIR/runs/<dataset>/<model>/<budget>-<recipe>-cell.json        why a cell has no runs (skipped, error, …)
+DIR/latency/<dataset>/<model>/<machine>-<device>-b<batch>-<dtype>.json
+DIR/checkpoints/<recipe>-s<seeds>.pt                          runs in progress, tensors and numbers only
 """
 
 from __future__ import annotations
@@ -74,11 +74,13 @@ class Store:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(partial, path)
+            partial.replace(path)
         except OSError as error:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
-            raise StoreError(f"could not write {path.relative_to(self.folder)}: {error.strerror}; what was written before is safe") from error
+            raise StoreError(
+                f"could not write {path.relative_to(self.folder)}: {error.strerror}; what was written before is safe"
+            ) from error
 
     def put(self, kind: str, name: str, record: Record) -> None:
         stamp = {"schema": SCHEMA, "kind": kind, "created": datetime.now(UTC).isoformat(timespec="microseconds")}
@@ -112,7 +114,7 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError) as error:
             aside = path.with_name(path.name + ".broken")
             with contextlib.suppress(OSError):
-                os.replace(path, aside)
+                path.replace(aside)
             warnings.warn(f"{path.name} cannot be read ({error}); set aside as {aside.name}", stacklevel=2)
             return None
 
@@ -145,7 +147,9 @@ class Store:
                 found.append(torch.load(path, map_location="cpu", weights_only=True))
             except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
                 path.rename(path.with_name(path.name + ".broken"))
-                warnings.warn(f"checkpoint {path.name} cannot be read ({type(error).__name__}); set aside, training from the start", stacklevel=2)
+                warnings.warn(
+                    f"checkpoint {path.name} cannot be read ({type(error).__name__}); set aside, training from the start", stacklevel=2
+                )
         return found
 
     def save_checkpoint(self, recipe: str, snapshot: dict[str, Any]) -> None:
@@ -154,7 +158,7 @@ class Store:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.save(snapshot, partial)
-            os.replace(partial, path)
+            partial.replace(path)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)

@@ -145,7 +145,7 @@ class Training:
         else:
             self.learner = Single(modules[0], task, budget, device, self.noise[0])
         self.optimizer = optimizer(budget, self.learner.parameters)
-        self.augment = data[0].augment
+        self.augment = [one.augment for one in data]  # each seed's own: it may know its own training split
         train, self.val = (together([getattr(d, part) for d in data], device) for part in ("train", "val"))
         self.batches = Batches(train, seeds, budget.batch, stacked)
         blank = [0] * len(seeds)
@@ -154,23 +154,27 @@ class Training:
         self.random: list[Tensor | None] | None = None  # generator states to continue from
         if stacked:  # a layer that cannot be stacked is found before the clock starts
             x, y = next(self.batches.from_step(0, 1))
-            self.learner.losses(*self.augmented(x, y, [generator("trace", seed, device) for seed in seeds]))
+            x, y = self.augmented(x, y, [generator("trace", seed, device) for seed in seeds])
+            self.learner.losses(x, y)
 
     def augmented(self, x: Tensor, y: Tensor, noise: list[torch.Generator]) -> tuple[Tensor, Tensor]:
-        if self.augment is None:
+        """The batch drawn afresh: x (S, batch, …) seed by seed, or (batch, …) of the only one."""
+        first, *others = self.augment
+        if first is None:
             return x, y
-        if len(self.seeds) == 1:
-            return self.augment(x, y, noise[0])
-        drawn = [self.augment(*batch, g) for *batch, g in zip(x, y, noise, strict=True)]
+        if not others:
+            return first(x, y, noise[0])
+        parts = zip(self.augment, x, y, noise, strict=True)
+        drawn = [augment(x_, y_, g) for augment, x_, y_, g in parts if augment is not None]
         return torch.stack([x for x, _ in drawn]), torch.stack([y for _, y in drawn])
 
     def snapshot(self) -> dict[str, Any]:
-        """Plain tensors, numbers and lists: it loads with weights_only."""
+        """Plain tensors, numbers and lists: it loads with weights_only. The tensors are the live ones: save them at once."""
         cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
         return {
             "seeds": self.seeds,
             "position": asdict(self.position),
-            "state": {name: value.clone() for name, value in self.learner.state().items()},
+            "state": self.learner.state(),
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
             "noise": [g.get_state() for g in self.noise],
@@ -190,7 +194,6 @@ class Training:
         for g, state in zip(self.noise, saved["noise"], strict=True):
             g.set_state(state.cpu())
         self.random = saved["random"]
-
 
     def run(self, progress: Progress = lambda share: None, save: Save | None = None, every: float = 30.0) -> list[Trained]:
         """Train to the end of the budget. `save` gets a snapshot after an evaluation, at most every `every` seconds."""

@@ -58,9 +58,7 @@ def generator(purpose: str, seed: int, device: torch.device | str = "cpu") -> to
 
 def stratified(y: Tensor, size: int, purpose: str, seed: int) -> tuple[Tensor, Tensor]:
     """Indices (rest, chosen): `size` samples chosen at random with the classes in proportion, both sorted."""
-    rest, chosen = train_test_split(
-        np.arange(len(y)), test_size=size, stratify=y.numpy(), random_state=derive(purpose, seed) % 2**32
-    )
+    rest, chosen = train_test_split(np.arange(len(y)), test_size=size, stratify=y.numpy(), random_state=derive(purpose, seed) % 2**32)
     return torch.from_numpy(np.sort(rest)), torch.from_numpy(np.sort(chosen))
 
 
@@ -78,5 +76,11 @@ def standardise(data: Data, dims: tuple[int, ...]) -> tuple[Data, Tensor, Tensor
     """Shift and scale every split by the mean and deviation of the training split over `dims`; also returns both."""
     mean = data.train.x.mean(dims, keepdim=True)
     std = data.train.x.std(dims, keepdim=True).clamp_min(1e-6)
-    scaled = [Split((split.x - mean) / std, split.y) for split in (data.train, data.val, data.test)]
-    return Data(*scaled, augment=data.augment), mean, std
+    train, val, test = (Split((split.x - mean) / std, split.y) for split in (data.train, data.val, data.test))
+    return Data(train, val, test, data.augment), mean, std
+
+
+def drawn(draw: Callable[[int, torch.Generator], tuple[Tensor, Tensor]], sizes: tuple[int, int, int], name: str, seed: int) -> Data:
+    """Three splits drawn independently of each other by `draw(n, generator) -> x, y`."""
+    train, val, test = (Split(*draw(n, generator(f"{name}/{part}", seed))) for part, n in zip(("train", "val", "test"), sizes, strict=True))
+    return Data(train, val, test)

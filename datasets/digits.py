@@ -27,7 +27,7 @@ from datasets.task import Budget, Input, Output, Task, budgets
 SIZES = (1_097, 350, 350)
 CANVAS = 16
 BUDGETS = budgets(
-    Budget("default", samples=16_000, batch=64, lr=2e-3, optimizer="adamw", schedule="cosine", warmup=0.1, weight_decay=0.01),
+    Budget("default", samples=16_000, batch=64, lr=3e-3, optimizer="adamw", schedule="cosine", warmup=0.1, weight_decay=0.01),
     Budget("paper", samples=200_000, batch=64, lr=1e-3, optimizer="adamw", schedule="cosine", warmup=0.1, weight_decay=0.01),
     smoke_samples=640,
 )
@@ -67,8 +67,10 @@ def plain(seed: int) -> Data:
 
 def distorted(data: Data, name: str, seed: int, distort: Distort) -> Data:
     """Standardised splits on the canvas: val and test drawn once, training batches drawn when asked."""
-    fixed = [Split(distort(s.x, generator(f"{name}/{part}", seed)), s.y) for part, s in (("val", data.val), ("test", data.test))]
-    data, mean, std = standardise(Data(data.train, *fixed), (0, 2, 3))
+    val, test = (
+        Split(distort(split.x, generator(f"{name}/{part}", seed)), split.y) for part, split in (("val", data.val), ("test", data.test))
+    )
+    data, mean, std = standardise(Data(data.train, val, test), (0, 2, 3))
     empty = float(-mean / std)  # what a black pixel became; distortions bring in 0
 
     def augment(x: Tensor, y: Tensor, g: Generator) -> tuple[Tensor, Tensor]:
@@ -78,7 +80,8 @@ def distorted(data: Data, name: str, seed: int, distort: Distort) -> Data:
 
 
 def resized(data: Data, resize: Callable[[Tensor], Tensor]) -> Data:
-    return Data(*(Split(resize(split.x), split.y) for split in (data.train, data.val, data.test)))
+    train, val, test = (Split(resize(split.x), split.y) for split in (data.train, data.val, data.test))
+    return Data(train, val, test)
 
 
 def task(name: str, side: int, summary: str) -> Task:

@@ -90,7 +90,9 @@ def recipe(samples: int, epoch: int) -> tuple[Budget, ...]:
     )
 
 
-def task(name: str, shape: tuple[int, int, int], classes: int, sizes: tuple[int, int, int], samples: int, source: str, summary: str) -> Task:
+def task(
+    name: str, shape: tuple[int, int, int], classes: int, sizes: tuple[int, int, int], samples: int, source: str, summary: str
+) -> Task:
     image, output = Input("image", shape), Output("classes", classes)
     return Task(name, image, output, sizes, recipe(samples, sizes[0]), embedded=False, source=source, summary=summary)
 

@@ -23,7 +23,7 @@ TASK = Task(
     Output("classes", 3),
     SIZES,
     budgets(
-        Budget("default", samples=9_600, batch=16, lr=3e-3, schedule="cosine", warmup=0.05, seeds=5),
+        Budget("default", samples=6_400, batch=16, lr=3e-3, schedule="cosine", warmup=0.05, seeds=5),
         Budget("paper", samples=4_500, batch=16, lr=1e-3, evaluations=50, seeds=5),
         smoke_samples=800,
     ),

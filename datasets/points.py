@@ -21,7 +21,7 @@ import torch
 from torch import Generator, Tensor
 
 from datasets import register
-from datasets.data import Data, Split, generator
+from datasets.data import Data, drawn
 from datasets.task import Budget, Input, Output, Task, budgets
 
 RADIUS = 6.0
@@ -29,7 +29,7 @@ NOISE = 0.2
 SIZES = (500, 500, 1000)
 CENTRES = ((-4, 2.5, 1), (0, 2.5, -1), (4, 2.5, 1), (-4, -2.5, -1), (0, -2.5, 1), (4, -2.5, -1))
 BUDGETS = budgets(
-    Budget("default", samples=38_400, batch=64, lr=1e-2, schedule="cosine", warmup=0.05, seeds=5),
+    Budget("default", samples=25_600, batch=64, lr=1e-2, schedule="cosine", warmup=0.05, seeds=5),
     Budget("paper", samples=15_000, batch=64, lr=3e-2, init_std=0.02, evaluations=30, seeds=5),
     smoke_samples=1_920,
 )
@@ -97,8 +97,7 @@ def add(draw: Draw, output: Output, summary: str) -> None:
     name = draw.__name__
 
     def load(root: Path, seed: int, download: bool) -> Data:
-        parts = zip(("train", "val", "test"), SIZES, strict=True)
-        return Data(*(Split(*draw(n, generator(f"{name}/{part}", seed))) for part, n in parts))
+        return drawn(draw, SIZES, name, seed)
 
     kind = Input("points", (2,))
     register(Task(name, kind, output, SIZES, BUDGETS, source="S1, SimpleAttention", summary=summary))(load)

@@ -20,14 +20,14 @@ import torch
 from torch import Generator, Tensor
 
 from datasets import register
-from datasets.data import Data, Split, generator
+from datasets.data import Data, drawn
 from datasets.task import Budget, Input, Output, Task, budgets
 
 LENGTH, QUARTER, SHAPES = 100, 25, 4
 NOISE, SCALE = 0.3, 50.0
 SIZES = (10_000, 500, 1_000)
 BUDGETS = budgets(
-    Budget("default", samples=9_600, batch=32, lr=2e-3, schedule="cosine", warmup=0.05, evaluations=15),
+    Budget("default", samples=12_800, batch=32, lr=3e-3, schedule="cosine", warmup=0.05, evaluations=15),
     Budget("paper", samples=500_000, batch=32, lr=1e-3, evaluations=50),
     smoke_samples=320,
 )
@@ -58,8 +58,7 @@ def signals(n: int, pairs: bool, g: Generator) -> tuple[Tensor, Tensor]:
 
 def add(name: str, pairs: bool, summary: str) -> None:
     def load(root: Path, seed: int, download: bool) -> Data:
-        parts = zip(("train", "val", "test"), SIZES, strict=True)
-        return Data(*(Split(*signals(n, pairs, generator(f"{name}/{part}", seed))) for part, n in parts))
+        return drawn(lambda n, g: signals(n, pairs, g), SIZES, name, seed)
 
     signal, answer = Input("signal", (1, LENGTH)), Output("signal", LENGTH)
     register(Task(name, signal, answer, SIZES, BUDGETS, source="S5, Attention intuition", summary=summary))(load)

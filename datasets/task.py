@@ -1,7 +1,7 @@
 """What a data set asks of a model. A `Task` holds shapes, loss, metrics and budgets, and touches no data.
 
-    Input   points (2,)      table (features,)      signal (channels, length)      image (channels, height, width)
-    Output  value (size,)    classes -> size logits                                signal (1, size)
+Input   points (2,)      table (features,)      signal (channels, length)      image (channels, height, width)
+Output  value (size,)    classes -> size logits                                signal (1, size)
 """
 
 from __future__ import annotations

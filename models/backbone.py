@@ -2,9 +2,9 @@
 
     tokens + positions -> [ x + mix(norm(x)) -> x + mlp(norm(x)) ] × depth -> norm -> answer
 
-    backbone_attention   multi-head self-attention                       sees every token, weights depend on the content
-    backbone_conv        pointwise ×2, SiLU, depthwise 3 (7 on signals), pointwise   sees neighbours, fixed weights
-    backbone_mlp         an MLP across the tokens, shared by channels    sees every token, fixed weights
+    backbone_attention   multi-head self-attention                         sees every token, weights depend on the content
+    backbone_conv        pointwise ×2, SiLU, depthwise 3 (×3), pointwise   sees neighbours, fixed weights
+    backbone_mlp         an MLP across the tokens, shared by channels      sees every token, fixed weights
     backbone_none        nothing: tokens meet only in the head
 
 This is the MetaFormer experiment (2111.11418, 2210.13452), with the token MLP of MLP-Mixer (2105.01601). The attention and the
@@ -27,7 +27,6 @@ from models.attention import SelfAttention
 from models.tokens import Answer, Tokens
 
 Mixer = Callable[[int, tuple[int, ...]], nn.Module]
-SIZES = {"points": (32, 2), "table": (32, 2), "signal": (32, 2), "image": (64, 3)}  # dim, depth
 
 
 class ConvMixer(nn.Module):
@@ -49,8 +48,9 @@ class ConvMixer(nn.Module):
 class TokenMLP(nn.Module):
     """One hidden layer across the tokens, the same for every channel, (batch, tokens, dim) -> the same."""
 
-    def __init__(self, dim: int, grid: tuple[int, ...], hidden: int) -> None:
+    def __init__(self, dim: int, grid: tuple[int, ...], hidden: int | None) -> None:
         super().__init__()
+        hidden = hidden or min(64, 4 * prod(grid))
         self.up, self.down = nn.Linear(prod(grid), hidden), nn.Linear(hidden, prod(grid))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,8 +87,10 @@ class Backbone(nn.Module):
 
 
 def sized(task: Task, mixer: Mixer | None, dim: int | None, depth: int | None) -> Backbone:
-    usual = SIZES[task.input.kind]
-    return Backbone(task, mixer, dim or usual[0], depth or usual[1])
+    """The usual sizes: 32 wide and 2 deep; images 64 wide, and 3 deep from 17 pixels on."""
+    image = task.input.kind == "image"
+    large = image and min(task.input.shape[1:]) > 16
+    return Backbone(task, mixer, dim or (64 if image else 32), depth or (3 if large else 2))
 
 
 @register(family="attention")
@@ -97,12 +99,12 @@ def backbone_attention(task: Task, *, dim: int | None = None, depth: int | None 
 
 
 @register(family="convolution")
-def backbone_conv(task: Task, *, dim: int | None = None, depth: int | None = None, kernel: int | None = None) -> Backbone:
-    return sized(task, partial(ConvMixer, kernel=kernel or (7 if task.input.kind == "signal" else 3)), dim, depth)
+def backbone_conv(task: Task, *, dim: int | None = None, depth: int | None = None, kernel: int = 3) -> Backbone:
+    return sized(task, partial(ConvMixer, kernel=kernel), dim, depth)
 
 
 @register(family="mlp")
-def backbone_mlp(task: Task, *, dim: int | None = None, depth: int | None = None, hidden: int = 64) -> Backbone:
+def backbone_mlp(task: Task, *, dim: int | None = None, depth: int | None = None, hidden: int | None = None) -> Backbone:
     return sized(task, partial(TokenMLP, hidden=hidden), dim, depth)
 
 

@@ -1,10 +1,12 @@
 """Any kind of input as a sequence of tokens, and any kind of answer from it.
 
     points (2,)            2 tokens of 1 number             table (f,)            f tokens of 1 number
-    signal (c, length)     length tokens of c numbers       image (c, h, w)       a grid of p×p patches, p·p·c numbers each
+    signal (c, length)     pieces of p samples, p·c numbers    image (c, h, w)    a grid of p×p patches, p·p·c numbers each
 
     value, classes         mean over the tokens, a linear layer
-    signal                 a linear layer at every token
+    signal                 a linear layer at every token, which answers for the p samples of its piece
+
+p is the largest that divides the length or both sides: up to 4, for images of 8 pixels or less up to 2.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ from datasets.task import Task
 from models import Unsupported
 
 
-def patch_side(height: int, width: int) -> int:
-    """Pixels along a patch that divides both sides: 2 up to 8 pixels, 4 beyond (digits: 16 tokens, MNIST: 49)."""
-    wanted = 2 if min(height, width) <= 8 else 4
-    return max(side for side in range(1, wanted + 1) if height % side == 0 and width % side == 0)
+def patch_size(*lengths: int) -> int:
+    """Samples or pixels along a patch; signals of 100 get 25 tokens, digits 16, MNIST 49, CIFAR 64."""
+    most = 2 if min(lengths) <= 8 else 4
+    return max(size for size in range(1, most + 1) if all(length % size == 0 for length in lengths))
 
 
 class Tokens(nn.Module):
@@ -30,14 +32,14 @@ class Tokens(nn.Module):
 
     def __init__(self, task: Task, dim: int) -> None:
         super().__init__()
-        kind, shape = task.input.kind, task.input.shape
-        self.kind = kind
-        self.grid: tuple[int, ...] = (shape[-1],)
-        width = shape[0] if kind == "signal" else 1
-        if kind == "image":
-            self.patch = patch_side(shape[1], shape[2])
-            self.grid = (shape[1] // self.patch, shape[2] // self.patch)
-            width = shape[0] * self.patch**2
+        self.kind, shape = task.input.kind, task.input.shape
+        self.grid: tuple[int, ...] = shape
+        self.patch = width = 1
+        if self.kind in ("signal", "image"):
+            channels, *lengths = shape
+            self.patch = patch_size(*lengths)
+            self.grid = tuple(length // self.patch for length in lengths)
+            width = channels * self.patch ** len(lengths)
         self.project = nn.Linear(width, dim)
 
     @property
@@ -49,21 +51,21 @@ class Tokens(nn.Module):
         if self.kind == "image":
             x = rearrange(x, "b c (h p) (w q) -> b (h w) (p q c)", p=self.patch, q=self.patch)
         elif self.kind == "signal":
-            x = x.transpose(1, 2)
+            x = rearrange(x, "b c (n p) -> b n (p c)", p=self.patch)
         else:
             x = x.unsqueeze(-1)
         return self.project(x)
 
 
 class Answer(nn.Module):
-    """(batch, tokens, dim) -> (batch, *output.shape)."""
+    """(batch, tokens, dim) -> (batch, *output.shape). Unsupported if the tokens cannot share out a signal."""
 
     def __init__(self, task: Task, tokens: int, dim: int) -> None:
         super().__init__()
-        self.signal = task.output.kind == "signal"
-        if self.signal and tokens != task.output.size:
-            raise Unsupported(f"{tokens} tokens cannot answer with a signal of {task.output.size} samples")
-        self.linear = nn.Linear(dim, 1 if self.signal else task.output.size)
+        self.signal, size = task.output.kind == "signal", task.output.size
+        if self.signal and size % tokens:
+            raise Unsupported(f"{tokens} tokens cannot share out a signal of {size} samples")
+        self.linear = nn.Linear(dim, size // tokens if self.signal else size)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x).transpose(1, 2) if self.signal else self.linear(x.mean(1))
+        return rearrange(self.linear(x), "b n p -> b 1 (n p)") if self.signal else self.linear(x.mean(1))

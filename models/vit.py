@@ -4,7 +4,7 @@
       -> [ x + attention(norm(x)) -> x + mlp(norm(x)) ] × 6 -> norm -> class token -> classes
 
 dim 128, 4 heads of 64, MLP 256, dropout 0.1. Parameters: 1,213,970 on MNIST, 1,288,330 on CIFAR-10, 1,299,940 on CIFAR-100.
-Images of up to 16 pixels get half the width, heads of 16 and depth 4.
+Images of up to 16 pixels get half the width, heads of 16 and depth 3.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def vit(
     side = min(task.input.shape[1:])
     if any(pixels % (patch or side // 2) for pixels in task.input.shape[1:]):
         raise Unsupported(f"an image of {'×'.join(map(str, task.input.shape[1:]))} pixels has no whole number of half-side patches")
-    usual_dim, usual_depth, usual_head = (64, 4, 16) if side <= 16 else (128, 6, 64)
+    usual_dim, usual_depth, usual_head = (64, 3, 16) if side <= 16 else (128, 6, 64)
     dim = dim or usual_dim
     return ViT(
         task.input.shape,

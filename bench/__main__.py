@@ -1,0 +1,109 @@
+"""python -m bench list | report | machine | reference. Exit code 2 where the request or its input is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from tabulate import tabulate
+
+import datasets
+from bench import grid, machine, reference, report
+from bench.store import Store, StoreError
+
+
+def parser() -> argparse.ArgumentParser:
+    main = argparse.ArgumentParser(prog="python -m bench", description="When does attention beat convolutions and MLPs?")
+    commands = main.add_subparsers(dest="command", required=True)
+
+    listing = commands.add_parser("list", help="the grid: every cell, or why it cannot be")
+    listing.add_argument("--models", help="names or patterns, comma-separated")
+    listing.add_argument("--datasets", help="names or patterns, comma-separated; '*' includes those that need a data root")
+    listing.add_argument("--budget", default="default")
+    listing.add_argument("--budgets", action="store_true", help="list budgets and their recipes instead")
+    listing.add_argument("--plugin", action="append", default=[], metavar="FILE")
+    listing.add_argument("--json", action="store_true", help="print facts for machines")
+    listing.set_defaults(run=list_)
+
+    rebuild = commands.add_parser("report", help="rebuild tables and plots from the store, offline, without training")
+    rebuild.add_argument("--results", default=str(machine.ROOT / "results" / "local"), metavar="DIR")
+    rebuild.add_argument("--plugin", action="append", default=[], metavar="FILE")
+    rebuild.add_argument("--json", action="store_true", help="print the rows of comparison.csv as JSON")
+    rebuild.set_defaults(run=report_)
+
+    name = commands.add_parser("machine", help="this machine's short name and what a run records about it")
+    name.add_argument("--json", action="store_true")
+    name.set_defaults(run=machine_)
+
+    front = commands.add_parser("reference", help="rebuild results/README.md from the reference results below it")
+    front.set_defaults(run=reference_)
+    return main
+
+
+def list_(options: argparse.Namespace) -> int:
+    for file in options.plugin:
+        grid.plugin(file)
+    cells = grid.cells(options.models, options.datasets, options.budget, None)
+    if options.budgets:
+        names = list(dict.fromkeys(cell.dataset for cell in cells if cell.task is not None))
+        found = [{"data set": name, **asdict(budget)} for name in names for budget in datasets.task(name).budgets]
+        print(json.dumps(found, indent=1) if options.json else tabulate(found, headers="keys"))
+        return 0
+    facts = [
+        {
+            "model": cell.model,
+            "dataset": cell.dataset,
+            "budget": cell.budget.name,
+            "seeds": cell.budget.seeds,
+            "status": cell.status or "ok",
+            "reason": cell.reason,
+        }
+        for cell in cells
+    ]
+    print(json.dumps(facts, indent=1) if options.json else tabulate(facts, headers="keys", maxcolwidths=[None] * 5 + [80]))
+    if not options.json:
+        waiting = [name for name in datasets.names() if not datasets.task(name).embedded]
+        print(f"\n{len(cells)} cells. On request, with --datasets and a data root: {', '.join(waiting)}")
+    return 0
+
+
+def report_(options: argparse.Namespace) -> int:
+    for file in options.plugin:
+        grid.plugin(file)
+    folder = Path(options.results).expanduser().resolve()
+    if not (folder / "runs").is_dir() and not (folder / "latency").is_dir():
+        raise grid.RequestError(f"no results in {options.results}; make some: pytest bench --benchmark-only --results {options.results}")
+    page = report.write(Store(folder), say=lambda text: print(text, file=sys.stderr))
+    if options.json:
+        print(json.dumps(report.facts(Store(folder)), indent=1))
+    else:
+        print(f"report: {page}")
+    return 0
+
+
+def machine_(options: argparse.Namespace) -> int:
+    print(json.dumps({"slug": machine.slug(), **machine.facts()}, indent=1) if options.json else machine.slug())
+    return 0
+
+
+def reference_(options: argparse.Namespace) -> int:
+    print(f"reference: {reference.write(machine.ROOT / 'results')}")
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (grid.RequestError, StoreError) as error:
+        print(f"attention-bench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""results/README.md: what the committed reference results of every machine say, from their stores alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench import report
+from bench.store import Store
+from bench.summary import rows, shown
+
+
+def write(results: Path) -> Path:
+    """Rebuild the page from the folders results/<machine>/; `local` is not one of them."""
+    parts = [
+        "# Reference results",
+        "One folder per machine, made by `make reference`. Each has its own report with tables, curves and costs;"
+        " `results/local/` is where your own runs go and is not committed.",
+    ]
+    for folder in sorted(path.parent for path in results.glob("*/runs")):
+        if folder.name == "local":
+            continue
+        sections = shown(rows(Store(folder)))
+        page = f"{folder.name}/README.md"
+        tables = (report.answer(sections), report.leaders(sections))
+        answer, leaders = (table.replace("](#", f"]({page}#") for table in tables)
+        parts += [f"## [{folder.name}]({page})", report.ANSWER, answer, "Leaders, bold where they beat every other model:", leaders]
+    if len(parts) == 2:
+        parts.append("There are none yet.")
+    store = Store(results)
+    store.write(results / "README.md", ("\n\n".join(parts) + "\n").encode())
+    return results / "README.md"

@@ -1,0 +1,38 @@
+"""Shared by the tests: a results folder of their own, and the suite run as its users run it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+Bench = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Without a data root of the user's; imports from the checkout, wherever the child runs."""
+    return os.environ | {"PYTHONPATH": str(folder), "ATTENTION_BENCH_DATA": str(folder / "no-data-here"), "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """`bench("--models", "mlp", …)` runs pytest bench --benchmark-only at the smoke budget into tmp_path/results."""
+
+    def run(*options: str, folder: Path = ROOT, what: str = "bench", budget: str = "smoke") -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pytest", what, "--benchmark-only", "--benchmark-quiet", "-p", "no:cacheprovider"]
+        command += ["--results", str(tmp_path / "results"), "--budget", budget, *options]
+        return subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=300, check=False)
+
+    return run
+
+
+def table(results: Path) -> dict[tuple[str, str], dict[str, str]]:
+    """comparison.csv by (model, data set)."""
+    with open(results / "comparison.csv", newline="", encoding="utf-8") as file:
+        return {(row["model"], row["dataset"]): row for row in csv.DictReader(file)}

@@ -1,0 +1,124 @@
+"""The folders keep the promises of the design: who may import whom, and that names say what is inside."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from bench.fingerprint import closure, depends, recipe
+from datasets.task import Budget
+from tests.conftest import ROOT
+
+FILES = [path for folder in ("bench", "datasets", "models") for path in sorted((ROOT / folder).glob("*.py"))]
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of this project that a file imports, `package` or `package.module`."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name.split(".")[0] in ("bench", "datasets", "models")}
+
+
+def reaches(start: str) -> set[str]:
+    """All files of bench/ that a module of bench/ imports, directly or not."""
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        waiting += [
+            n.split(".")[1]
+            for n in imports(ROOT / "bench" / f"{name}.py")
+            if n.startswith("bench.") and (ROOT / "bench" / f"{n.split('.')[1]}.py").is_file()
+        ]
+    return seen
+
+
+def test_datasets_know_nothing_of_models_or_bench() -> None:
+    for path in (ROOT / "datasets").glob("*.py"):
+        assert not {name for name in imports(path) if not name.startswith("datasets")}, path.name
+
+
+def test_models_know_tasks_but_no_data() -> None:
+    allowed = ("models", "datasets.task", "datasets.registry")
+    for path in (ROOT / "models").glob("*.py"):
+        assert not {name for name in imports(path) if not name.startswith(allowed)}, path.name
+
+
+@pytest.mark.parametrize("module", ["report", "plots", "summary", "stats", "reference"])
+def test_reading_the_store_never_trains(module: str) -> None:
+    assert not reaches(module) & {"train", "cells", "learners", "latency", "evaluate", "cost"}
+
+
+def test_only_the_store_reads_and_writes_runs() -> None:
+    for path in (ROOT / "bench").glob("*.py"):
+        if path.name not in ("store.py", "test_harness.py"):
+            text = path.read_text()
+            assert "torch.save" not in text, path.name
+            assert "torch.load" not in text, path.name
+
+
+def test_training_is_handed_no_test_split() -> None:
+    assert ".test" not in (ROOT / "bench" / "train.py").read_text()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_files_fit_in_a_head(path: Path) -> None:
+    assert path.stem not in ("utils", "helpers", "common", "base", "misc")
+    text = path.read_text()
+    assert len(text.splitlines()) <= 330
+    assert ast.get_docstring(ast.parse(text)), "what belongs here?"
+
+
+def test_no_code_in_results() -> None:
+    assert not list((ROOT / "results").rglob("*.py"))
+
+
+BUDGET = Budget("b", samples=10, batch=1)
+
+
+def test_a_run_depends_on_its_source_and_not_on_words_about_it(tmp_path: Path) -> None:
+    file = tmp_path / "model.py"
+    file.write_text('"""One."""\nfrom models.attention import SelfAttention\n\ndef f(x):\n    """Two."""\n    return x + 1  # three\n')
+    first = closure(file)
+    closure.cache_clear()
+    file.write_text('"""Other words."""\nfrom models.attention import SelfAttention\n\n\ndef f(x):\n    return x + 1\n')
+    assert closure(file) == first
+    closure.cache_clear()
+    file.write_text(file.read_text().replace("x + 1", "x + 2"))
+    assert closure(file) != first
+    closure.cache_clear()
+
+
+def test_editing_attention_changes_its_users_and_a_plot_changes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.read_text
+
+    def names(edited: str) -> dict[str, str]:
+        closure.cache_clear()
+        monkeypatch.setattr(Path, "read_text", lambda self, *a, **k: real(self, *a, **k) + ("\nx = 1\n" if self.name == edited else ""))
+        return {model: recipe(model, "digits", BUDGET, "cpu") for model in ("vit", "transformer", "backbone_attention", "cnn", "linear")}
+
+    plain = names("nothing")
+    changed = {
+        file: {m for m, r in names(file).items() if r != plain[m]}
+        for file in ("attention.py", "plots.py", "train.py", "digits.py", "iris.py")
+    }
+    closure.cache_clear()
+    assert changed["attention.py"] == {"vit", "transformer", "backbone_attention"}
+    assert changed["plots.py"] == changed["iris.py"] == set()
+    assert changed["train.py"] == changed["digits.py"] == set(plain)
+
+
+def test_a_recipe_depends_on_the_budget_but_not_on_the_number_of_seeds() -> None:
+    one = depends("mlp", "digits", BUDGET, "cpu")
+    assert one == depends("mlp", "digits", Budget("b", samples=10, batch=1, seeds=9), "cpu")
+    assert one != depends("mlp", "digits", Budget("b", samples=11, batch=1), "cpu")
+    assert one != depends("mlp", "digits", BUDGET, "cuda")

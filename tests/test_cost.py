@@ -1,0 +1,103 @@
+"""Costs by hand, on models small enough to count."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import datasets
+import models
+from bench import cost
+
+TASK = datasets.task("gaussian")
+
+
+class Partly(nn.Module):
+    """One layer that learns, one that nobody calls, a table of which 3 rows of 10 are read, a unit that cannot fire."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.unused, self.table = nn.Linear(2, 1), nn.Linear(5, 5), nn.Parameter(torch.randn(10))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.used(x) + self.table[:3].sum()
+
+
+def test_dead_elements_are_counted_inside_tensors() -> None:
+    assert cost.active(Partly(), TASK) == 3 + 3
+
+
+def test_elements_behind_relu_are_found_alive() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(2, 300), nn.ReLU(), nn.Linear(300, 1))
+    assert cost.active(net, TASK) == 300 * 3 + 301
+
+
+def test_weights_that_start_at_zero_are_alive() -> None:
+    net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
+    for p in net.parameters():
+        nn.init.zeros_(p)
+    assert cost.active(net, TASK) == 17
+
+
+def test_a_position_table_with_rows_nobody_reads() -> None:
+    """The S4 mistake: the table of the ViT has rows for pixels instead of patches."""
+    task = datasets.task("mnist")
+    net = models.build("vit", task, depth=1)
+    rows = net.positions.shape[0]
+    whole = sum(p.numel() for p in net.parameters())
+    table = nn.Parameter(torch.randn(3137, 128))
+    net.positions = nn.Parameter(torch.empty(0))
+    del net.positions
+    net.table = table
+    type(net).positions = property(lambda self: self.table[:rows])
+    try:
+        assert sum(p.numel() for p in net.parameters()) - cost.active(net, task) == 400_896
+    finally:
+        del type(net).positions
+    assert whole == cost.active(models.build("vit", task, depth=1), task)
+
+
+def test_measuring_leaves_the_model_alone() -> None:
+    net = models.build("mlp", TASK)
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    cost.measure(net, TASK, TASK.budget("default"))
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert all(p.grad is None for p in net.parameters())
+    assert net.training
+
+
+def test_flops_by_hand() -> None:
+    assert cost.flops(models.build("mlp", TASK), TASK) == 2 * (2 * 8 + 8 * 8 + 8)
+    shapes = datasets.task("shapes")
+    layers = [1 * 64, 64 * 64, 64 * 64, 64 * 64, 64 * 1]
+    assert cost.flops(models.build("conv1d", shapes), shapes) == 2 * 5 * 100 * sum(layers)
+    # three 1×1 projections instead of one convolution, and two products of 100 × 64 by 64 × 100
+    layers[2:3] = []
+    attention = 2 * 100 * 3 * 64 * 64 + 2 * 2 * 100 * 100 * 64
+    assert cost.flops(models.build("conv1d_attention", shapes), shapes) == 2 * 5 * 100 * sum(layers) + attention
+
+
+def test_peak_bytes_grow_by_what_is_added() -> None:
+    """Weights, gradients and Adam's two moments: a layer that is never called costs its weights alone."""
+    budget = TASK.budget("default")
+    plain, wide = nn.Linear(2, 1), nn.Sequential(nn.Linear(2, 50_000), nn.Linear(50_000, 1))
+    small, big = (cost.peak_bytes(net, TASK, budget) for net in (plain, wide))
+    parameters = 4 * (3 * 50_000 + 50_000 + 1)
+    activations = 4 * 64 * 50_000
+    assert small < 20_000
+    assert 4 * parameters + activations <= big <= 4 * parameters + 3 * activations
+    partly = cost.peak_bytes(Partly(), TASK, budget)
+    assert 0 < partly - small - 4 * (30 + 10) < 4 * 64 * 8
+
+
+def test_peak_bytes_are_the_same_every_time() -> None:
+    task = datasets.task("digits")
+    found = {cost.peak_bytes(models.build("backbone_attention", task), task, task.budget("smoke")) for _ in range(3)}
+    assert len(found) == 1
+
+
+def test_dropout_does_not_hide_parameters() -> None:
+    net = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.99), nn.Linear(8, 1))
+    assert cost.active(net, TASK) == pytest.approx(33)

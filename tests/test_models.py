@@ -1,0 +1,137 @@
+"""What registering a model buys: every model on every task, the user's own included, without a line written for it."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+
+import pytest
+import torch
+
+import datasets
+import models
+from bench.cost import active
+from datasets.task import Task
+
+CELLS = [(model, dataset) for model in models.names(published=True) for dataset in datasets.names()]
+KINDS = {datasets.task(name).input.kind: name for name in reversed(datasets.names())}
+
+
+def built(model: str, dataset: str) -> tuple[torch.nn.Module, Task]:
+    task = datasets.task(dataset)
+    torch.manual_seed(0)
+    try:
+        return models.build(model, task).eval(), task
+    except models.Unsupported as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.mark.parametrize(("model", "dataset"), CELLS)
+def test_shape_determinism_gradients_and_state(model: str, dataset: str) -> None:
+    module, task = built(model, dataset)
+    x, y = task.sample(3, torch.Generator().manual_seed(1))
+    out = module(x)
+    assert out.shape == (3, *task.output.shape)
+    assert torch.equal(out, module(x))
+    assert torch.allclose(module(x[:1]), out[:1], atol=1e-4), "a sample's answer depends on its batch"
+    module.train()
+    task.loss(module(x), y).backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in module.parameters())
+    module.eval()
+    other, _ = built(model, dataset)
+    with torch.no_grad():
+        for p in other.parameters():
+            p.add_(1)
+    assert not torch.allclose(other(x), out)
+    other.load_state_dict(copy.deepcopy(module.state_dict()))
+    assert torch.equal(other(x), out)
+
+
+@pytest.mark.parametrize(("model", "dataset"), [(model, name) for model in models.names() for name in KINDS.values()])
+def test_exportable(model: str, dataset: str) -> None:
+    module, task = built(model, dataset)
+    x, _ = task.sample(2)
+    exported = torch.export.export(module, (x,))
+    assert torch.allclose(exported.module()(x), module(x), atol=1e-5)
+
+
+COUNTS = {
+    ("mlp", "gaussian"): 105,
+    ("mlp", "circle"): 114,
+    ("heads", "gaussian"): 33,
+    ("heads", "circle"): 42,
+    ("linear", "gaussian"): 3,
+    ("cnn", "mnist"): 1_199_882,
+    ("cnn", "cifar10"): 1_626_442,
+    ("cnn", "cifar100"): 1_638_052,
+    ("vit", "mnist"): 1_213_970,
+    ("vit", "cifar10"): 1_288_330,
+    ("vit", "cifar100"): 1_299_940,
+    ("transformer", "iris"): 100_291,
+    ("conv1d", "shapes"): 62_337,
+    ("conv1d_attention", "shapes"): 54_081,
+}
+
+
+@pytest.mark.parametrize(("cell", "count"), COUNTS.items(), ids=str)
+def test_published_parameter_counts(cell: tuple[str, str], count: int) -> None:
+    module, _ = built(*cell)
+    assert sum(p.numel() for p in module.parameters()) == count
+
+
+@pytest.mark.parametrize(("width", "count"), [(4, 17), (8, 33), (16, 65), (32, 129), (64, 257)])
+def test_heads_at_every_published_width(width: int, count: int) -> None:
+    module = models.build("heads", datasets.task("gaussian"), width=width)
+    assert sum(p.numel() for p in module.parameters()) == count
+
+
+@pytest.mark.parametrize("dataset", datasets.names())
+def test_the_four_backbones_run_everywhere_and_differ_in_the_mixer_alone(dataset: str) -> None:
+    task = datasets.task(dataset)
+    four = {name: models.build(f"backbone_{name}", task) for name in ("attention", "conv", "mlp", "none")}
+    shapes = {name: Counter((k, tuple(p.shape)) for k, p in m.named_parameters()) for name, m in four.items()}
+    for name in ("attention", "conv", "mlp"):
+        extra = shapes[name] - shapes["none"]
+        assert not shapes["none"] - shapes[name]
+        assert all(".mix." in key for key, _ in extra)
+    sizes = {name: sum(p.numel() for p in m.parameters()) for name, m in four.items()}
+    assert abs(sizes["attention"] / sizes["conv"] - 1) < 0.05
+
+
+def test_backbone_none_mixes_nothing_and_the_others_do() -> None:
+    task = datasets.task("digits")
+    x, _ = task.sample(1, torch.Generator().manual_seed(0))
+    y = x.clone()
+    y[..., :2, :2] += 1  # another first patch
+    for name, mixes in (("attention", True), ("conv", True), ("mlp", True), ("none", False)):
+        model = models.build(f"backbone_{name}", task).eval()
+        body = torch.nn.Sequential(model.tokens, model.blocks)
+        moved = (body(x) - body(y)).abs().amax(-1)[0]
+        assert moved[0] > 1e-4
+        assert bool((moved[1:] > 1e-7).any()) == mixes
+
+
+def test_unsupported_cells_give_a_reason() -> None:
+    with pytest.raises(models.Unsupported, match="cuts an image into patches; this task gives table"):
+        models.build("vit", datasets.task("iris"))
+    with pytest.raises(models.Unsupported, match="answers with a signal"):
+        models.build("conv1d", datasets.task("digits"))
+
+
+def test_registering_twice_or_under_a_bad_name_is_an_error() -> None:
+    def mlp(task: Task) -> torch.nn.Module:
+        raise AssertionError
+
+    with pytest.raises(ValueError, match=r"model 'mlp' in test_models.py is already registered by mlp.py"):
+        models.register(mlp)
+    mlp.__name__ = "My-Model"
+    with pytest.raises(ValueError, match="a-z, 0-9 and _"):
+        models.register(mlp)
+    with pytest.raises(KeyError, match=r"unknown model 'vti'; did you mean 'vit'\? \(python -m bench list\)"):
+        models.build("vti", datasets.task("iris"))
+
+
+def test_key_biases_are_counted_as_dead() -> None:
+    """Softmax cancels a key's bias: 2 blocks × 64 of the Iris encoder's parameters never learn."""
+    module, task = built("transformer", "iris")
+    assert active(module, task) == 100_291 - 2 * 64

@@ -1,0 +1,206 @@
+"""Statistics by hand, and tables and plots that say what is in the store and rebuild byte for byte."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from bench import plots, report
+from bench.stats import Difference, Interval, holm, interval, paired, quantiles
+from bench.store import Store
+from bench.summary import rows
+from tests.conftest import ROOT, environment
+
+
+def test_interval_is_students() -> None:
+    found = interval([1.0, 2.0, 4.0])
+    low, high = scipy_stats.t.interval(0.95, 2, 7 / 3, scipy_stats.sem([1, 2, 4]))
+    assert (found.mean, found.low, found.high) == pytest.approx((7 / 3, low, high))
+    assert interval([3.0]).low != interval([3.0]).low  # nan: one seed has no interval
+
+
+def test_paired_differences_use_common_seeds_and_the_metrics_direction() -> None:
+    a, b = {0: 0.5, 1: 0.7, 2: 0.9, 9: 0.0}, {0: 0.4, 1: 0.5, 2: 0.85}
+    better = paired("a", "b", a, b, higher_is_better=True)
+    assert better.better_by.mean == pytest.approx(0.35 / 3)
+    assert better.p == pytest.approx(scipy_stats.ttest_rel([0.5, 0.7, 0.9], [0.4, 0.5, 0.85]).pvalue)
+    assert paired("a", "b", a, b, higher_is_better=False).better_by.mean == pytest.approx(-0.35 / 3)
+
+
+def test_no_verdict_without_spread_or_with_two_seeds() -> None:
+    assert paired("a", "b", {0: 1.0, 1: 0.9}, {0: 0.1, 1: 0.1}, True).p == 1
+    assert paired("a", "b", dict.fromkeys(range(5), 0.9), dict.fromkeys(range(5), 0.8), True).p == 1
+
+
+def test_holm_steps_down() -> None:
+    blank = Interval(0, 0, 0, 3)
+    found = holm([Difference("a", str(i), blank, p) for i, p in enumerate([0.04, 0.01, 0.03])])
+    assert [d.p for d in found] == pytest.approx([0.06, 0.03, 0.06])
+
+
+def test_p99_needs_500_samples() -> None:
+    assert "p99_ms" not in quantiles(np.arange(499.0))
+    assert quantiles(np.arange(501.0)) == {"p50_ms": 250, "p95_ms": 475, "p99_ms": 495}
+
+
+def test_front_keeps_what_nothing_beats_in_both() -> None:
+    points = [(1.0, 0.5), (2.0, 0.4), (3.0, 0.9), (3.0, 0.8), (9.0, 0.9)]
+    assert plots.front(points, higher=True) == [(1.0, 0.5), (3.0, 0.9)]
+    assert plots.front(points, higher=False) == [(1.0, 0.5), (2.0, 0.4)]
+
+
+def test_labels_do_not_overlap_and_keep_their_order() -> None:
+    heights = [0.5, 0.5, 0.51, 0.99, 1.0, 0.0, 0.02]
+    placed = plots.spread(heights, 0.06)
+    order = np.argsort(heights, kind="stable")
+    assert min(np.diff(np.array(placed)[order])) >= 0.06 - 1e-9
+    assert max(placed) <= 1
+
+
+def value_of(model: int, seed: int) -> float:
+    """Models 0.2 apart, seeds 0.01 apart, and a little noise that no two models share."""
+    return 0.1 + 0.2 * model + 0.01 * seed + 0.001 * float(np.random.default_rng([model, seed]).random())
+
+
+MODELS = ("backbone_attention", "backbone_conv", "backbone_mlp", "backbone_none", "linear")
+
+
+def run(model: str, seed: int, value: float, **fields: Any) -> dict[str, Any]:
+    curve = {
+        "samples": [10, 20],
+        "seconds": [0.1, 0.2],
+        "train_loss": [1.0, 0.5],
+        "val_loss": [1.0, value + 0.1],
+        "val_metric": [1.0, value],
+    }
+    return {
+        "recipe": "r1",
+        "model": model,
+        "dataset": "gaussian",
+        "budget": {"name": "smoke", "dtype": "float32", "samples": 20, "seeds": 5},
+        "device": "cpu",
+        "machine": {
+            "slug": "box",
+            "cpu": "Box",
+            "cores": 2,
+            "memory_gib": 4,
+            "threads": 2,
+            "torch": "2",
+            "python": "3",
+            "system": "L",
+            "commit": "c",
+        },
+        "seed": seed,
+        "status": "ok",
+        "reason": "",
+        "curve": curve,
+        "best_samples": 20,
+        "train_seconds": 0.2,
+        "together": 1,
+        "costs": {"params": 100, "params_active": 90, "flops": 1000, "peak_bytes": 5000},
+        "test": {"best": {"loss": value, "mse": value}, "last": {"loss": 2 * value, "mse": 2 * value}},
+        **fields,
+    }
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Attention clearly ahead of the other backbones on five seeds; one more cell failed, one was skipped."""
+    store = Store(tmp_path)
+    for i, model in enumerate(MODELS):
+        for seed in range(5):
+            store.put_run(run(model, seed, value_of(i, seed)))
+    store.put_cell(run("vit", 0, 0.0, status="skipped", reason="cuts an image | into patches <b>"))
+    store.put_cell(run("mlp", 0, 0.0, status="out_of_memory", reason="too big"))
+    for batch in (1, 64):
+        store.put_latency(
+            {"model": "linear", "dataset": "gaussian", "device": "cpu", "batch": batch, "dtype": "float32", "samples_ms": [2.0] * 600}
+            | {"machine": {"slug": "box"}}
+        )
+    return store
+
+
+def test_every_cell_has_a_row(store: Store) -> None:
+    report.write(store)
+    with open(store.folder / "comparison.csv", newline="") as file:
+        table = {row["model"]: row for row in csv.DictReader(file)}
+    assert set(table) == {*MODELS, "vit", "mlp"}
+    linear = table["linear"]
+    values = [value_of(4, seed) for seed in range(5)]
+    low, high = scipy_stats.t.interval(0.95, 4, np.mean(values), scipy_stats.sem(values))
+    assert [float(linear[c]) for c in ("value", "low", "high")] == pytest.approx([np.mean(values), low, high], rel=1e-5)
+    assert float(linear["value_last"]) == pytest.approx(2 * np.mean(values), rel=1e-5)
+    assert (linear["seeds"], linear["params"], linear["params_active"]) == ("5", "100", "90")
+    assert (linear["latency_cpu_b1_p50_ms"], linear["throughput_cpu_b64_per_s"]) == ("2", "32000")
+    assert linear["latency_cuda_b1_p50_ms"] == ""
+    assert (table["vit"]["status"], table["vit"]["value"]) == ("skipped", "")
+    assert (table["mlp"]["status"], table["mlp"]["reason"]) == ("out_of_memory", "too big")
+
+
+def test_the_page_gives_the_answer_and_says_no_cuda(store: Store) -> None:
+    page = report.write(store).read_text()
+    line = next(line for line in page.splitlines() if line.startswith("| [gaussian]"))
+    assert "**attention wins**" in line
+    assert "**backbone_attention** beats every other model" in page
+    assert "skipped, cuts an image \\| into patches &lt;b>" in page
+    assert "no CUDA device" in (store.folder / "comparison.md").read_text()
+
+
+def test_no_bold_winner_when_seeds_disagree(store: Store) -> None:
+    for seed in range(5):
+        store.put_run(run("backbone_conv", seed, 0.1 + 0.05 * (seed % 2)))
+    page = report.write(store).read_text()
+    assert "backbone_conv" in page.split("## gaussian")[1].split("leads")[0] or "no difference is shown to backbone_conv" in page
+    assert "**attention wins**" not in page
+    assert "beats every other model" not in page.split("## gaussian")[1]
+
+
+def test_the_newest_recipe_counts_and_nothing_is_mixed(store: Store) -> None:
+    store.put_run(run("linear", 0, 0.5, recipe="r2"))
+    (linear,) = (row for row in rows(store) if row.model == "linear")
+    assert linear.values == {0: 0.5}
+
+
+def test_one_diverged_seed_takes_the_number_away(store: Store) -> None:
+    store.put_run(run("linear", 2, 0.5, status="diverged", reason="the loss stopped being finite"))
+    (linear,) = (row for row in rows(store) if row.model == "linear")
+    assert (linear.status, linear.values) == ("diverged", {})
+    assert linear.reason == "1 of 5 seeds: the loss stopped being finite"
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    made = [*folder.glob("*.md"), *folder.glob("*.csv"), *folder.glob("*/*.png")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in made}
+
+
+def test_rebuilt_byte_for_byte_in_another_process(store: Store) -> None:
+    report.write(store)
+    before = files(store.folder)
+    assert sorted(before) == ["README.md", "comparison.csv", "comparison.md", "curves/gaussian.png", "pareto/gaussian.png"]
+    for name in before:
+        (store.folder / name).unlink()
+    command = [sys.executable, "-m", "bench", "report", "--results", str(store.folder)]
+    done = subprocess.run(command, cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"report: {store.folder / 'README.md'}"
+    assert files(store.folder) == before
+
+
+def test_report_of_nothing_is_exit_code_2(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "report", "--results", str(tmp_path / "none")]
+    done = subprocess.run(command, cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "no results in" in done.stderr
+
+
+def test_facts_for_machines(store: Store) -> None:
+    facts = json.loads(json.dumps(report.facts(store)))
+    assert {row["status"] for row in facts} == {"ok", "skipped", "out_of_memory"}

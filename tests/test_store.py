@@ -1,0 +1,123 @@
+"""The store survives what happens to files."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench.store import SCHEMA, Store, StoreError, pack, unpack
+
+
+def record(seed: int = 0, **fields: object) -> dict[str, object]:
+    base = {"recipe": "r", "model": "m", "dataset": "d", "budget": {"name": "smoke"}, "status": "ok", "reason": "", "curve": {}}
+    return {**base, "seed": seed, "machine": {"slug": "x"}, **fields}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def test_written_and_read(store: Store) -> None:
+    store.put_run(record(0))
+    store.put_run(record(1, status="diverged"))
+    store.put_run(record(2, status="error"))
+    assert [r["seed"] for r in store.runs()] == [0, 1, 2]
+    assert sorted(store.finished("m", "d", "smoke", "r", [0, 1, 2, 3])) == [0, 1]
+    assert store.finished("m", "d", "smoke", "other", [0]) == {}
+
+
+@pytest.mark.parametrize("dtype", ["<f2", "u1", "<f4"])
+def test_arrays_survive_as_text(dtype: str) -> None:
+    values = np.arange(100).astype(dtype)
+    assert np.array_equal(unpack(pack(values)), values)
+    assert unpack(pack(values)).dtype == values.dtype
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe\x00", b"[]", b'{"schema": 1, "kind": "run"}', b'{"schema": 1, "kind": "no such"}']
+)
+def test_a_broken_file_is_set_aside_with_a_message(store: Store, content: bytes) -> None:
+    store.put_run(record(0))
+    broken = store.folder / "runs" / "d" / "m" / "smoke-r-s1.json"
+    broken.write_bytes(content)
+    with pytest.warns(UserWarning, match=r"smoke-r-s1.json cannot be read .* set aside as smoke-r-s1.json.broken"):
+        assert [r["seed"] for r in store.runs()] == [0]
+    assert broken.with_name(broken.name + ".broken").read_bytes() == content
+    assert [r["seed"] for r in store.runs()] == [0]  # and no second warning
+
+
+def test_a_later_schema_is_left_alone(store: Store) -> None:
+    store.put_run(record(0))
+    path = next((store.folder / "runs").glob("*/*/*.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": SCHEMA + 1}))
+    with pytest.warns(UserWarning, match="later version"):
+        assert store.runs() == []
+    assert path.is_file()
+
+
+def test_a_full_disk_is_said_and_leaves_what_was_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put_run(record(0))
+
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left on device; what was written before is safe"):
+        store.put_run(record(1))
+    assert [r["seed"] for r in store.runs()] == [0]
+    assert list(store.folder.rglob(".*")) == []
+
+
+def test_an_unwritable_folder_is_found_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot write to the results folder"):
+        Store(tmp_path / "file" / "results").writable()
+
+
+def test_a_reader_never_sees_half_a_file(store: Store) -> None:
+    """One thread rewrites a record, the other reads: every read is a whole one."""
+    store.put_run(record(0, payload="a" * 200_000))
+    stop = threading.Event()
+
+    def rewrite() -> None:
+        while not stop.is_set():
+            store.put_run(record(0, payload="b" * 200_000))
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    try:
+        for _ in range(50):
+            (found,) = store.runs()
+            assert len(found["payload"]) == 200_000
+    finally:
+        stop.set()
+        writer.join()
+
+
+def test_checkpoints_load_as_data_only_and_broken_ones_are_set_aside(store: Store) -> None:
+    store.save_checkpoint("r", {"seeds": [0, 1], "position": {"step": 3}, "state": {"w": torch.ones(2)}})
+    (found,) = store.checkpoints("r")
+    assert found["position"] == {"step": 3}
+    assert store.checkpoints("other") == []
+    path = store.checkpoint("r", [0, 1])
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.warns(UserWarning, match="set aside, training from the start"):
+        assert store.checkpoints("r") == []
+    trap = store.folder / "sprung"
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (trap,))
+
+    torch.save({"seeds": [0], "trap": Trap()}, store.checkpoint("r", [0]))
+    with pytest.warns(UserWarning, match="cannot be read"):
+        assert store.checkpoints("r") == []
+    assert not trap.exists()
