@@ -69,6 +69,8 @@ def header(cell: Cell, settings: Settings, recipe: str) -> Record:
         "dataset": cell.dataset,
         "budget": asdict(cell.budget),
         "metric": asdict(cell.task.metric) if cell.task is not None else None,
+        "summary": cell.task.summary if cell.task is not None else "",
+        "family": "other" if cell.model in models.errors else models.family(cell.model),
         "device": settings.device.type,
         "machine": {"slug": machine.slug(), **machine.facts()},
     }

@@ -59,6 +59,13 @@ def slug() -> str:
     return "-".join(re.findall(r"[a-z0-9]+", name)) + f"-{facts()['cores']}-cores"
 
 
+def exact() -> None:
+    """Make CUDA keep its word: float32 is float32 in convolutions too, and the same command gives the same curve."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
 def anonymous(text: str, *paths: Path) -> str:
     """The text without this machine's folders: the given paths, the checkout and the home directory are abbreviated."""
     named = [*((path, "DIR") for path in paths), (ROOT, "."), (Path.home(), "~")]

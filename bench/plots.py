@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -36,20 +37,16 @@ STYLE: Any = {
 }
 
 
-def family(model: str) -> str:
-    return models.family(model) if model in models.names(published=True) else "other"
-
-
-def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour by family, dashes within it, the same for a model whichever others are drawn."""
-    known = [*models.names(published=True), *sorted(set(names) - set(models.names(published=True)))]
+def styles(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Colour by family, dashes within it; a model of this repository looks the same whichever others are drawn."""
+    own = {name: models.family(name) for name in models.names() if models.source(name).parent == Path(models.__file__).parent}
+    families = own | {row.model: row.family for row in sorted(rows, key=lambda row: row.model)}
     taken: dict[str, int] = {}
     chosen = {}
-    for name in known:
-        group = family(name)
+    for name, group in families.items():
         chosen[name] = {"color": COLOURS[group], "linestyle": DASHES[taken.get(group, 0) % len(DASHES)]}
         taken[group] = taken.get(group, 0) + 1
-    return {name: chosen[name] for name in names}
+    return {row.model: chosen[row.model] for row in rows}
 
 
 def png(figure: Figure) -> bytes:
@@ -97,7 +94,7 @@ def averaged(row: Row, field: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
 def curves(dataset: str, rows: Sequence[Row]) -> bytes:
     """Loss on train and val against samples and against seconds: mean over seeds, band from the worst to the best."""
     drawn = [row for row in rows if row.runs]
-    look = styles([row.model for row in drawn])
+    look = styles(drawn)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(11, 7.2), layout="constrained")
         grid = figure.subplots(2, 2, sharey="row")
@@ -125,7 +122,9 @@ def curves(dataset: str, rows: Sequence[Row]) -> bytes:
                 if column == 0:
                     label_ends(axes, ends, look)
                 else:
-                    mark_ends(axes, ends, look)
+                    for row in drawn:
+                        if row.model in ends:  # in time the lines end at different places; their names stand beside the left panel
+                            axes.plot(*ends[row.model], marker=MARKERS[row.family], ms=4, color=look[row.model]["color"])
         seeds = max((len(row.runs) for row in drawn), default=0)
         figure.suptitle(
             f"{dataset}, budget {drawn[0].budget}: mean of {seeds} seeds, band from lowest to highest"
@@ -135,12 +134,6 @@ def curves(dataset: str, rows: Sequence[Row]) -> bytes:
             ha="left",
         )
         return png(figure)
-
-
-def mark_ends(axes: Axes, ends: dict[str, tuple[float, float]], look: dict[str, dict[str, Any]]) -> None:
-    """A dot where each line ends: in time the lines end at different places, their names stand beside the left panel."""
-    for name, (x, y) in ends.items():
-        axes.plot([x], [y], marker=MARKERS[family(name)], ms=4, color=str(look[name]["color"]))
 
 
 COSTS = (
@@ -179,7 +172,7 @@ def pareto(dataset: str, rows: Sequence[Row]) -> bytes:
             for row in drawn:
                 if row.model in points and row.value is not None:
                     x, y = points[row.model]
-                    group = family(row.model)
+                    group = row.family
                     bar = None if row.value.n < 2 else scale * row.value.half
                     if bar is not None and axes.get_yscale() == "log":
                         bar = min(bar, 0.9 * y)
@@ -191,7 +184,7 @@ def pareto(dataset: str, rows: Sequence[Row]) -> bytes:
             if not points:
                 axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color="#6b6b6b")
             axes.margins(x=0.22, y=0.12)
-            label_points(axes, points)
+            label_points(axes, points, {row.model: row.family for row in drawn})
         if metric is not None:
             panels[0].set_ylabel(f"test {metric.name}{' (%)' if metric.percent else ''}, {metric.better} is better")
         figure.suptitle(
@@ -200,7 +193,7 @@ def pareto(dataset: str, rows: Sequence[Row]) -> bytes:
         return png(figure)
 
 
-def label_points(axes: Axes, points: dict[str, tuple[float, float]]) -> None:
+def label_points(axes: Axes, points: dict[str, tuple[float, float]], families: dict[str, str]) -> None:
     """Name the points beside them; names that would overlap are moved apart in height."""
     if not points:
         return
@@ -223,7 +216,7 @@ def label_points(axes: Axes, points: dict[str, tuple[float, float]]) -> None:
             ha="right" if left else "left",
             va="center",
             fontsize=6.8,
-            color=COLOURS[family(name)],
+            color=COLOURS[families[name]],
         )
         if abs(height - y) > 0.02:
             axes.plot([x, x + (-0.02 if left else 0.02)], [y, height], transform=axes.transAxes, color="#bbbbbb", lw=0.5, clip_on=False)

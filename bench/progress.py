@@ -26,6 +26,8 @@ def expected_seconds(cell: Cell) -> float:
 class Lines:
     """A log in place of a terminal: what a bar would draw over itself becomes a line."""
 
+    encoding = "utf-8"
+
     def write(self, text: str) -> None:
         if line := text.strip():
             sys.stderr.write(line + "\n")

@@ -13,7 +13,6 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-import datasets
 from bench import plots
 from bench.stats import Difference, Interval, holm, interval, paired
 from bench.store import Record, Store
@@ -184,10 +183,9 @@ def section(dataset: str, own: list[Row], pictured: bool) -> str:
     """One data set: its table best first, its pictures, and the cells without a number."""
     first = next((row for row in own if row.values), own[0])
     metric, best = first.metric, winner(own)
-    known = datasets.task(dataset).summary if dataset in datasets.names(published=True) else ""
     lines = [f"## {dataset}", ""]
-    if known:
-        lines += [f"{known[0].upper()}{known[1:]}.", ""]
+    if first.summary:
+        lines += [f"{first.summary[0].upper()}{first.summary[1:]}.", ""]
     lines += [f"Test {metric.name}, {metric.better} is better. Budget `{first.budget}`: {first.samples:,} samples. {verdict(own)}", ""]
     body = []
     for row in ranked(own):
@@ -317,7 +315,7 @@ def cell_line(model: str, dataset: str, status: str, reason: str, runs: Sequence
     place = f"{dataset:18} {model:20}"
     if status != "ok":
         return f"{place} {status}: {reason}"
-    metric = datasets.task(dataset).metric
+    metric = Metric(**runs[0]["metric"])
     values = [run["test"]["best"][metric.name] for run in runs]
     how = f"{len(runs)} seeds, " + (f"{seconds:.1f} s" if trained else "from store")
     return f"{place} {metric.name} {quality(interval(values), metric)} ({how}){' ' + reason if reason else ''}"

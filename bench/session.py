@@ -62,6 +62,8 @@ def begin(
     download: bool = False,
 ) -> Session:
     """Check a request before anything is run. Raises grid.RequestError for what cannot be served."""
+    if torch.cuda.is_available():
+        machine.exact()
     for file in plugins or []:
         grid.plugin(file)
     chosen = grid.parse_devices(devices, torch.cuda.is_available())

@@ -28,7 +28,7 @@ DEVICES, BATCHES = ("cpu", "cuda"), (1, 64)  # what latencies are measured for: 
 FINISHED = ("ok", "diverged")
 Record = dict[str, Any]
 REQUIRED = {
-    "run": ("recipe", "model", "dataset", "budget", "seed", "status", "curve", "machine"),
+    "run": ("recipe", "model", "dataset", "budget", "seed", "status", "metric", "curve", "costs", "machine"),
     "cell": ("recipe", "model", "dataset", "budget", "status", "reason", "machine"),
     "latency": ("model", "dataset", "device", "batch", "dtype", "samples_ms", "machine"),
 }

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-import datasets
 from bench.stats import Interval, interval, quantiles
 from bench.store import BATCHES, DEVICES, Record, Store
 from datasets.task import Metric
@@ -28,6 +27,8 @@ class Row:
     status: str
     reason: str
     metric: Metric = UNKNOWN
+    summary: str = ""
+    family: str = "other"
     values: dict[int, float] = field(default_factory=dict)
     values_last: dict[int, float] = field(default_factory=dict)
     runs: list[Record] = field(default_factory=list)
@@ -77,14 +78,6 @@ class Row:
         return columns
 
 
-def metric_of(dataset: str, run: Record) -> Metric:
-    """The metric that ranks; for a data set that is not registered here any more, as the run has it."""
-    if dataset in datasets.names(published=True):
-        return datasets.task(dataset).metric
-    name = run.get("metric", {"name": "loss", "better": "lower"})
-    return Metric(name["name"], name["better"], name.get("percent", False))
-
-
 def latest(records: list[Record]) -> list[Record]:
     """Of all recipes of one cell the one written last: its runs, or the reason why there are none."""
     recipe = max(records, key=lambda r: r["created"])["recipe"]
@@ -106,11 +99,13 @@ def trained(records: list[Record]) -> Row:
         first["reason"],
         facts=first["machine"],
         samples=first["budget"]["samples"],
+        summary=first.get("summary", ""),
+        family=first.get("family", "other"),
         newest=max(r["created"] for r in records),
     )
     if first["kind"] == "cell":
         return row
-    row.runs, row.costs, row.metric = records, first.get("costs", {}), metric_of(row.dataset, first)
+    row.runs, row.costs, row.metric = records, first["costs"], Metric(**first["metric"])
     broken = [r for r in records if r["status"] != "ok"]
     row.status = broken[0]["status"] if broken else "ok"
     if broken:

@@ -27,6 +27,9 @@ def test_training(cell: Cell, suite: Session, progress: Progress, benchmark: Ben
         pytest.exit(f"attention-bench: {error}", returncode=1)
     benchmark.extra_info.update(model=cell.model, dataset=cell.dataset, budget=cell.budget.name, trained=outcome.trained)
     request.node.user_properties.append(("from store", outcome.status == "ok" and not outcome.trained))
+    if cell.status == "skipped":  # known beforehand and told in the report: not worth a line
+        progress.end()
+        pytest.skip(outcome.reason)
     progress.end(
         cell_line(cell.model, cell.dataset, outcome.status, outcome.reason, outcome.runs, outcome.trained, time.monotonic() - start)
     )

@@ -27,7 +27,7 @@ from datasets.task import Budget, Input, Output, Task, budgets
 SIZES = (1_097, 350, 350)
 CANVAS = 16
 BUDGETS = budgets(
-    Budget("default", samples=16_000, batch=64, lr=3e-3, optimizer="adamw", schedule="cosine", warmup=0.1, weight_decay=0.01),
+    Budget("default", samples=12_800, batch=64, lr=3e-3, optimizer="adamw", schedule="cosine", warmup=0.1, weight_decay=0.01),
     Budget("paper", samples=200_000, batch=64, lr=1e-3, optimizer="adamw", schedule="cosine", warmup=0.1, weight_decay=0.01),
     smoke_samples=640,
 )

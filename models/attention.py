@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from models.dropout import Dropout
+
 
 class SelfAttention(nn.Module):
     """Multi-head self-attention, (batch, tokens, dim) -> (batch, tokens, dim).
@@ -28,16 +30,15 @@ class SelfAttention(nn.Module):
         super().__init__()
         if head_dim is None and dim % heads:
             raise ValueError(f"{dim} numbers cannot be split into {heads} heads; give head_dim")
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.dropout = heads, Dropout(dropout)
         inner = heads * (head_dim or dim // heads)
         self.qkv = nn.Linear(dim, 3 * inner, bias=qkv_bias)
         self.out = nn.Linear(inner, dim, bias=out_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = rearrange(self.qkv(x), "b n (three h d) -> three b h n d", three=3, h=self.heads).unbind(0)
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
-        y = self.out(rearrange(y, "b h n d -> b n (h d)"))
-        return F.dropout(y, self.dropout, self.training) if self.dropout else y
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout.p if self.training else 0.0)
+        return self.dropout(self.out(rearrange(y, "b h n d -> b n (h d)")))
 
 
 class SignalAttention(nn.Module):

@@ -13,10 +13,11 @@ from torch import nn
 
 from datasets.task import Task
 from models import Unsupported, register
+from models.dropout import Dropout
 
 
 def dense(inputs: int, width: int, outputs: int) -> list[nn.Module]:
-    return [nn.Dropout(0.25), nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(0.5), nn.Linear(width, outputs)]
+    return [Dropout(0.25), nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), Dropout(0.5), nn.Linear(width, outputs)]
 
 
 @register(family="convolution")
@@ -33,7 +34,7 @@ def cnn(task: Task, *, channels: int = 32, width: int = 128) -> nn.Sequential:
     along = shape[0] if kind == "signal" else 1
     line = [nn.Conv1d(along, channels, 3, padding=1), nn.ReLU(), nn.Conv1d(channels, 2 * channels, 3, padding=1), nn.ReLU()]
     if task.output.kind == "signal":
-        head = [nn.Dropout(0.25), nn.Conv1d(2 * channels, width, 1), nn.ReLU(), nn.Dropout(0.5), nn.Conv1d(width, 1, 1)]
+        head = [Dropout(0.25), nn.Conv1d(2 * channels, width, 1), nn.ReLU(), Dropout(0.5), nn.Conv1d(width, 1, 1)]
         return nn.Sequential(*line, *head)
     pool = 2 if shape[-1] >= 4 else 1
     as_line = [] if kind == "signal" else [nn.Unflatten(1, (1, shape[0]))]

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from datasets.task import Task
 from models import Unsupported, register
 from models.attention import SelfAttention
+from models.dropout import Dropout
 
 
 class Layer(nn.Module):
@@ -25,7 +26,7 @@ class Layer(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.attention = SelfAttention(dim, heads, head_dim=head_dim, qkv_bias=False, dropout=dropout)
-        drop = [nn.Dropout(dropout)] if dropout else []
+        drop = [Dropout(dropout)] if dropout else []
         self.mlp = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.GELU(), *drop, nn.Linear(hidden, dim), *drop)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,7 +57,7 @@ class ViT(nn.Module):
         self.embed = nn.Sequential(nn.LayerNorm(pixels), nn.Linear(pixels, dim), nn.LayerNorm(dim))
         self.class_token = nn.Parameter(torch.randn(dim))
         self.positions = nn.Parameter(torch.randn(patches + 1, dim))
-        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.drop = Dropout(dropout) if dropout else nn.Identity()
         self.layers = nn.Sequential(*(Layer(dim, heads, head_dim, hidden, dropout) for _ in range(depth)))
         self.norm, self.answer = nn.LayerNorm(dim), nn.Linear(dim, classes)
 

@@ -12,6 +12,7 @@ import datasets
 import models
 from bench.cost import active
 from datasets.task import Task
+from models.dropout import Dropout
 
 CELLS = [(model, dataset) for model in models.names(published=True) for dataset in datasets.names()]
 KINDS = {datasets.task(name).input.kind: name for name in reversed(datasets.names())}
@@ -135,3 +136,21 @@ def test_key_biases_are_counted_as_dead() -> None:
     """Softmax cancels a key's bias: 2 blocks × 64 of the Iris encoder's parameters never learn."""
     module, task = built("transformer", "iris")
     assert active(module, task) == 100_291 - 2 * 64
+
+
+@pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.99])
+def test_dropout_drops_a_share_p_independently_and_keeps_the_mean(p: float) -> None:
+    torch.manual_seed(0)
+    layer, x = Dropout(p), torch.ones(401, 999, requires_grad=True)
+    y = layer(x)
+    kept = y != 0
+    tolerance = 5 * (p * (1 - p) / x.numel()) ** 0.5
+    assert abs(float((~kept).float().mean()) - p) < tolerance
+    assert torch.allclose(y[kept], torch.tensor(1 / (1 - p)))
+    y.sum().backward()
+    assert torch.equal(x.grad, y.detach())
+    pairs = (kept[:, 1:] & kept[:, :-1]).float().mean()  # neighbours come from one random word
+    assert abs(float(pairs) - (1 - p) ** 2) < 4 * tolerance
+    assert not torch.equal(layer(x), y)
+    layer.eval()
+    assert layer(x) is x

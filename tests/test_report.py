@@ -87,6 +87,9 @@ def run(model: str, seed: int, value: float, **fields: Any) -> dict[str, Any]:
         "dataset": "gaussian",
         "budget": {"name": "smoke", "dtype": "float32", "samples": 20, "seeds": 5},
         "device": "cpu",
+        "metric": {"name": "mse", "better": "lower", "percent": False},
+        "summary": "six bumps",
+        "family": "attention" if "attention" in model else "other",
         "machine": {
             "slug": "box",
             "cpu": "Box",

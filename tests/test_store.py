@@ -16,8 +16,8 @@ from bench.store import SCHEMA, Store, StoreError, pack, unpack
 
 
 def record(seed: int = 0, **fields: object) -> dict[str, object]:
-    base = {"recipe": "r", "model": "m", "dataset": "d", "budget": {"name": "smoke"}, "status": "ok", "reason": "", "curve": {}}
-    return {**base, "seed": seed, "machine": {"slug": "x"}, **fields}
+    base = {"recipe": "r", "model": "m", "dataset": "d", "budget": {"name": "smoke"}, "status": "ok", "reason": ""}
+    return {**base, "curve": {}, "metric": {}, "costs": {}, "seed": seed, "machine": {"slug": "x"}, **fields}
 
 
 @pytest.fixture
