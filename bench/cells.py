@@ -9,18 +9,17 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import datasets
 import models
 from bench import cost, fingerprint, machine
-from bench.evaluate import means, outputs, score
-from bench.grid import Cell
+from bench.evaluate import half, means, outputs, predictions, score
+from bench.grid import Cell, out_of_memory
 from bench.learners import Single, stays_alone
 from bench.store import Record, Store, StoreError, pack
-from bench.train import Trained, Training, together
-from datasets.data import Data, Split, generator
+from bench.train import Trained, Training, fresh, together
+from datasets.data import Data, generator
 from datasets.registry import describe
 from datasets.task import Budget, Task
 
@@ -56,38 +55,34 @@ def load(dataset: str, root: Path, seed: int, download: bool) -> Data:
     return datasets.load(dataset, root, seed, download)
 
 
-def out_of_memory(error: BaseException) -> bool:
-    text = str(error)
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in text or "can't allocate memory" in text
-
-
-def header(cell: Cell, settings: Settings, recipe: str) -> Record:
-    """The part all records of a cell share."""
-    return {
-        "recipe": recipe,
+def header(cell: Cell, device: str) -> Record:
+    """The part all records of a cell share. A cell whose file does not import has no recipe of its own."""
+    head: Record = {
+        "recipe": "unimported",
         "model": cell.model,
         "dataset": cell.dataset,
         "budget": asdict(cell.budget),
-        "metric": asdict(cell.task.metric) if cell.task is not None else None,
-        "summary": cell.task.summary if cell.task is not None else "",
-        "family": "other" if cell.model in models.errors else models.family(cell.model),
-        "device": settings.device.type,
+        "device": device,
         "machine": {"slug": machine.slug(), **machine.facts()},
     }
-
-
-def recipe_of(cell: Cell, device: str) -> str:
-    """The cell's recipe; a cell whose file does not import has none of its own."""
-    if cell.model in models.errors or cell.dataset in datasets.errors:
-        return "unimported"
-    return fingerprint.recipe(cell.model, cell.dataset, cell.budget, device)
+    if cell.task is not None:
+        head |= {"metric": asdict(cell.task.metric), "summary": cell.task.summary, "version": cell.task.version}
+    if cell.task is not None and cell.model not in models.errors:
+        head |= {
+            "recipe": fingerprint.recipe(cell.model, cell.dataset, cell.budget, device),
+            "conditions": fingerprint.digest(fingerprint.conditions(cell.dataset, cell.standard or cell.budget, device)),
+            "own_recipe": cell.why,
+            "source": fingerprint.closure(models.source(cell.model)),
+            "family": models.family(cell.model),
+        }
+    return head
 
 
 def to_train(cell: Cell, settings: Settings) -> list[int]:
     """Seeds of a cell that are not in the store yet; none for a cell that cannot be run."""
     if cell.status or (settings.device.type == "cuda" and not torch.cuda.is_available()):
         return []
-    seeds, recipe = list(range(cell.budget.seeds)), recipe_of(cell, settings.device.type)
+    seeds, recipe = list(range(cell.budget.seeds)), fingerprint.recipe(cell.model, cell.dataset, cell.budget, settings.device.type)
     if settings.retrain and recipe not in settings.redone:
         return seeds
     done = settings.store.finished(cell.model, cell.dataset, cell.budget.name, recipe, seeds)
@@ -95,40 +90,44 @@ def to_train(cell: Cell, settings: Settings) -> list[int]:
 
 
 def run(cell: Cell, settings: Settings, progress: Callable[[float], None] = lambda share: None) -> Outcome:
-    """Train what is missing. A failure becomes a record and an Outcome; only StoreError and interrupts come through."""
-    recipe = recipe_of(cell, settings.device.type)
-    head = header(cell, settings, recipe)
+    """Train what is missing. A failure becomes a record and an Outcome; only StoreError and interrupts come through.
 
-    def failed(status: str, reason: str) -> Outcome:
-        reason = machine.anonymous(reason, settings.root, settings.store.folder)
-        settings.store.put_cell(head | {"status": status, "reason": reason})
+    Whatever happens, the store is told what came of the cell, so that tables show the recipe that was asked for last.
+    """
+    head = header(cell, settings.device.type)
+
+    def concluded(status: str, reason: str, passing: bool = False) -> Outcome:
+        """`passing`: the reason is not the cell's own, and does not hide runs from before."""
+        reason = machine.anonymous(reason)
+        settings.store.put_cell(head | {"status": status, "reason": reason, "passing": passing})
         return Outcome(status, reason, 0)
 
     if cell.status:
-        return failed(cell.status, cell.reason)
+        return concluded(cell.status, cell.reason)
     if settings.device.type == "cuda" and not torch.cuda.is_available():
-        return failed("skipped", "no CUDA device")
+        return concluded("skipped", "no CUDA device", passing=True)
     seeds, missing = list(range(cell.budget.seeds)), to_train(cell, settings)
     present = [seed for seed in seeds if seed not in missing]
-    done = settings.store.finished(cell.model, cell.dataset, cell.budget.name, recipe, present)
+    done = settings.store.finished(cell.model, cell.dataset, cell.budget.name, head["recipe"], present)
     try:
         if missing:
             done |= train(cell, settings, head, missing, progress)
     except StoreError:
         raise
     except datasets.Missing as error:
-        return failed("skipped", str(error))
+        return concluded("skipped", str(error), passing=True)
     except datasets.Corrupt as error:
-        return failed("error", str(error))
+        return concluded("error", str(error))
     except Exception as error:
-        status, reason = ("out_of_memory", describe(error)) if out_of_memory(error) else ("error", describe(error))
+        status = "out_of_memory" if out_of_memory(error) else "error"
         release()
-        return failed(status, reason)
-    settings.redone.add(recipe)
+        return concluded(status, describe(error))
+    settings.redone.add(head["recipe"])
     runs = tuple(done[seed] for seed in seeds)
     broken = [f"seed {r['seed']}: {r['reason']}" for r in runs if r["status"] != "ok"]
     stopped = [r["reason"] for r in runs if r["status"] == "ok" and r["reason"]]
-    return Outcome("diverged" if broken else "ok", "; ".join(broken or stopped[:1]), len(missing), runs)
+    outcome = concluded("diverged" if broken else "ok", "; ".join(broken or stopped[:1]))
+    return Outcome(outcome.status, outcome.reason, len(missing), runs)
 
 
 def release() -> None:
@@ -143,92 +142,68 @@ def train(cell: Cell, settings: Settings, head: Record, missing: list[int], prog
     task, budget = cell.task, cell.budget
     assert task is not None
     build = partial(models.build, cell.model, task)
-    costs, notes = measure(build().to(settings.device), task, budget)
-    alone = stays_alone(build(), costs["flops"] or float("inf"), budget, settings.device)
-    groups = resumed(settings, head["recipe"], missing)
-    rest = [seed for seed in missing if not any(seed in group["seeds"] for group in groups)]
-    size = 1 if alone else AT_ONCE
-    plans: list[tuple[list[int], dict[str, Any] | None]] = [(group["seeds"], group) for group in groups]
-    plans += [(rest[i : i + size], None) for i in range(0, len(rest), size)]
+    module = build().to(settings.device)
+    check_answer(module, task, budget, settings.device)
+    costs, notes = cost.measure(module, task, budget)
+    why = stays_alone(module, costs["flops"] or float("inf"), budget, settings.device) or ""
+    plans = planned(settings, head["recipe"], missing, 1 if why else AT_ONCE)
     records: dict[int, Record] = {}
-    share = {"done": 0}
-
-    def advance(part: float, seeds: list[int]) -> None:
-        progress((share["done"] + part * len(seeds)) / sum(len(s) for s, _ in plans))
-
-    for seeds, snapshot in plans:
+    while plans:
+        seeds, snapshot = plans.pop(0)
         data = [load(cell.dataset, settings.root, seed, settings.download) for seed in seeds]
-        trained, note = train_group(build, task, budget, seeds, data, settings, head["recipe"], snapshot, partial(advance, seeds=seeds))
+        n, left, done = len(seeds), sum(len(group) for group, _ in plans), len(records)
+        try:
+            training = Training(build, task, budget, seeds, [one.for_training for one in data], settings.device)
+        except Exception as error:
+            if len(seeds) == 1:
+                raise
+            why = f"does not stack: {describe(error)}"[:200]
+            plans = [([seed], None) for seed in seeds] + plans
+            continue
+        if snapshot is not None:
+            resume(training, snapshot, settings.store, head["recipe"])
+        start = training.position.step * budget.batch
+        trained = training.run(
+            lambda part, n=n, left=left, done=done: progress(1 - (left + (1 - part) * n) / (done + n + left)),  # type: ignore[misc]
+            partial(settings.store.save_checkpoint, head["recipe"]),
+            settings.checkpoint_every,
+        )
+        if len(seeds) > 1:  # a kill between the records of one stack must not make the rest a smaller stack
+            settings.store.save_checkpoint(head["recipe"], training.snapshot())
+        shared = {"costs": costs, "notes": machine.anonymous(notes), "alone": machine.anonymous(why), "continued_from": start}
         for one, samples in zip(trained, data, strict=True):
             if one.seed in missing:
-                record = (
-                    head
-                    | {"costs": costs, "alone": note or alone or "", "notes": notes}
-                    | scored(build, one, samples, task, budget, settings)
-                )
-                settings.store.put_run(record)
-                records[one.seed] = record
+                records[one.seed] = head | shared | scored(build, one, samples, task, budget, settings)
+                settings.store.put_run(records[one.seed])
         settings.store.drop_checkpoint(head["recipe"], seeds)
-        share["done"] += len(seeds)
     return records
 
 
-def resumed(settings: Settings, recipe: str, missing: list[int]) -> list[dict[str, Any]]:
-    """Checkpoints that lead to missing seeds. A group goes on as it was begun, so that a kill changes no number."""
-    if settings.retrain:
-        return []
-    return [saved for saved in settings.store.checkpoints(recipe) if any(seed in missing for seed in saved["seeds"])]
+def check_answer(module: torch.nn.Module, task: Task, budget: Budget, device: torch.device) -> None:
+    """ValueError if the model's answer is not shaped as the task asks: broadcasting would make a number of it all the same."""
+    x, _ = task.sample(2)
+    found = tuple(Single(module, task, budget, device, generator("check", 0, device)).forward(x.to(device)[None])[0].shape)
+    if found != (2, *task.output.shape):
+        raise ValueError(f"answers two samples with shape {found}; {task.name} asks for {(2, *task.output.shape)}")
 
 
-def train_group(
-    build: Callable[[], torch.nn.Module],
-    task: Task,
-    budget: Budget,
-    seeds: list[int],
-    data: list[Data],
-    settings: Settings,
-    recipe: str,
-    snapshot: dict[str, Any] | None,
-    progress: Callable[[float], None],
-) -> tuple[list[Trained], str]:
-    """One stack of seeds to the end; seeds that turn out not to stack are trained one by one, and the note says why."""
+def planned(settings: Settings, recipe: str, missing: list[int], size: int) -> list[tuple[list[int], dict[str, Any] | None]]:
+    """Groups of seeds to train. A group with a checkpoint goes on as it was begun, so that a kill changes no number."""
+    saved = [] if settings.retrain else settings.store.checkpoints(recipe)
+    begun = [(snapshot["seeds"], snapshot) for snapshot in saved if any(seed in missing for seed in snapshot["seeds"])]
+    rest = [seed for seed in missing if not any(seed in seeds for seeds, _ in begun)]
+    return begun + [(rest[i : i + size], None) for i in range(0, len(rest), size)]
+
+
+def resume(training: Training, snapshot: dict[str, Any], store: Store, recipe: str) -> None:
+    """Continue from a checkpoint; one that does not fit is set aside."""
+    blank = training.snapshot()
     try:
-        training = Training(build, task, budget, seeds, data, settings.device)
-    except Exception as error:
-        if len(seeds) == 1:
-            raise
-        note = f"does not stack: {describe(error)}"[:200]
-        trained = []
-        for i, (seed, samples) in enumerate(zip(seeds, data, strict=True)):
-            one = Training(build, task, budget, [seed], [samples], settings.device)
-            trained += one.run(lambda part, i=i: progress((i + part) / len(seeds)))  # type: ignore[misc]
-        return trained, note
-    if snapshot is not None:
         training.restore(snapshot)
-    save = partial(settings.store.save_checkpoint, recipe)
-    trained = training.run(progress, save, settings.checkpoint_every)
-    if len(seeds) > 1:  # a kill between the records of one stack must not make the rest a smaller stack
-        save(training.snapshot())
-    return trained, ""
-
-
-def measure(module: torch.nn.Module, task: Task, budget: Budget) -> tuple[dict[str, int | None], str]:
-    """The costs of a cell; a figure that cannot be measured is None, and the note says why."""
-    parts: dict[str, Callable[[], int]] = {
-        "params": lambda: sum(p.numel() for p in module.parameters()),
-        "params_active": lambda: cost.active(module, task),
-        "flops": lambda: cost.flops(module, task),
-        "peak_bytes": lambda: cost.peak_bytes(module, task, budget),
-    }
-    costs: dict[str, int | None] = {}
-    notes = []
-    for name, count in parts.items():
-        try:
-            costs[name] = count()
-        except Exception as error:
-            costs[name] = None
-            notes.append(f"{name} not measured: {describe(error)}")
-    return costs, "; ".join(notes)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        store.set_checkpoint_aside(store.checkpoint(recipe, training.seeds), error)
+        training.restore(blank)
+        training.random = None
 
 
 def scored(build: Callable[[], torch.nn.Module], one: Trained, data: Data, task: Task, budget: Budget, settings: Settings) -> Record:
@@ -245,27 +220,13 @@ def scored(build: Callable[[], torch.nn.Module], one: Trained, data: Data, task:
     if one.status != "ok":
         return record
     test = together([data.test], settings.device)
-    learner = Single(build(), task, budget, settings.device, generator("test", one.seed, settings.device))
-    last = score_with(learner, one.last, test, task)
-    best = score_with(learner, one.best, test, task)
-    record["test"] = {"best": means(best)[0], "last": means(last)[0]}
-    record["examples"] = {
-        "loss": pack(best["loss"][0].clamp(-6e4, 6e4).numpy().astype("<f2")),
-        "prediction": pack(predictions(learner, test, task)),
-    }
+    # the seed's own initialisation again: it may hold random numbers that are neither parameters nor saved buffers
+    learner = Single(fresh(build, budget, one.seed), task, budget, settings.device, generator("test", one.seed, settings.device))
+    learner.module.load_state_dict(one.last)
+    record["test"] = {"last": means(score(learner.forward, test, task))[0]}
+    learner.module.load_state_dict(one.best)
+    best = score(learner.forward, test, task)
+    record["test"]["best"] = means(best)[0]
+    answers = predictions(outputs(learner.forward, test.x)[0], task)
+    record["examples"] = {"loss": pack(half(best["loss"][0])), "prediction": pack(answers)}
     return record
-
-
-def score_with(learner: Single, state: dict[str, torch.Tensor], test: Split, task: Task) -> dict[str, torch.Tensor]:
-    learner.module.load_state_dict(state)
-    return score(learner.forward, test, task)
-
-
-def predictions(learner: Single, test: Split, task: Task) -> np.ndarray:
-    """What the loaded weights answer to every test sample: the class, or the value; a signal is too long to keep."""
-    if task.output.kind == "signal":
-        return np.empty(0, "<f2")
-    out = outputs(learner.forward, test.x)[0].cpu()
-    if task.output.kind == "classes":
-        return out.argmax(-1).numpy().astype("u1" if task.output.size <= 256 else "<u2")
-    return out.clamp(-6e4, 6e4).numpy().astype("<f2")

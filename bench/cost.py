@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,26 +16,23 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.recipe import optimizer
 from datasets.data import generator
+from datasets.registry import describe
 from datasets.task import Budget, Task
 
 MOST_DRAWS, PATIENCE, DRAW_BATCH = 64, 6, 16
 NEGLIGIBLE = 1e-9  # of the largest gradient in the model; float64 rounding leaves about 1e-16
 
 
-@dataclass(frozen=True)
-class Cost:
-    """params and params_active count single numbers; flops are of one sample's forward pass; peak_bytes of a training step."""
-
-    params: int
-    params_active: int
-    flops: int
-    peak_bytes: int
-
-
 def loss(module: nn.Module, task: Task, x: Tensor, y: Tensor) -> Tensor:
     """The training loss of a batch, the model's own if it brings one."""
     own: Callable[..., Tensor] | None = getattr(module, "loss", None)
     return own(x, y, task, generator("cost", 0, x.device)) if own is not None else task.loss(module(x), y)
+
+
+def answer(module: nn.Module, task: Task) -> Callable[[Tensor], Any]:
+    """The forward pass as it is used: the model's own `predict` if it brings one."""
+    own: Callable[..., Any] | None = getattr(module, "predict", None)
+    return module if own is None else lambda x: own(x, task)
 
 
 def active(module: nn.Module, task: Task) -> int:
@@ -77,10 +73,15 @@ def flops(module: nn.Module, task: Task) -> int:
     x = task.sample(1)[0].to(next(module.parameters()).device)
     counter = FlopCounterMode(display=False)
     training = module.training
-    # The counter does not know every fused attention kernel; the plain one is made of products it knows.
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
-        module.eval()(x)
-    module.train(training)
+    fast = torch.backends.mha.get_fastpath_enabled()
+    # The counter does not know every fused attention kernel; the plain ones are made of products it knows.
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+            answer(module.eval(), task)(x)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        module.train(training)
     return int(counter.get_total_flops())
 
 
@@ -127,7 +128,23 @@ def peak_bytes(module: nn.Module, task: Task, budget: Budget) -> int:
     return bytes_.peak
 
 
-def measure(module: nn.Module, task: Task, budget: Budget) -> Cost:
-    """All of it. The module is left as it was."""
-    params = sum(p.numel() for p in module.parameters())
-    return Cost(params, active(module, task), flops(module, task), peak_bytes(module, task, budget))
+def measure(module: nn.Module, task: Task, budget: Budget) -> tuple[dict[str, int | None], str]:
+    """params, params_active, flops (of one sample's forward pass) and peak_bytes (of a training step).
+
+    The module is left as it was. A figure that cannot be measured is None, and the note says why.
+    """
+    parts: dict[str, Callable[[], int]] = {
+        "params": lambda: sum(p.numel() for p in module.parameters()),
+        "params_active": lambda: active(module, task),
+        "flops": lambda: flops(module, task),
+        "peak_bytes": lambda: peak_bytes(module, task, budget),
+    }
+    costs: dict[str, int | None] = {}
+    notes = []
+    for name, count in parts.items():
+        try:
+            costs[name] = count()
+        except Exception as error:
+            costs[name] = None
+            notes.append(f"{name} not measured: {describe(error)}")
+    return costs, "; ".join(notes)

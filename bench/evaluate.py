@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,3 +31,17 @@ def means(scores: dict[str, Tensor]) -> list[dict[str, float]]:
     """For each seed the mean of every score, summed in float64."""
     averaged = {name: (values.double().sum(1) / values.shape[1]).tolist() for name, values in scores.items()}
     return [dict(zip(averaged, row, strict=True)) for row in zip(*averaged.values(), strict=True)]
+
+
+def predictions(out: Tensor, task: Task) -> np.ndarray:
+    """What is kept of one seed's outputs (n, …): classes, or values in half precision; a signal is too long to keep."""
+    if task.output.kind == "signal":
+        return np.empty(0, "<f2")
+    if task.output.kind == "classes":
+        return out.argmax(-1).cpu().numpy().astype("u1" if task.output.size <= 256 else "<u2")
+    return half(out)
+
+
+def half(values: Tensor) -> np.ndarray:
+    """Half precision, clipped to what it can hold."""
+    return values.clamp(-6e4, 6e4).cpu().numpy().astype("<f2")

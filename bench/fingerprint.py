@@ -14,20 +14,22 @@ from typing import Any
 import datasets
 import models
 from bench import machine
+from bench.store import SCHEMA
 from datasets.task import Budget
 
-SCHEMA = 1
 PACKAGES = ("bench", "datasets", "models")
 
 
-def imported(tree: ast.Module) -> Iterator[Path]:
-    """Files of this project that a module imports. Package __init__ files are registries and do not count."""
+def imported(tree: ast.Module, file: Path) -> Iterator[Path]:
+    """Files of this project that `file` imports. Package __init__ files are registries and do not count."""
     for node in ast.walk(tree):
         dotted: list[str] = []
         if isinstance(node, ast.Import):
             dotted = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            dotted = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.ImportFrom):
+            package = [file.parent.name] if node.level else []  # packages here are one folder deep
+            module = ".".join([*package, *([node.module] if node.module else [])])
+            dotted = [module, *(f"{module}.{alias.name}" for alias in node.names)]
         for name in dotted:
             path = machine.ROOT.joinpath(*name.split(".")).with_suffix(".py")
             if name.split(".")[0] in PACKAGES and path.is_file():
@@ -54,19 +56,19 @@ def closure(path: Path) -> str:
         if str(file) in seen:
             continue
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        waiting += [other for other in imported(tree) if str(other) not in seen]
+        waiting += [other for other in imported(tree, file) if str(other) not in seen]
         seen[str(file)] = without_docstrings(tree)
     parts = [f"{Path(name).name}\n{code}" for name, code in sorted(seen.items(), key=lambda item: Path(item[0]).name)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def depends(model: str, dataset: str, budget: Budget, device: str) -> dict[str, Any]:
-    """All that decides a run's numbers but the seed."""
+def conditions(dataset: str, budget: Budget, device: str) -> dict[str, Any]:
+    """All that decides a run's numbers but the model and the seed. Only runs under equal conditions are ranked."""
     return {
         "schema": SCHEMA,
-        "model": [model, closure(models.source(model))],
         "dataset": [dataset, datasets.task(dataset).version, closure(datasets.source(dataset))],
         "training": closure(machine.ROOT / "bench" / "train.py"),
+        "costs": closure(machine.ROOT / "bench" / "cost.py"),
         "budget": asdict(budget) | {"seeds": None},
         "device": device,
         "machine": machine.slug(),
@@ -74,7 +76,15 @@ def depends(model: str, dataset: str, budget: Budget, device: str) -> dict[str, 
     }
 
 
+def depends(model: str, dataset: str, budget: Budget, device: str) -> dict[str, Any]:
+    """All that decides a run's numbers but the seed."""
+    return conditions(dataset, budget, device) | {"model": [model, closure(models.source(model))]}
+
+
+def digest(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def recipe(model: str, dataset: str, budget: Budget, device: str) -> str:
     """A name for all runs of a cell that differ in nothing but the seed."""
-    text = json.dumps(depends(model, dataset, budget, device), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest(depends(model, dataset, budget, device))

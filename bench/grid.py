@@ -11,11 +11,20 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import torch
+
 import datasets
 import models
 from bench.store import DEVICES
 from datasets.registry import describe
 from datasets.task import Budget, Task
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory was not enough, on any device."""
+    text = str(error)
+    told = any(words in text for words in ("not enough memory", "can't allocate memory", "out of memory"))
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and told)
 
 
 class RequestError(ValueError):
@@ -24,7 +33,10 @@ class RequestError(ValueError):
 
 @dataclass(frozen=True)
 class Cell:
-    """A model on a data set. `status` is '' if it can be run, else skipped or error, and then `reason` says why."""
+    """A model on a data set. `status` is '' if it can be run, else skipped or error, and then `reason` says why.
+
+    `standard` is the task's budget where the model declares a recipe of its own, and `why` is the model's reason.
+    """
 
     model: str
     dataset: str
@@ -32,6 +44,8 @@ class Cell:
     budget: Budget
     status: str = ""
     reason: str = ""
+    standard: Budget | None = None
+    why: str = ""
 
     @property
     def id(self) -> str:
@@ -106,7 +120,10 @@ def cell(model: str, dataset: str, budget_name: str, seeds: int | None) -> Cell:
     except models.Unsupported as reason:
         return Cell(model, dataset, task, budget, "skipped", str(reason))
     except Exception as error:
-        return Cell(model, dataset, task, budget, "error", describe(error))
+        return Cell(model, dataset, task, budget, "out_of_memory" if out_of_memory(error) else "error", describe(error))
+    own, why = models.recipe(model)
+    if own:
+        return Cell(model, dataset, task, replace(budget, **own), standard=budget, why=f"own recipe {own}: {why}")
     return Cell(model, dataset, task, budget)
 
 
@@ -125,7 +142,7 @@ def cells(models_: str | None, datasets_: str | None, budget: str, seeds: int | 
     chosen_models = select("model", models_, default_models, every_model)
     chosen_datasets = select("data set", datasets_, default_datasets, every_dataset)
     known = {b.name for name in chosen_datasets if name not in datasets.errors for b in datasets.task(name).budgets}
-    if budget not in known:
+    if known and budget not in known:
         near = difflib.get_close_matches(budget, sorted(known), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise RequestError(f"unknown budget {budget!r}{hint} (there are: {', '.join(sorted(known))})")

@@ -13,13 +13,14 @@ from typing import Any
 import torch
 
 import models
-from bench import machine
+from bench import fingerprint, machine
+from bench.cost import answer
 from bench.grid import Cell
 from bench.train import fresh, synchronise
 from datasets.data import generator
 
 WARM_UP = 0.2  # share of a cell's time
-FEWEST, MOST = 10, 1_000  # timed calls
+FEWEST, MOST = 5, 1_000  # timed calls
 
 
 def prepare(cell: Cell, device: torch.device, batch: int) -> Callable[[], None]:
@@ -29,9 +30,11 @@ def prepare(cell: Cell, device: torch.device, batch: int) -> Callable[[], None]:
     module = fresh(lambda: models.build(cell.model, task), cell.budget, seed=0).to(device).eval()
     x = task.sample(batch, generator("latency", 0))[0].to(device)
 
+    forward = answer(module, task)
+
     def call() -> None:
         with torch.inference_mode():
-            module(x)
+            forward(x)
         synchronise(device)
 
     return call
@@ -49,14 +52,16 @@ def warm_up(call: Callable[[], None], seconds: float) -> int:
     return int(min(MOST, max(FEWEST, (1 - WARM_UP) * seconds / typical)))
 
 
-def record(cell: Cell, device: str, batch: int, seconds: list[float]) -> dict[str, Any]:
-    """What the store keeps: every timed call, in milliseconds."""
+def record(cell: Cell, device: str, batch: int, seconds: list[float], reason: str = "") -> dict[str, Any]:
+    """What the store keeps: every timed call, in milliseconds; or none, and the reason."""
     return {
         "model": cell.model,
         "dataset": cell.dataset,
         "device": device,
         "batch": batch,
         "dtype": "float32",
+        "source": fingerprint.closure(models.source(cell.model)),
+        "reason": reason,
         "samples_ms": [float(f"{1e3 * s:.4g}") for s in seconds],
         "machine": {"slug": machine.slug(), **machine.facts()},
     }

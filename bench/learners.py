@@ -35,8 +35,8 @@ REASONS = {
 
 def stays_alone(module: nn.Module, flops: float, budget: Budget, device: torch.device) -> str | None:
     """Why seeds of this model are trained one after another, or None if stacking them is possible and pays."""
-    if hasattr(module, "loss"):
-        return "the model brings its own loss"
+    if hasattr(module, "loss") or hasattr(module, "predict"):
+        return "the model brings its own loss or prediction"
     for layer in module.modules():
         for kind, reason in REASONS.items():
             if isinstance(layer, kind) and getattr(layer, "p", 1.0) > 0:

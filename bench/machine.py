@@ -49,7 +49,7 @@ def facts() -> dict[str, Any]:
         "system": platform.system(),
         "threads": torch.get_num_threads(),
         "commit": output_of("git", "rev-parse", "--short=12", "HEAD") or "unknown",
-        "dirty": bool(output_of("git", "status", "--porcelain", "--untracked-files=no")),
+        "dirty": bool(output_of("git", "status", "--porcelain", "--", "bench", "datasets", "models")),
     }
 
 
@@ -66,9 +66,6 @@ def exact() -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def anonymous(text: str, *paths: Path) -> str:
-    """The text without this machine's folders: the given paths, the checkout and the home directory are abbreviated."""
-    named = [*((path, "DIR") for path in paths), (ROOT, "."), (Path.home(), "~")]
-    for path, short in named:
-        text = text.replace(str(path), short)
-    return text
+def anonymous(text: str) -> str:
+    """The text with the folders of absolute paths left out: they name users and machines."""
+    return re.sub(r"(?<![\w.])/(?:[^\s/'\":,;]+/)+", "…/", text)

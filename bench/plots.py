@@ -14,6 +14,7 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 import models
 from bench.summary import Row
@@ -216,6 +217,7 @@ def label_points(axes: Axes, points: dict[str, tuple[float, float]], families: d
             ha="right" if left else "left",
             va="center",
             fontsize=6.8,
+            path_effects=[withStroke(linewidth=2, foreground="white")],
             color=COLOURS[families[name]],
         )
         if abs(height - y) > 0.02:

@@ -20,7 +20,7 @@ def expected_seconds(cell: Cell) -> float:
     if cell.status or cell.task is None:
         return 0.01
     pixels = cell.budget.batch * cell.task.input.size if cell.task.input.kind == "image" else 0
-    return cell.budget.steps * cell.budget.seeds * (STEP[cell.task.input.kind] + 1e-6 * pixels) + 0.3
+    return cell.budget.steps * cell.budget.seeds * (STEP.get(cell.task.input.kind, 2e-3) + 1e-6 * pixels) + 0.3
 
 
 class Lines:

@@ -34,6 +34,8 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None) -> Path:
     table = rows(store)
     sections = shown(table)
     frame = pd.DataFrame([row.flat() for row in table], columns=list(BLANK.flat()))
+    whole = ["seeds", "params", "params_active", "flops", "peak_bytes"]
+    frame[whole] = frame[whole].astype("Int64")  # a missing count must not make floats, and so six digits, of the others
     csv = io.StringIO()
     frame.to_csv(csv, index=False, float_format="%.6g", lineterminator="\n")
     store.write(store.folder / "comparison.csv", csv.getvalue().encode())
@@ -57,16 +59,17 @@ def number(value: float | None, digits: int = 3) -> str:
     """A figure for people: 3 significant digits, thousands separated, '' if there is none."""
     if value is None or value != value:
         return ""
-    if abs(value) >= 1000:
+    rounded = float(f"{value:.{digits}g}")
+    if abs(rounded) >= 10 ** (digits - 1):
         return f"{value:,.0f}"
-    return f"{value:.{digits}g}"
+    return f"{rounded:.{digits}g}"
 
 
 def amount(value: float | None) -> str:
     """A large figure with a unit prefix: 1.21 M."""
     for size, prefix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value is not None and value >= size:
-            return f"{value / size:.3g}{prefix}"
+        if value is not None and float(f"{value:.3g}") >= size:
+            return number(value / size) + prefix
     return number(value)
 
 
@@ -186,7 +189,8 @@ def section(dataset: str, own: list[Row], pictured: bool) -> str:
     lines = [f"## {dataset}", ""]
     if first.summary:
         lines += [f"{first.summary[0].upper()}{first.summary[1:]}.", ""]
-    lines += [f"Test {metric.name}, {metric.better} is better. Budget `{first.budget}`: {first.samples:,} samples. {verdict(own)}", ""]
+    if metric.name:
+        lines += [f"Test {metric.name}, {metric.better} is better. Budget `{first.budget}`: {first.samples:,} samples. {verdict(own)}", ""]
     body = []
     for row in ranked(own):
         name = f"**{row.model}**" if row.model == best else row.model
@@ -206,6 +210,9 @@ def section(dataset: str, own: list[Row], pictured: bool) -> str:
         lines += [tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True), ""]
     if pictured:
         lines += [f"![training curves of {dataset}](curves/{dataset}.png)", "", f"![cost of {dataset}](pareto/{dataset}.png)", ""]
+    noted = [row for row in own if row.values and row.reason]
+    if noted:
+        lines += [*(f"- {row.model}: {escape(row.reason)}" for row in noted), ""]
     empty = [row for row in own if not row.values]
     if empty:
         lines += ["Without a number:", "", *(f"- {row.model}: {row.status}, {escape(row.reason)}" for row in empty), ""]

@@ -11,7 +11,7 @@ from scipy import stats
 
 LEVEL = 0.95
 FEWEST = 3  # seeds below which no difference is called one
-FOR_P99 = 500  # a 99th percentile of fewer samples says nothing
+FOR_P95, FOR_P99 = 20, 500  # a percentile of fewer samples says nothing
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,6 @@ def holm(differences: Sequence[Difference]) -> list[Difference]:
 
 
 def quantiles(samples_ms: np.ndarray) -> dict[str, float]:
-    """p50, p95 and, from `FOR_P99` samples, p99 in milliseconds."""
-    wanted = {"p50_ms": 50, "p95_ms": 95} | ({"p99_ms": 99} if len(samples_ms) >= FOR_P99 else {})
-    return {name: float(np.percentile(samples_ms, q)) for name, q in wanted.items()}
+    """p50 and, from enough samples, p95 and p99 in milliseconds."""
+    wanted = {"p50_ms": (50, 1), "p95_ms": (95, FOR_P95), "p99_ms": (99, FOR_P99)}
+    return {name: float(np.percentile(samples_ms, q)) for name, (q, least) in wanted.items() if len(samples_ms) >= least}

@@ -1,7 +1,7 @@
 """The only reader and writer of runs. One JSON file a record, written whole or not at all, never deleted.
 
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-s<seed>.json     one trained seed
-DIR/runs/<dataset>/<model>/<budget>-<recipe>-cell.json        why a cell has no runs (skipped, error, …)
+DIR/runs/<dataset>/<model>/<budget>-<recipe>-cell.json        what came of the cell when it was last asked for
 DIR/latency/<dataset>/<model>/<machine>-<device>-b<batch>-<dtype>.json
 DIR/checkpoints/<recipe>-s<seeds>.pt                          runs in progress, tensors and numbers only
 """
@@ -27,10 +27,11 @@ SCHEMA = 1
 DEVICES, BATCHES = ("cpu", "cuda"), (1, 64)  # what latencies are measured for: batch 1, and 64 for throughput
 FINISHED = ("ok", "diverged")
 Record = dict[str, Any]
+SHARED = ("created", "model", "dataset", "machine")
 REQUIRED = {
-    "run": ("recipe", "model", "dataset", "budget", "seed", "status", "metric", "curve", "costs", "machine"),
-    "cell": ("recipe", "model", "dataset", "budget", "status", "reason", "machine"),
-    "latency": ("model", "dataset", "device", "batch", "dtype", "samples_ms", "machine"),
+    "run": (*SHARED, "recipe", "conditions", "source", "budget", "seed", "status", "reason", "metric", "curve", "costs"),
+    "cell": (*SHARED, "recipe", "budget", "status", "reason"),
+    "latency": (*SHARED, "device", "batch", "dtype", "source", "samples_ms"),
 }
 
 
@@ -47,6 +48,20 @@ def unpack(text: str) -> np.ndarray:
     """What `pack` was given, flat."""
     dtype, body = text.split(":", 1)
     return np.frombuffer(zlib.decompress(base64.b64decode(body)), dtype=dtype)
+
+
+def check(record: Record) -> None:
+    """Raise KeyError or TypeError if something that tables need is not there."""
+    absent = [field for field in REQUIRED[record["kind"]] if field not in record]
+    absent += [f"machine.{field}" for field in ("slug",) if field not in record.get("machine", {})]
+    if "budget" in REQUIRED[record["kind"]]:
+        absent += [f"budget.{field}" for field in ("name", "dtype", "samples") if field not in record.get("budget", {})]
+    if record["kind"] == "run" and record.get("status") == "ok":
+        test = record.get("test", {})
+        absent += [f"test.{which}" for which in ("best", "last") if record["metric"]["name"] not in test.get(which, {})]
+        absent += ["train_seconds"] if "train_seconds" not in record else []
+    if absent:
+        raise KeyError(f"no {', '.join(absent)}")
 
 
 class Store:
@@ -105,9 +120,7 @@ class Store:
             if record["schema"] > SCHEMA:
                 warnings.warn(f"{path.name} was written by a later version and is left out", stacklevel=2)
                 return None
-            absent = [field for field in REQUIRED[record["kind"]] if field not in record]
-            if absent:
-                raise KeyError(f"no {', '.join(absent)}")
+            check(record)
             return dict(record)
         except FileNotFoundError:
             return None
@@ -137,20 +150,26 @@ class Store:
         return {seed: record for seed, record in found.items() if record is not None and record["status"] in FINISHED}
 
     def checkpoint(self, recipe: str, seeds: list[int]) -> Path:
-        return self.folder / "checkpoints" / f"{recipe}-s{'-'.join(map(str, seeds))}.pt"
+        group = zlib.crc32(",".join(map(str, seeds)).encode())
+        return self.folder / "checkpoints" / f"{recipe}-s{seeds[0]}-{seeds[-1]}-{group:08x}.pt"
 
     def checkpoints(self, recipe: str) -> list[dict[str, Any]]:
         """Snapshots of runs in progress under this recipe; one that cannot be read is set aside."""
         found = []
         for path in sorted((self.folder / "checkpoints").glob(f"{recipe}-s*.pt")):
             try:
-                found.append(torch.load(path, map_location="cpu", weights_only=True))
-            except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-                path.rename(path.with_name(path.name + ".broken"))
-                warnings.warn(
-                    f"checkpoint {path.name} cannot be read ({type(error).__name__}); set aside, training from the start", stacklevel=2
-                )
+                saved = torch.load(path, map_location="cpu", weights_only=True)
+                found.append(saved | {"seeds": list(saved["seeds"]), "position": dict(saved["position"])})
+            except FileNotFoundError:  # another process has just finished it
+                continue
+            except (OSError, TypeError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+                self.set_checkpoint_aside(path, error)
         return found
+
+    def set_checkpoint_aside(self, path: Path, error: Exception) -> None:
+        with contextlib.suppress(OSError):
+            path.rename(path.with_name(path.name + ".broken"))
+        warnings.warn(f"checkpoint {path.name} cannot be used ({type(error).__name__}); set aside, training from the start", stacklevel=3)
 
     def save_checkpoint(self, recipe: str, snapshot: dict[str, Any]) -> None:
         path = self.checkpoint(recipe, snapshot["seeds"])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from bench.stats import Interval, interval, quantiles
-from bench.store import BATCHES, DEVICES, Record, Store
+from bench.store import BATCHES, DEVICES, FINISHED, Record, Store
 from datasets.task import Metric
 
 UNKNOWN = Metric("", "higher")
@@ -36,6 +36,8 @@ class Row:
     latency: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     samples: int = 0
+    conditions: str = ""
+    source: str = ""
     newest: str = ""
 
     @property
@@ -79,11 +81,13 @@ class Row:
 
 
 def latest(records: list[Record]) -> list[Record]:
-    """Of all recipes of one cell the one written last: its runs, or the reason why there are none."""
-    recipe = max(records, key=lambda r: r["created"])["recipe"]
-    own = [r for r in records if r["recipe"] == recipe]
-    newest = max(own, key=lambda r: r["created"])
-    return [newest] if newest["kind"] == "cell" else sorted((r for r in own if r["kind"] == "run"), key=lambda r: r["seed"])
+    """Of all recipes of one cell the one asked for last: its runs, or the reason why there are none."""
+    trained_ = any(r["kind"] == "run" for r in records)
+    newest = max((r for r in records if not (trained_ and r.get("passing"))), key=lambda r: r["created"])
+    if newest["kind"] == "cell" and newest["status"] not in FINISHED:
+        return [newest]
+    runs = [r for r in records if r["kind"] == "run" and r["recipe"] == newest["recipe"]]
+    return sorted(runs, key=lambda r: r["seed"]) or [newest | {"status": "error", "reason": "its runs are gone; train again"}]
 
 
 def trained(records: list[Record]) -> Row:
@@ -99,19 +103,23 @@ def trained(records: list[Record]) -> Row:
         first["reason"],
         facts=first["machine"],
         samples=first["budget"]["samples"],
+        metric=Metric(**first["metric"]) if first.get("metric") else UNKNOWN,
+        conditions=first.get("conditions", ""),
+        source=first.get("source", ""),
         summary=first.get("summary", ""),
         family=first.get("family", "other"),
         newest=max(r["created"] for r in records),
     )
     if first["kind"] == "cell":
         return row
-    row.runs, row.costs, row.metric = records, first["costs"], Metric(**first["metric"])
+    row.runs, row.costs = records, first["costs"]
     broken = [r for r in records if r["status"] != "ok"]
     row.status = broken[0]["status"] if broken else "ok"
     if broken:
         row.reason = f"{len(broken)} of {len(records)} seeds: {broken[0]['reason']}"
         return row
-    row.reason = next((r["reason"] for r in records if r["reason"]), "") or first.get("notes", "")
+    stopped = next((r["reason"] for r in records if r["reason"]), "")
+    row.reason = "; ".join(filter(None, [stopped, first.get("notes", ""), first.get("own_recipe", "")]))
     row.values = {r["seed"]: r["test"]["best"][row.metric.name] for r in records}
     row.values_last = {r["seed"]: r["test"]["last"][row.metric.name] for r in records}
     return row
@@ -122,6 +130,8 @@ def columns(records: list[Record]) -> dict[str, float]:
     found: dict[str, float] = {}
     for r in records:
         samples = np.array(r["samples_ms"])
+        if not len(samples):
+            continue
         place = f"{r['device']}_b{r['batch']}"
         found |= {f"latency_{place}_{name}": value for name, value in quantiles(samples).items()}
         found[f"throughput_{place}_per_s"] = r["batch"] / (float(np.median(samples)) / 1e3)
@@ -138,7 +148,10 @@ def rows(store: Store) -> list[Row]:
         timed[r["dataset"], r["model"], r["machine"]["slug"]].append(r)
     table = [trained(latest(records)) for _, records in sorted(cells.items())]
     for row in table:
-        row.latency = columns(timed.get((row.dataset, row.model, row.machine), []))
+        own = [r for r in timed.get((row.dataset, row.model, row.machine), []) if r["source"] == row.source and r["dtype"] == row.dtype]
+        row.latency = columns(own)
+        failed = [r["reason"] for r in own if r.get("reason")]
+        row.reason = "; ".join(filter(None, [row.reason, *failed]))
     known = {(row.dataset, row.model, row.machine) for row in table}
     for key, records in sorted(timed.items()):
         if key not in known:
@@ -149,10 +162,18 @@ def rows(store: Store) -> list[Row]:
 
 
 def shown(table: list[Row]) -> dict[str, list[Row]]:
-    """For each data set the rows that its section and pictures show: of its largest budget, the machine written to last."""
+    """For each data set the rows that its section and pictures show: of its largest budget, the machine written to last.
+
+    Rows that were trained under other conditions (an older recipe or data set) keep their place but not their numbers.
+    """
     sections: dict[str, list[Row]] = {}
     for dataset in sorted({row.dataset for row in table}):
         own = [row for row in table if row.dataset == dataset]
         lead = max(own, key=lambda row: (bool(row.values), row.samples, row.newest))
-        sections[dataset] = [r for r in own if (r.budget, r.dtype, r.machine) == (lead.budget, lead.dtype, lead.machine)]
+        alike = [r for r in own if (r.budget, r.dtype, r.machine) == (lead.budget, lead.dtype, lead.machine)]
+        old = "trained under another recipe than the newest rows; run it again"
+        sections[dataset] = [
+            r if r.conditions == lead.conditions or not r.runs else replace(r, values={}, runs=[], status="older", reason=old)
+            for r in alike
+        ]
     return sections

@@ -52,7 +52,7 @@ def test_seeds_together(benchmark: BenchmarkFixture) -> None:
 
     def ours(n: int) -> None:
         seeds = list(range(n))
-        Training(build, task, budget, seeds, [datasets.load("gaussian", seed=seed) for seed in seeds], CPU).run()
+        Training(build, task, budget, seeds, [datasets.load("gaussian", seed=seed).for_training for seed in seeds], CPU).run()
 
     def by_hand() -> None:
         data = datasets.load("gaussian", seed=0)
@@ -93,7 +93,7 @@ def test_feeding(benchmark: BenchmarkFixture) -> None:
     budget = replace(task.budget("default"), samples=64 * 10)
     n = task.sizes[0]
     x, y = torch.randn(1, n, *task.input.shape), torch.randint(10, (1, n))
-    training = Training(partial(models.build, "cnn", task), task, budget, [0], [tiny(task)], CPU)
+    training = Training(partial(models.build, "cnn", task), task, budget, [0], [tiny(task).for_training], CPU)
     batches = Batches(Split(x, y), [0], 64, stacked=False)
     steps = n // 64  # a whole epoch, its shuffling included
 
@@ -124,7 +124,7 @@ def test_overhead(model: str, benchmark: BenchmarkFixture) -> None:
     """Time of the loop outside forward, backward and the optimiser's step, on digits."""
     task = datasets.task("digits")
     budget = replace(task.budget("default"), samples=64 * 200, evaluations=1)
-    data = [datasets.load("digits", seed=0)]
+    data = [datasets.load("digits", seed=0).for_training]
     spent = {"inside": 0.0, "whole": 0.0}
 
     def timed(call: Callable[..., object]) -> Callable[..., object]:

@@ -7,12 +7,20 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench import latency
-from bench.cells import out_of_memory
+from bench import latency, machine
+from bench.grid import out_of_memory
 from bench.progress import Progress
 from bench.session import Session, Timing
 from bench.stats import quantiles
-from bench.store import StoreError
+from bench.store import Record, StoreError
+from datasets.registry import describe
+
+
+def keep(suite: Session, record: Record) -> None:
+    try:
+        suite.settings.store.put_latency(record)
+    except StoreError as error:
+        pytest.exit(f"attention-bench: {error}", returncode=1)
 
 
 def test_latency(timing: Timing, suite: Session, progress: Progress, benchmark: BenchmarkFixture) -> None:
@@ -30,17 +38,16 @@ def test_latency(timing: Timing, suite: Session, progress: Progress, benchmark: 
     except KeyboardInterrupt:
         benchmark.has_error = True  # pytest-benchmark 5.3 cannot write a benchmark without samples
         raise
-    except (RuntimeError, MemoryError) as error:
+    except Exception as error:
         progress.end()
-        pytest.fail(f"{timing.id}: {'out_of_memory' if out_of_memory(error) else 'error'}: {error}", pytrace=False)
+        reason = f"latency {'out_of_memory' if out_of_memory(error) else 'error'}: {machine.anonymous(describe(error))}"
+        keep(suite, latency.record(cell, timing.device, timing.batch, [], reason))
+        pytest.fail(f"{timing.id}: {reason}", pytrace=False)
     if benchmark.stats is None:  # --benchmark-disable: run once, nothing measured
         return
     seconds = benchmark.stats.stats.data
     record = latency.record(cell, timing.device, timing.batch, seconds)
-    try:
-        suite.settings.store.put_latency(record)
-    except StoreError as error:
-        pytest.exit(f"attention-bench: {error}", returncode=1)
+    keep(suite, record)
     benchmark.extra_info.update({k: record[k] for k in ("model", "dataset", "device", "batch", "dtype")})
     benchmark.extra_info.update(quantiles(np.array(record["samples_ms"])), threads=record["machine"]["threads"])
     benchmark.extra_info["samples_per_second"] = timing.batch / float(np.median(seconds))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bench.evaluate import means, score
 from bench.learners import Single, Stacked
 from bench.recipe import initialise, learning_rate, optimizer
-from datasets.data import Data, Split, derive, generator
+from datasets.data import Split, TrainingData, derive, generator
 from datasets.task import Budget, Task
 
 
@@ -56,6 +56,7 @@ class Position:
     curves: list[Curve]
     best_samples: list[int]
     diverged: list[int]  # samples seen when a loss stopped being finite, 0 while all is well
+    stopped: bool = False  # before the end of the budget, and not to be continued
 
 
 Progress = Callable[[float], None]
@@ -133,7 +134,7 @@ class Training:
     """Seeds of one cell on their way through one budget. `run` trains them; a checkpoint in between is `snapshot`."""
 
     def __init__(
-        self, build: Callable[[], nn.Module], task: Task, budget: Budget, seeds: list[int], data: list[Data], device: torch.device
+        self, build: Callable[[], nn.Module], task: Task, budget: Budget, seeds: list[int], data: list[TrainingData], device: torch.device
     ) -> None:
         self.task, self.budget, self.seeds, self.device = task, budget, seeds, device
         stacked = len(seeds) > 1
@@ -156,6 +157,7 @@ class Training:
             x, y = next(self.batches.from_step(0, 1))
             x, y = self.augmented(x, y, [generator("trace", seed, device) for seed in seeds])
             self.learner.losses(x, y)
+            self.learner.forward(x)
 
     def augmented(self, x: Tensor, y: Tensor, noise: list[torch.Generator]) -> tuple[Tensor, Tensor]:
         """The batch drawn afresh: x (S, batch, …) seed by seed, or (batch, …) of the only one."""
@@ -214,6 +216,8 @@ class Training:
         budget, position, learner = self.budget, self.position, self.learner
         stacked, group = len(self.seeds) > 1, self.optimizer.param_groups[0]
         evaluate_after = evaluation_steps(budget)
+        if position.stopped:
+            return
         total = torch.zeros(len(self.seeds), device=self.device)
         since, saved = 0, time.monotonic()
         synchronise(self.device)
@@ -233,7 +237,8 @@ class Training:
             position.seconds += time.perf_counter() - clock
             self.evaluate((total / since).tolist())
             progress(position.step / budget.steps)
-            if all(position.diverged) or position.seconds > budget.seconds:
+            if all(position.diverged) or position.seconds > budget.seconds * len(self.seeds):
+                position.stopped = True
                 break
             if save is not None and position.step < budget.steps and time.monotonic() - saved > every:
                 save(self.snapshot())
@@ -276,7 +281,7 @@ class Training:
             status, reason = "ok", ""
             if position.diverged[i]:
                 status, reason = "diverged", f"the loss stopped being finite within {position.diverged[i]:,} samples"
-            elif position.step < budget.steps:
+            elif position.stopped:
                 reason = f"safety stop after {budget.seconds:g} s, {position.step * budget.batch:,} of {budget.samples:,} samples"
             trained.append(
                 Trained(

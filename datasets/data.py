@@ -30,9 +30,17 @@ class Split:
     def __len__(self) -> int:
         return len(self.y)
 
-    def to(self, device: torch.device | str) -> Split:
-        """The same samples on a device."""
-        return Split(self.x.to(device), self.y.to(device))
+
+Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A data set without its test split: all that a training is handed."""
+
+    train: Split
+    val: Split
+    augment: Augment | None
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,12 @@ class Data:
     train: Split
     val: Split
     test: Split
-    augment: Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]] | None = None
+    augment: Augment | None = None
+
+    @property
+    def for_training(self) -> TrainingData:
+        """What training may see."""
+        return TrainingData(self.train, self.val, self.augment)
 
 
 def derive(purpose: str, seed: int) -> int:

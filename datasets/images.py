@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 import torchvision.datasets as tv
 from torch import Tensor
+from torchvision.datasets.mnist import read_image_file, read_label_file
 from torchvision.datasets.utils import calculate_md5
 
 from datasets import register
@@ -55,8 +56,11 @@ def images(x: Tensor) -> Tensor:
 
 def read(cls: type[tv.MNIST] | type[tv.CIFAR10], root: Path, train: bool) -> tuple[Tensor, Tensor]:
     """Images (n, c, h, w) and classes (n,) of one official part."""
-    part = cls(str(root), train=train, download=False)
-    return images(torch.as_tensor(part.data)), torch.as_tensor(part.targets)
+    if issubclass(cls, tv.MNIST):  # its constructor prefers processed/*.pt of old versions, which nobody has checked
+        raw, part = root / "MNIST" / "raw", "train" if train else "t10k"
+        return images(read_image_file(str(raw / f"{part}-images-idx3-ubyte"))), read_label_file(str(raw / f"{part}-labels-idx1-ubyte"))
+    official = cls(str(root), train=train, download=False)
+    return images(torch.as_tensor(official.data)), torch.as_tensor(official.targets)
 
 
 def add(cls: type[tv.MNIST] | type[tv.CIFAR10], task: Task, files: dict[str, str]) -> None:

@@ -6,12 +6,17 @@ Output  value (size,)    classes -> size logits                                s
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+Optimizer = Literal["adam", "adamw", "sgd"]
+Schedule = Literal["constant", "cosine", "decay"]
+Dtype = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,6 @@ class Metric:
     better: Literal["higher", "lower"]
     percent: bool = False
 
-    def improves(self, new: float, old: float) -> bool:
-        """Whether `new` is strictly better than `old`."""
-        return new > old if self.better == "higher" else new < old
-
 
 ACCURACY = Metric("accuracy", "higher", percent=True)
 CROSS_ENTROPY = Metric("cross_entropy", "lower")
@@ -79,15 +80,15 @@ class Budget:
     samples: int
     batch: int
     lr: float = 1e-3
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    schedule: Literal["constant", "cosine", "decay"] = "constant"
+    optimizer: Optimizer = "adam"
+    schedule: Schedule = "constant"
     decay: float = 1.0
     warmup: float = 0.0
     momentum: float = 0.0
     weight_decay: float = 0.0
     clip: float = 0.0
     init_std: float = 0.0
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Dtype = "float32"
     evaluations: int = 20
     seconds: float = 3600.0
     seeds: int = 3
@@ -96,6 +97,11 @@ class Budget:
         for name in ("samples", "batch", "lr", "evaluations", "seconds", "seeds"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"budget {self.name!r}: {name} must be positive, not {getattr(self, name)!r}")
+        if not re.fullmatch(r"[a-z0-9_]+", self.name):
+            raise ValueError(f"budget {self.name!r}: a name is made of a-z, 0-9 and _ only")
+        for name, known in (("optimizer", Optimizer), ("schedule", Schedule), ("dtype", Dtype)):
+            if getattr(self, name) not in get_args(known):
+                raise ValueError(f"budget {self.name!r}: {name} is one of {', '.join(get_args(known))}, not {getattr(self, name)!r}")
 
     @property
     def steps(self) -> int:

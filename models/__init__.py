@@ -15,7 +15,7 @@ from torch import nn
 from datasets.registry import Registry
 from datasets.task import Task
 
-__all__ = ["Unsupported", "build", "errors", "family", "names", "register", "source"]
+__all__ = ["Unsupported", "build", "errors", "family", "names", "recipe", "register", "source"]
 
 Build = Callable[..., nn.Module]
 FAMILIES = ("attention", "convolution", "mlp", "other")
@@ -25,18 +25,24 @@ class Unsupported(ValueError):
     """The model makes no sense on the task. The message is a reason that a reader of the table accepts."""
 
 
-_registry: Registry[tuple[str, Build]] = Registry("model", __name__)
+RECIPE = ("optimizer", "lr", "schedule", "decay", "warmup", "momentum", "weight_decay", "clip")
+Registered = tuple[str, Build, dict[str, Any], str]
+_registry: Registry[Registered] = Registry("model", __name__)
 errors = _registry.errors
 
 
 @overload
 def register(build: Build) -> Build: ...
 @overload
-def register(*, family: str = "other") -> Callable[[Build], Build]: ...
-def register(build: Build | None = None, *, family: str = "other") -> Build | Callable[[Build], Build]:
+def register(*, family: str = "other", recipe: dict[str, Any] | None = None, why: str = "") -> Callable[[Build], Build]: ...
+def register(
+    build: Build | None = None, *, family: str = "other", recipe: dict[str, Any] | None = None, why: str = ""
+) -> Build | Callable[[Build], Build]:
     """Add a model under its function's name. `family` (attention, convolution, mlp, other) gives its colour in plots.
 
-    Sizes are keyword-only, with defaults. A name twice, or another family, is a ValueError.
+    Sizes are keyword-only, with defaults. A model that cannot be trained by the task's recipe declares what it needs, never
+    more samples, as `recipe={"lr": 1e-4}`, and `why`, which the tables print. A name twice, another family, or a recipe
+    without a reason is a ValueError.
     """
 
     def add(build: Build) -> Build:
@@ -45,7 +51,9 @@ def register(build: Build | None = None, *, family: str = "other") -> Build | Ca
         sizes = list(inspect.signature(build).parameters.values())[1:]
         if any(size.kind is not size.KEYWORD_ONLY or size.default is size.empty for size in sizes):
             raise ValueError(f"model {build.__name__!r}: all arguments after the task must be keyword-only with a default")
-        _registry.add(build.__name__, (family, build), build)
+        if recipe and (not why or set(recipe) - set(RECIPE)):
+            raise ValueError(f"model {build.__name__!r}: a recipe of its own needs a reason (why=…) and may change {', '.join(RECIPE)}")
+        _registry.add(build.__name__, (family, build, recipe or {}, why), build)
         return build
 
     return add if build is None else add(build)
@@ -64,6 +72,11 @@ def source(name: str) -> Path:
 def family(name: str) -> str:
     """attention, convolution, mlp or other."""
     return _registry[name][0]
+
+
+def recipe(name: str) -> tuple[dict[str, Any], str]:
+    """What model `name` changes in a task's recipe, and why; usually nothing."""
+    return _registry[name][2:]
 
 
 def build(name: str, task: Task, **size: Any) -> nn.Module:

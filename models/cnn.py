@@ -25,6 +25,8 @@ def cnn(task: Task, *, channels: int = 32, width: int = 128) -> nn.Sequential:
     kind, shape, size = task.input.kind, task.input.shape, task.output.size
     if task.output.kind == "signal" and kind != "signal":
         raise Unsupported(f"answers a {kind} with one vector; this task asks for a signal")
+    if task.output.kind == "signal" and size != shape[-1]:
+        raise Unsupported(f"answers every one of {shape[-1]} positions; this task asks for {size}")
     if kind == "image":
         if min(shape[1:]) < 6:
             raise Unsupported(f"an image of {shape[1]}×{shape[2]} pixels is too small for two convolutions and a pooling")

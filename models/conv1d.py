@@ -20,6 +20,8 @@ def stack(task: Task, channels: int, kernel: int, middle: nn.Module) -> nn.Seque
         raise Unsupported(f"answers with a signal, one number per position; this task asks for {task.output.kind}")
     if task.input.kind != "signal":
         raise Unsupported(f"reads a signal; this task gives {task.input.kind}")
+    if task.input.shape[-1] != task.output.size:
+        raise Unsupported(f"answers every one of {task.input.shape[-1]} positions; this task asks for {task.output.size}")
 
     def conv(inputs: int, outputs: int) -> nn.Conv1d:
         return nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2)

@@ -84,7 +84,7 @@ def vit(
     if task.output.kind != "classes":
         raise Unsupported(f"classifies images; this task asks for a {task.output.kind}")
     side = min(task.input.shape[1:])
-    if any(pixels % (patch or side // 2) for pixels in task.input.shape[1:]):
+    if side < 2 or any(pixels % (patch or side // 2) for pixels in task.input.shape[1:]):
         raise Unsupported(f"an image of {'×'.join(map(str, task.input.shape[1:]))} pixels has no whole number of half-side patches")
     usual_dim, usual_depth, usual_head = (64, 3, 16) if side <= 16 else (128, 6, 64)
     dim = dim or usual_dim

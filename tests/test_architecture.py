@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import inspect
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from bench.fingerprint import closure, depends, recipe
+from bench.fingerprint import closure, depends, imported, recipe
+from bench.train import Training
+from datasets.data import TrainingData
 from datasets.task import Budget
 from tests.conftest import ROOT
 
@@ -67,7 +71,8 @@ def test_only_the_store_reads_and_writes_runs() -> None:
 
 
 def test_training_is_handed_no_test_split() -> None:
-    assert ".test" not in (ROOT / "bench" / "train.py").read_text()
+    assert inspect.signature(Training.__init__).parameters["data"].annotation == "list[TrainingData]"
+    assert [f.name for f in fields(TrainingData)] == ["train", "val", "augment"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -115,6 +120,12 @@ def test_editing_attention_changes_its_users_and_a_plot_changes_nobody(monkeypat
     assert changed["attention.py"] == {"vit", "transformer", "backbone_attention"}
     assert changed["plots.py"] == changed["iris.py"] == set()
     assert changed["train.py"] == changed["digits.py"] == set(plain)
+
+
+def test_relative_imports_count_too(tmp_path: Path) -> None:
+    file = ROOT / "models" / "relative_probe.py"
+    found = {path.name for path in imported(ast.parse("from .attention import SelfAttention\nfrom . import tokens"), file)}
+    assert found == {"attention.py", "tokens.py"}
 
 
 def test_a_recipe_depends_on_the_budget_but_not_on_the_number_of_seeds() -> None:

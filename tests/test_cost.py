@@ -62,7 +62,8 @@ def test_a_position_table_with_rows_nobody_reads() -> None:
 def test_measuring_leaves_the_model_alone() -> None:
     net = models.build("mlp", TASK)
     before = {k: v.clone() for k, v in net.state_dict().items()}
-    cost.measure(net, TASK, TASK.budget("default"))
+    found, notes = cost.measure(net, TASK, TASK.budget("default"))
+    assert (found["params"], found["params_active"], found["flops"], notes) == (105, 105, 176, "")
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     assert all(p.grad is None for p in net.parameters())
     assert net.training
@@ -101,3 +102,24 @@ def test_peak_bytes_are_the_same_every_time() -> None:
 def test_dropout_does_not_hide_parameters() -> None:
     net = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.99), nn.Linear(8, 1))
     assert cost.active(net, TASK) == pytest.approx(33)
+
+
+def test_torchs_own_attention_is_counted_too() -> None:
+    """In evaluation torch.nn.TransformerEncoderLayer takes a fused path that the counter does not know."""
+    shapes = datasets.task("shapes")
+    layer = nn.TransformerEncoderLayer(100, 2, 64, batch_first=True)
+    by_hand = 2 * (4 * 100 * 100 + 2 * 100 * 64) + 2 * 2 * 1 * 1 * 100
+    assert cost.flops(layer, shapes) == by_hand
+
+
+def test_a_figure_that_cannot_be_measured_is_none_and_says_why() -> None:
+    class Float32Only(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            if x.dtype == torch.float64:
+                raise TypeError("float32 only")
+            return super().forward(x)
+
+    found, notes = cost.measure(Float32Only(2, 1), TASK, TASK.budget("smoke"))
+    assert found["params_active"] is None
+    assert found["params"] == 3
+    assert "params_active not measured: TypeError: float32 only" in notes

@@ -48,6 +48,7 @@ def test_holm_steps_down() -> None:
 
 def test_p99_needs_500_samples() -> None:
     assert "p99_ms" not in quantiles(np.arange(499.0))
+    assert quantiles(np.arange(19.0)) == {"p50_ms": 9}
     assert quantiles(np.arange(501.0)) == {"p50_ms": 250, "p95_ms": 475, "p99_ms": 495}
 
 
@@ -83,6 +84,8 @@ def run(model: str, seed: int, value: float, **fields: Any) -> dict[str, Any]:
     }
     return {
         "recipe": "r1",
+        "conditions": "c1",
+        "source": model,
         "model": model,
         "dataset": "gaussian",
         "budget": {"name": "smoke", "dtype": "float32", "samples": 20, "seeds": 5},
@@ -123,10 +126,10 @@ def store(tmp_path: Path) -> Store:
             store.put_run(run(model, seed, value_of(i, seed)))
     store.put_cell(run("vit", 0, 0.0, status="skipped", reason="cuts an image | into patches <b>"))
     store.put_cell(run("mlp", 0, 0.0, status="out_of_memory", reason="too big"))
-    for batch in (1, 64):
+    for batch, source in ((1, "linear"), (64, "linear")):
         store.put_latency(
             {"model": "linear", "dataset": "gaussian", "device": "cpu", "batch": batch, "dtype": "float32", "samples_ms": [2.0] * 600}
-            | {"machine": {"slug": "box"}}
+            | {"source": source, "machine": {"slug": "box"}}
         )
     return store
 
@@ -164,6 +167,59 @@ def test_no_bold_winner_when_seeds_disagree(store: Store) -> None:
     assert "backbone_conv" in page.split("## gaussian")[1].split("leads")[0] or "no difference is shown to backbone_conv" in page
     assert "**attention wins**" not in page
     assert "beats every other model" not in page.split("## gaussian")[1]
+
+
+def test_counts_stay_whole_beside_missing_ones(store: Store) -> None:
+    """pandas makes floats of a column with a gap; 1,199,882 parameters must not become 1.19988e+06."""
+    costs = {"params": 1_199_882, "params_active": 1_199_881, "flops": 24_000_001, "peak_bytes": 72_640_456}
+    store.put_run(run("linear", 0, 0.5, recipe="r2", costs=costs))
+    report.write(store)
+    with open(store.folder / "comparison.csv", newline="") as file:
+        linear = next(row for row in csv.DictReader(file) if row["model"] == "linear")
+    assert {name: linear[name] for name in costs} == {name: str(value) for name, value in costs.items()}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(999.7, "1,000"), (127.0, "127"), (0.01234, "0.0123"), (1_234_567, "1,234,567"), (None, ""), (99.96, "100"), (1.5, "1.5")],
+)
+def test_numbers_for_people(value: float | None, text: str) -> None:
+    assert report.number(value) == text
+
+
+def test_amounts_for_people() -> None:
+    assert [report.amount(v) for v in (999, 999_999, 1_213_970, 2.5e9)] == ["999", "1 M", "1.21 M", "2.5 G"]
+    assert report.number(126.9, 2) == "127"
+
+
+def test_what_was_asked_for_last_is_shown_even_from_the_store(store: Store) -> None:
+    store.put_run(run("linear", 0, 0.5, recipe="r2"))
+    store.put_cell(run("linear", 0, 0.0, status="ok"))  # recipe r1, asked for again
+    (linear,) = (row for row in rows(store) if row.model == "linear")
+    assert len(linear.values) == 5
+
+
+def test_a_passing_reason_does_not_hide_runs_and_a_lasting_one_does(store: Store) -> None:
+    store.put_cell(run("linear", 0, 0.0, recipe="r0", status="skipped", reason="no CUDA device", passing=True))
+    assert next(row for row in rows(store) if row.model == "linear").status == "ok"
+    store.put_cell(run("linear", 0, 0.0, recipe="r0", status="skipped", reason="makes no sense", passing=False))
+    assert next(row for row in rows(store) if row.model == "linear").status == "skipped"
+
+
+def test_rows_of_another_recipe_are_not_ranked(store: Store) -> None:
+    for seed in range(5):
+        store.put_run(run("linear", seed, 0.001, recipe="old", conditions="before"))
+        store.put_run(run("backbone_attention", seed, value_of(0, seed), recipe="new"))
+    page = report.write(store).read_text()
+    assert "linear: older, trained under another recipe" in page
+    assert "**backbone_attention** beats every other model" in page
+
+
+def test_latency_of_another_source_is_left_out(store: Store) -> None:
+    for seed in range(5):
+        store.put_run(run("linear", seed, 0.5, source="edited", recipe="r2"))
+    (linear,) = (row for row in rows(store) if row.model == "linear")
+    assert linear.latency == {}
 
 
 def test_the_newest_recipe_counts_and_nothing_is_mixed(store: Store) -> None:

@@ -17,7 +17,13 @@ from bench.store import SCHEMA, Store, StoreError, pack, unpack
 
 def record(seed: int = 0, **fields: object) -> dict[str, object]:
     base = {"recipe": "r", "model": "m", "dataset": "d", "budget": {"name": "smoke"}, "status": "ok", "reason": ""}
-    return {**base, "curve": {}, "metric": {}, "costs": {}, "seed": seed, "machine": {"slug": "x"}, **fields}
+    base["budget"] = {"name": "smoke", "dtype": "float32", "samples": 1}
+    scores = {"best": {"mse": 1.0}, "last": {"mse": 1.0}}
+    more = {"curve": {}, "metric": {"name": "mse"}, "costs": {}, "conditions": "c", "source": "s", "test": scores, "train_seconds": 1.0}
+    return {**base, **more, "seed": seed, "machine": {"slug": "x"}, **fields}
+
+
+NO_TEST = json.dumps({"schema": 1, "kind": "run", "created": "now", **record(), "test": {}}).encode()
 
 
 @pytest.fixture
@@ -118,6 +124,6 @@ def test_checkpoints_load_as_data_only_and_broken_ones_are_set_aside(store: Stor
             return (Path.touch, (trap,))
 
     torch.save({"seeds": [0], "trap": Trap()}, store.checkpoint("r", [0]))
-    with pytest.warns(UserWarning, match="cannot be read"):
+    with pytest.warns(UserWarning, match="cannot be used"):
         assert store.checkpoints("r") == []
     assert not trap.exists()

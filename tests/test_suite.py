@@ -49,12 +49,24 @@ class Huge(torch.nn.Linear):
 
 class Fragile(torch.nn.Linear):
     def forward(self, x):
-        raise IndexError("no such thing as <b>")
+        raise IndexError("no such thing as <b> in /scratch/alice/weights.pt or " + __file__)
+
+class Flat(torch.nn.Linear):
+    def forward(self, x):
+        return super().forward(x)[:, 0]
+
+class Noisy(torch.nn.Linear):
+    def forward(self, x):
+        return super().forward(x) + 0.01 * torch.randn(1)
 
 @models.register
 def nan(task): return Nan(task.input.size, task.output.size)
 @models.register
 def huge(task): return Huge(task.input.size, task.output.size)
+@models.register
+def flat(task): return Flat(task.input.size, task.output.size)
+@models.register(recipe={"lr": 1e-4}, why="a test")
+def noisy(task): return Noisy(task.input.size, task.output.size)
 @models.register
 def fragile(task): return Fragile(task.input.size, task.output.size)
 """
@@ -130,20 +142,35 @@ def test_files_in_the_folders_are_picked_up_and_broken_ones_are_rows(bench: Benc
 def test_cells_that_fail_are_rows_and_the_rest_goes_on(bench: Bench, tmp_path: Path) -> None:
     file = tmp_path / "bad.py"
     file.write_text(BAD)
-    done = bench("--plugin", str(file), "--models", "nan,huge,fragile,linear", "--datasets", "two_gaussians", what="bench/test_training.py")
+    done = bench(
+        "--plugin",
+        str(file),
+        "--models",
+        "nan,huge,fragile,flat,noisy,linear",
+        "--datasets",
+        "two_gaussians",
+        what="bench/test_training.py",
+    )
     assert done.returncode == 1
     rows = {model: row for (model, _), row in table(tmp_path / "results").items()}
     assert {model: row["status"] for model, row in rows.items()} == {
         "nan": "diverged",
         "huge": "out_of_memory",
         "fragile": "error",
+        "flat": "error",
+        "noisy": "ok",
         "linear": "ok",
     }
     assert "stopped being finite" in rows["nan"]["reason"]
-    assert "no such thing as <b>" in rows["fragile"]["reason"]
+    assert "no such thing as <b> in …/weights.pt or …/bad.py" in rows["fragile"]["reason"]
+    assert "answers two samples with shape (2,); two_gaussians asks for (2, 2)" in rows["flat"]["reason"]
+    assert rows["noisy"]["reason"] == "own recipe {'lr': 0.0001}: a test"
+    kept = next((tmp_path / "results" / "runs" / "two_gaussians" / "noisy").glob("*-s0.json")).read_text()
+    assert "does not stack" in kept
+    assert "/scratch/alice" not in "".join(path.read_text() for path in (tmp_path / "results").rglob("*.json"))
     assert "&lt;b>" in (tmp_path / "results" / "comparison.md").read_text()
     assert "two_gaussians: out_of_memory" in done.stdout.replace("huge-", "")
-    assert str(tmp_path) not in (tmp_path / "results" / "comparison.csv").read_text()
+    assert str(tmp_path) not in kept + (tmp_path / "results" / "comparison.csv").read_text()
 
 
 WRONG = [
@@ -237,6 +264,8 @@ def test_killed_and_started_again_it_finishes_with_the_same_numbers(bench: Bench
     assert len(finished) < 6
     again = bench(*ASKED, what="bench/test_training.py", budget="default")
     assert again.returncode == 0, again.stdout + again.stderr
+    continued = [json.loads(path.read_text())["continued_from"] for path in results.glob("runs/*/*/*-s?.json")]
+    assert max(continued) > 0, "the checkpoint was not used"
     assert all(path.stat().st_mtime_ns == when for path, when in finished.items()), "a finished run was trained twice"
     assert not list(results.glob("checkpoints/*"))
     quality = ("status", "metric", "value", "low", "high", "value_last", "seeds", "params", "params_active", "flops")

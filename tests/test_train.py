@@ -17,7 +17,7 @@ import models
 from bench.learners import Single, Stacked, stays_alone
 from bench.recipe import learning_rate
 from bench.train import Batches, Training, clip, evaluation_steps, fresh
-from datasets.data import Data, Split, derive, generator
+from datasets.data import Split, TrainingData, derive, generator
 from datasets.task import Budget, Input, Output, Task, budgets
 
 CPU = torch.device("cpu")
@@ -26,7 +26,7 @@ SHORT = Budget("short", samples=960, batch=32, lr=1e-2, schedule="cosine", warmu
 
 def training(model: str, dataset: str, seeds: list[int], budget: Budget = SHORT) -> Training:
     task = datasets.task(dataset)
-    data = [datasets.load(dataset, seed=seed) for seed in seeds]
+    data = [datasets.load(dataset, seed=seed).for_training for seed in seeds]
     return Training(partial(models.build, model, task), task, budget, seeds, data, CPU)
 
 
@@ -178,7 +178,7 @@ class Explodes(nn.Module):
 
 def test_divergence_is_a_status_and_the_curve_is_kept() -> None:
     task = datasets.task("gaussian")
-    data = [datasets.load("gaussian", seed=0)]
+    data = [datasets.load("gaussian", seed=0).for_training]
     run = Training(lambda: Explodes(13), task, SHORT, [0], data, CPU).run()[0]
     assert run.status == "diverged"
     assert run.reason == "the loss stopped being finite within 576 samples"
@@ -189,7 +189,7 @@ def test_divergence_is_a_status_and_the_curve_is_kept() -> None:
 
 def test_one_diverging_seed_leaves_the_others_of_its_stack_alone() -> None:
     seeds = [0, 1, 2]
-    good = [datasets.load("gaussian", seed=seed) for seed in seeds]
+    good = [datasets.load("gaussian", seed=seed).for_training for seed in seeds]
     bad = [good[0], replace(good[1], train=Split(good[1].train.x * math.inf, good[1].train.y)), good[2]]
     task = datasets.task("gaussian")
     runs, reference = (Training(partial(models.build, "mlp", task), task, SHORT, seeds, data, CPU).run() for data in (bad, good))
@@ -264,9 +264,9 @@ class OwnLoss(nn.Linear):
 
 def test_a_models_own_loss_and_prediction_are_used() -> None:
     task = datasets.task("plane")
-    data = [datasets.load("plane", seed=0)]
+    data = [datasets.load("plane", seed=0).for_training]
     run = Training(lambda: OwnLoss(2, 1), task, SHORT, [0], data, CPU).run()[0]
-    assert stays_alone(OwnLoss(2, 1), 1.0, SHORT, CPU) == "the model brings its own loss"
+    assert stays_alone(OwnLoss(2, 1), 1.0, SHORT, CPU) == "the model brings its own loss or prediction"
     assert run.curve.val_loss[-1] == pytest.approx(100**2, rel=0.02)
     assert run.curve.train_loss[-1] < run.curve.train_loss[0] < 10
 
@@ -275,7 +275,7 @@ def test_augmentation_reaches_training_and_not_validation() -> None:
     task = Task("toy", Input("table", (1,)), Output("value", 1), (64, 8, 8), budgets(SHORT, smoke_samples=64))
     zeros = Split(torch.zeros(64, 1), torch.zeros(64, 1))
     held = Split(torch.zeros(8, 1), torch.zeros(8, 1))
-    data = Data(zeros, held, held, augment=lambda x, y, g: (x + 1, y + 1))
+    data = TrainingData(zeros, held, augment=lambda x, y, g: (x + 1, y + 1))
     budget = replace(SHORT, samples=3200, lr=0.1, schedule="constant")
     for seeds in ([0], [0, 1]):
         net = partial(nn.Linear, 1, 1, bias=False)
