@@ -198,7 +198,10 @@ def label_points(axes: Axes, points: dict[str, tuple[float, float]], families: d
     """Name the points beside them; names that would overlap are moved apart in height."""
     if not points:
         return
-    axes.figure.draw_without_rendering()  # type: ignore[union-attr]
+    costs = [x for x, _ in points.values()]
+    if min(costs) == max(costs):  # a logarithmic axis needs some width
+        axes.set_xlim(costs[0] / 10, costs[0] * 10)
+    axes.autoscale_view(scalex=min(costs) < max(costs))
     to_axes = axes.transData + axes.transAxes.inverted()
     names = list(points)
     places = np.array([to_axes.transform(points[name]) for name in names])
