@@ -11,12 +11,13 @@ from torch import Tensor
 from datasets.data import Split
 from datasets.task import Task
 
-BATCH = 256  # larger ones fall out of the cache
+NUMBERS = 2**14  # of input in a batch: larger batches fall out of the cache, smaller ones are all overhead
 
 
 def outputs(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """All outputs for x (S, n, …), in batches: (S, n, *output.shape)."""
-    return torch.cat([forward(part) for part in x.split(BATCH, 1)], 1)
+    batch = max(1, NUMBERS // x[0, 0].numel())
+    return torch.cat([forward(part) for part in x.split(batch, 1)], 1)
 
 
 def score(forward: Callable[[Tensor], Tensor], split: Split, task: Task) -> dict[str, Tensor]:

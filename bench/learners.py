@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._guards import TracingContext, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -116,7 +118,9 @@ class Stacked:
             gradients, losses = self.gradients(params, self.buffers, *tensors[-2:])
             return [*gradients.values(), losses]
 
-        with sdpa_kernel(SDPBackend.MATH), self.precision:  # the fused kernels have no batching rule
+        # The fused attention kernels have no batching rule. One shared fake mode spares making one for every tensor met.
+        shared = tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True)))
+        with sdpa_kernel(SDPBackend.MATH), self.precision, shared:
             return without_no_ops(make_fx(flat)(*(p.detach() for p in self.parameters), x, y))
 
     def losses(self, x: Tensor, y: Tensor) -> Tensor:

@@ -59,6 +59,7 @@ class Position:
     stopped: bool = False  # before the end of the budget, and not to be continued
 
 
+GATHER = 2**21  # bytes
 Progress = Callable[[float], None]
 Save = Callable[[dict[str, Any]], None]
 
@@ -102,13 +103,15 @@ class Batches:
 
     def from_step(self, first: int, last: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of steps first … last - 1: x (S, batch, …) if stacked, else (batch, …)."""
-        block = max(64, -(-self.n // self.batch))
-        shape = (len(self.seeds), self.batch)
+        shuffled = max(64, -(-self.n // self.batch))  # steps whose order is drawn at once
+        shape = (len(self.seeds), self.batch) if self.stacked else (self.batch,)
+        bytes_ = self.batch * len(self.seeds) * self.x[0].numel() * self.x.element_size()
+        gathered = max(1, GATHER // bytes_)  # steps whose samples are gathered at once: one call costs as much as a small batch
         while first < last:
-            steps = min(block, last - first)
-            for rows in self.indices(first, steps).unbind(0):
-                x, y = self.x.index_select(0, rows), self.y.index_select(0, rows)
-                yield (x.unflatten(0, shape), y.unflatten(0, shape)) if self.stacked else (x, y)
+            steps = min(shuffled, last - first)
+            for rows in self.indices(first, steps).split(gathered):
+                x, y = (part.index_select(0, rows.flatten()).unflatten(0, (len(rows), *shape)) for part in (self.x, self.y))
+                yield from zip(x.unbind(0), y.unbind(0), strict=True)
             first += steps
 
 
@@ -218,24 +221,23 @@ class Training:
         evaluate_after = evaluation_steps(budget)
         if position.stopped:
             return
-        total = torch.zeros(len(self.seeds), device=self.device)
-        since, saved = 0, time.monotonic()
+        losses: list[Tensor] = []  # since the last evaluation, read only then: no waiting for the device in between
+        saved = time.monotonic()
         synchronise(self.device)
         clock = time.perf_counter()
         for x, y in self.batches.from_step(position.step, budget.steps):
             x, y = self.augmented(x, y, self.noise)
-            total += learner.losses(x, y)
+            losses.append(learner.losses(x, y))
             if budget.clip:
                 clip(learner.parameters, budget.clip, stacked)
             group["lr"] = learning_rate(budget, position.step, position.step * budget.batch // self.batches.n)
             self.optimizer.step()
             position.step += 1
-            since += 1
             if position.step not in evaluate_after:
                 continue
             synchronise(self.device)
             position.seconds += time.perf_counter() - clock
-            self.evaluate((total / since).tolist())
+            self.evaluate(torch.stack(losses).double().mean(0).view(-1).tolist())
             progress(position.step / budget.steps)
             if all(position.diverged) or position.seconds > budget.seconds * len(self.seeds):
                 position.stopped = True
@@ -243,8 +245,7 @@ class Training:
             if save is not None and position.step < budget.steps and time.monotonic() - saved > every:
                 save(self.snapshot())
                 saved = time.monotonic()
-            total.zero_()
-            since = 0
+            losses.clear()
             synchronise(self.device)
             clock = time.perf_counter()
 

@@ -12,7 +12,7 @@ from datasets.data import Split
 
 def test_mean_over_samples_not_over_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten samples in batches of 4, 4 and 2: a mean of batch means would weigh the last two double."""
-    monkeypatch.setattr(evaluate, "BATCH", 4)
+    monkeypatch.setattr(evaluate, "NUMBERS", 4)
     x = torch.arange(10.0).view(1, 10, 1)
     split = Split(x, torch.zeros(1, 10, 1))
     found = evaluate.means(evaluate.score(lambda part: part, split, datasets.task("plane")))
