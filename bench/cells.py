@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -197,7 +198,7 @@ def planned(settings: Settings, recipe: str, missing: list[int], size: int) -> l
 
 def resume(training: Training, snapshot: dict[str, Any], store: Store, recipe: str) -> None:
     """Continue from a checkpoint; one that does not fit is set aside."""
-    blank = training.snapshot()
+    blank = copy.deepcopy(training.snapshot())
     try:
         training.restore(snapshot)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

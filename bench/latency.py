@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 import models
 from bench import fingerprint, machine
 from bench.cost import answer
 from bench.grid import Cell
+from bench.store import pack
 from bench.train import fresh, synchronise
 from datasets.data import generator
 
@@ -62,6 +64,6 @@ def record(cell: Cell, device: str, batch: int, seconds: list[float], reason: st
         "dtype": "float32",
         "source": fingerprint.closure(models.source(cell.model)),
         "reason": reason,
-        "samples_ms": [float(f"{1e3 * s:.4g}") for s in seconds],
+        "samples_ms": pack(1e3 * np.array(seconds, "<f4")),
         "machine": {"slug": machine.slug(), **machine.facts()},
     }

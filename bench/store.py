@@ -51,7 +51,7 @@ def unpack(text: str) -> np.ndarray:
 
 
 def check(record: Record) -> None:
-    """Raise KeyError or TypeError if something that tables need is not there."""
+    """Raise if something that tables need is not there."""
     absent = [field for field in REQUIRED[record["kind"]] if field not in record]
     absent += [f"machine.{field}" for field in ("slug",) if field not in record.get("machine", {})]
     if "budget" in REQUIRED[record["kind"]]:
@@ -60,6 +60,8 @@ def check(record: Record) -> None:
         test = record.get("test", {})
         absent += [f"test.{which}" for which in ("best", "last") if record["metric"]["name"] not in test.get(which, {})]
         absent += ["train_seconds"] if "train_seconds" not in record else []
+    if record["kind"] == "latency":
+        unpack(record["samples_ms"])
     if absent:
         raise KeyError(f"no {', '.join(absent)}")
 
@@ -124,7 +126,7 @@ class Store:
             return dict(record)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
             aside = path.with_name(path.name + ".broken")
             with contextlib.suppress(OSError):
                 path.replace(aside)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.stats import Interval, interval, quantiles
-from bench.store import BATCHES, DEVICES, FINISHED, Record, Store
+from bench.store import BATCHES, DEVICES, FINISHED, Record, Store, unpack
 from datasets.task import Metric
 
 UNKNOWN = Metric("", "higher")
@@ -129,7 +129,7 @@ def columns(records: list[Record]) -> dict[str, float]:
     """Latency columns of one model on one data set and machine, per forward pass; throughput in samples per second."""
     found: dict[str, float] = {}
     for r in records:
-        samples = np.array(r["samples_ms"])
+        samples = unpack(r["samples_ms"])
         if not len(samples):
             continue
         place = f"{r['device']}_b{r['batch']}"

@@ -49,6 +49,6 @@ def test_latency(timing: Timing, suite: Session, progress: Progress, benchmark: 
     record = latency.record(cell, timing.device, timing.batch, seconds)
     keep(suite, record)
     benchmark.extra_info.update({k: record[k] for k in ("model", "dataset", "device", "batch", "dtype")})
-    benchmark.extra_info.update(quantiles(np.array(record["samples_ms"])), threads=record["machine"]["threads"])
+    benchmark.extra_info.update(quantiles(1e3 * np.array(seconds)), threads=record["machine"]["threads"])
     benchmark.extra_info["samples_per_second"] = timing.batch / float(np.median(seconds))
     progress.end()

@@ -15,7 +15,7 @@ from scipy import stats as scipy_stats
 
 from bench import plots, report
 from bench.stats import Difference, Interval, holm, interval, paired, quantiles
-from bench.store import Store
+from bench.store import Store, pack
 from bench.summary import rows
 from tests.conftest import ROOT, environment
 
@@ -128,7 +128,14 @@ def store(tmp_path: Path) -> Store:
     store.put_cell(run("mlp", 0, 0.0, status="out_of_memory", reason="too big"))
     for batch, source in ((1, "linear"), (64, "linear")):
         store.put_latency(
-            {"model": "linear", "dataset": "gaussian", "device": "cpu", "batch": batch, "dtype": "float32", "samples_ms": [2.0] * 600}
+            {
+                "model": "linear",
+                "dataset": "gaussian",
+                "device": "cpu",
+                "batch": batch,
+                "dtype": "float32",
+                "samples_ms": pack(np.full(600, 2, "<f4")),
+            }
             | {"source": source, "machine": {"slug": "box"}}
         )
     return store

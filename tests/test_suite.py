@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.conftest import ROOT, Bench, environment, table
 
@@ -282,3 +283,22 @@ def test_list_names_every_cell_or_its_reason() -> None:
     assert {c["dataset"] for c in cells} == {"iris", "mnist"}
     assert {c["model"]: c["status"] for c in cells if c["dataset"] == "iris"}["vit"] == "skipped"
     assert all(c["reason"] for c in cells if c["status"] != "ok")
+
+
+def test_a_checkpoint_that_does_not_fit_is_set_aside_and_training_starts_over(tmp_path: Path) -> None:
+    from bench import cells, session
+
+    asked = {"models": "mlp", "datasets_": "gaussian", "seeds": "1", "budget": "smoke", "results": str(tmp_path)}
+    suite = session.begin(**asked)  # type: ignore[arg-type]
+    (cell,) = suite.cells
+    store, recipe = suite.settings.store, cells.header(cell, "cpu")["recipe"]
+    undisturbed = cells.run(cell, suite.settings).runs[0]["curve"]["val_loss"]
+    for state in ({}, {"0.weight": torch.zeros(8, 2), "0.bias": torch.ones(3)}):  # nothing in it; fits only in part
+        suite.settings.redone.clear()
+        next(tmp_path.glob("runs/*/*/*-s0.json")).unlink()
+        wrong = {"seeds": [0], "position": {"step": 3, "seconds": 0.0, "curves": [], "best_samples": [0], "diverged": [0]}, "state": state}
+        store.save_checkpoint(recipe, wrong | {"best": state})
+        with pytest.warns(UserWarning, match="cannot be used"):
+            (again,) = cells.run(cell, suite.settings).runs
+        assert again["curve"]["val_loss"] == undisturbed
+        assert again["continued_from"] == 0
