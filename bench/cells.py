@@ -20,7 +20,7 @@ from bench.grid import Cell, out_of_memory
 from bench.learners import Single, stays_alone
 from bench.store import Record, Store, StoreError, pack
 from bench.train import Trained, Training, fresh, together
-from datasets.data import Data, generator
+from datasets.data import Data, Split, generator
 from datasets.registry import describe
 from datasets.task import Budget, Task
 
@@ -223,11 +223,12 @@ def scored(build: Callable[[], torch.nn.Module], one: Trained, data: Data, task:
     test = together([data.test], settings.device)
     # the seed's own initialisation again: it may hold random numbers that are neither parameters nor saved buffers
     learner = Single(fresh(build, budget, one.seed), task, budget, settings.device, generator("test", one.seed, settings.device))
-    learner.module.load_state_dict(one.last)
-    record["test"] = {"last": means(score(learner.forward, test, task))[0]}
     learner.module.load_state_dict(one.best)
-    best = score(learner.forward, test, task)
-    record["test"]["best"] = means(best)[0]
-    answers = predictions(outputs(learner.forward, test.x)[0], task)
-    record["examples"] = {"loss": pack(half(best["loss"][0])), "prediction": pack(answers)}
+    answers = outputs(learner.forward, test.x)
+    best = score(lambda out: out, Split(answers, test.y), task)
+    record["test"] = {"best": means(best)[0], "last": means(best)[0]}
+    if one.best_samples != one.curve.samples[-1]:
+        learner.module.load_state_dict(one.last)
+        record["test"]["last"] = means(score(learner.forward, test, task))[0]
+    record["examples"] = {"loss": pack(half(best["loss"][0])), "prediction": pack(predictions(answers[0], task))}
     return record
