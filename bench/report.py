@@ -14,16 +14,16 @@ import pandas as pd
 from tabulate import tabulate
 
 from bench import plots
-from bench.stats import Difference, Interval, holm, interval, paired
+from bench.stats import Difference, Interval, interval
 from bench.store import Record, Store
 from bench.summary import Row, rows, shown
+from bench.verdict import controlled, ranked, verdict, winner
 from datasets.task import Metric
 
 ANSWER = (
     "One backbone, four ways to mix its tokens, everything else equal. Differences are paired by seed, with 95 % intervals;"
     " a verdict needs p < 0.05 after Holm's correction for the three comparisons of a data set."
 )
-CONTROLLED = ("backbone_attention", "backbone_conv", "backbone_mlp", "backbone_none")
 
 
 BLANK = Row("", "", "", "", "", "", "")  # its columns are those of an empty table
@@ -83,49 +83,11 @@ def quality(value: Interval | None, metric: Metric) -> str:
     return f"{mean}{half}{' %' if metric.percent else ''}"
 
 
-def ranked(own: Sequence[Row]) -> list[Row]:
-    """Rows with a value, best first."""
-    scored = [row for row in own if row.values]
-    return sorted(scored, key=lambda r: r.value.mean * (-1 if r.metric.better == "higher" else 1))  # type: ignore[union-attr]
-
-
-def against(lead: Row, others: Sequence[Row]) -> list[Difference]:
-    """`lead` against each of the others, paired by seed, Holm-corrected for their number."""
-    higher = lead.metric.better == "higher"
-    return holm([paired(lead.model, other.model, lead.values, other.values, higher) for other in others])
-
-
-def winner(own: Sequence[Row]) -> str:
-    """The model that beats every other one, or '' if the leader does not."""
-    order = ranked(own)
-    if len(order) < 2:
-        return ""
-    return order[0].model if all(d.shown and d.better_by.mean > 0 for d in against(order[0], order[1:])) else ""
-
-
 def gap(d: Difference, metric: Metric) -> str:
     """A difference in words: 'better by 3.1 ± 0.4 points'."""
     scale, unit = (100, " points") if metric.percent else (1, "")
     word = "better" if d.better_by.mean > 0 else "worse"
     return f"{word} by {number(scale * abs(d.better_by.mean), 3)} ± {number(scale * d.better_by.half, 2)}{unit}"
-
-
-def controlled(own: Sequence[Row]) -> tuple[str, list[Difference]]:
-    """Attention against the other mixers in the same backbone: a verdict, and the differences."""
-    by_name = {row.model: row for row in own if row.values}
-    if not all(name in by_name for name in CONTROLLED):
-        return "not all four backbones were trained", []
-    lead, others = by_name[CONTROLLED[0]], [by_name[name] for name in CONTROLLED[1:]]
-    differences = against(lead, others)
-    rivals = differences[:2]
-    if all(d.shown and d.better_by.mean > 0 for d in rivals):
-        return "**attention wins**", differences
-    if all(d.shown and d.better_by.mean < 0 for d in rivals):
-        return "**attention loses to both**", differences
-    lost = [d.b.removeprefix("backbone_") for d in rivals if d.shown and d.better_by.mean < 0]
-    won = [d.b.removeprefix("backbone_") for d in rivals if d.shown and d.better_by.mean > 0]
-    parts = [f"beats {name}" for name in won] + [f"loses to {name}" for name in lost]
-    return ", ".join(parts) if parts else "no difference shown", differences
 
 
 def cost_line(own: Sequence[Row]) -> str:
@@ -217,19 +179,6 @@ def section(dataset: str, own: list[Row], pictured: bool) -> str:
     if empty:
         lines += ["Without a number:", "", *(f"- {row.model}: {row.status}, {escape(row.reason)}" for row in empty), ""]
     return "\n".join(lines)
-
-
-def verdict(own: Sequence[Row]) -> str:
-    """Who wins, or why nobody does, in a sentence."""
-    order = ranked(own)
-    if len(order) < 2:
-        return ""
-    if best := winner(own):
-        return f"**{best}** beats every other model."
-    tied = [d.b for d in against(order[0], order[1:]) if not d.shown]
-    if not tied:
-        return ""
-    return f"{order[0].model} leads, but no difference is shown to {', '.join(tied)}."
 
 
 def answer(sections: dict[str, list[Row]]) -> str:
