@@ -76,6 +76,12 @@ def split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def did_you_mean(word: str, among: Sequence[str]) -> str:
+    """The nearest names as the end of a sentence, '' if nothing is near."""
+    near = difflib.get_close_matches(word, among, n=3)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
 def select(noun: str, patterns: str | None, default: Sequence[str], everything: Sequence[str]) -> list[str]:
     """Names matching comma-separated patterns, in the registry's order; `default` without patterns.
 
@@ -87,9 +93,7 @@ def select(noun: str, patterns: str | None, default: Sequence[str], everything: 
     for pattern in split(patterns):
         hits = [name for name in everything if name == pattern or (fnmatchcase(name, pattern) and not name.endswith("_published"))]
         if not hits:
-            near = difflib.get_close_matches(pattern, everything, n=3)
-            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-            raise RequestError(f"unknown {noun} {pattern!r}{hint} (python -m bench list)")
+            raise RequestError(f"unknown {noun} {pattern!r}{did_you_mean(pattern, everything)} (python -m bench list)")
         chosen.update(hits)
     if not chosen:
         raise RequestError(f"no {noun} named; leave the option out for all of them (python -m bench list)")
@@ -143,9 +147,7 @@ def cells(models_: str | None, datasets_: str | None, budget: str, seeds: int | 
     chosen_datasets = select("data set", datasets_, default_datasets, every_dataset)
     known = {b.name for name in chosen_datasets if name not in datasets.errors for b in datasets.task(name).budgets}
     if known and budget not in known:
-        near = difflib.get_close_matches(budget, sorted(known), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise RequestError(f"unknown budget {budget!r}{hint} (there are: {', '.join(sorted(known))})")
+        raise RequestError(f"unknown budget {budget!r}{did_you_mean(budget, sorted(known))} (there are: {', '.join(sorted(known))})")
     return [cell(m, d, budget, seeds) for d in chosen_datasets for m in chosen_models]
 
 

@@ -34,7 +34,6 @@ STYLE: Any = {
     "axes.titlesize": 9.5,
     "axes.titlelocation": "left",
     "figure.dpi": 100,
-    "svg.hashsalt": "attention-bench",
 }
 
 

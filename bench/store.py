@@ -3,7 +3,7 @@
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-s<seed>.json     one trained seed
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-cell.json        what came of the cell when it was last asked for
 DIR/latency/<dataset>/<model>/<machine>-<device>-b<batch>-<dtype>.json
-DIR/checkpoints/<recipe>-s<seeds>.pt                          runs in progress, tensors and numbers only
+DIR/checkpoints/<recipe>-s<first>-<last>-<group>.pt           runs in progress, tensors and numbers only
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def unpack(text: str) -> np.ndarray:
 def check(record: Record) -> None:
     """Raise if something that tables need is not there."""
     absent = [field for field in REQUIRED[record["kind"]] if field not in record]
-    absent += [f"machine.{field}" for field in ("slug",) if field not in record.get("machine", {})]
+    absent += ["machine.slug"] if "slug" not in record.get("machine", {}) else []
     if "budget" in REQUIRED[record["kind"]]:
         absent += [f"budget.{field}" for field in ("name", "dtype", "samples") if field not in record.get("budget", {})]
     if record["kind"] == "run" and record.get("status") == "ok":
