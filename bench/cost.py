@@ -18,8 +18,9 @@ from bench.recipe import optimizer
 from datasets.data import generator
 from datasets.registry import describe
 from datasets.task import Budget, Task
+from datasets.vocabulary import UNKNOWN
 
-MOST_DRAWS, PATIENCE, DRAW_BATCH = 64, 6, 16
+MOST_DRAWS, PATIENCE, DRAW_BATCH, SENTENCES = 64, 6, 16, 64
 NEGLIGIBLE = 1e-9  # of the largest gradient in the model; float64 rounding leaves about 1e-16
 
 
@@ -33,6 +34,14 @@ def answer(module: nn.Module, task: Task) -> Callable[[Tensor], Any]:
     """The forward pass as it is used: the model's own `predict` if it brings one."""
     own: Callable[..., Any] | None = getattr(module, "predict", None)
     return module if own is None else lambda x: own(x, task)
+
+
+def swept(values: Tensor, vocabulary: int, draw: int) -> Tensor:
+    """Sentences with other words: draw after draw goes through the whole vocabulary. Other values as they are."""
+    if not vocabulary:
+        return values
+    order = UNKNOWN + (torch.arange(values.numel()) + draw * values.numel()).view(values.shape) % (vocabulary - UNKNOWN)
+    return torch.where(values > UNKNOWN, order, values)
 
 
 def active(module: nn.Module, task: Task) -> int:
@@ -53,9 +62,11 @@ def active(module: nn.Module, task: Task) -> int:
             for name, p in parameters.items():
                 noise = torch.randn(p.shape, generator=g, dtype=torch.float64).to(p.device)
                 p.copy_(start[name] * noise.sign() + 0.02 * noise)
-        x, y = (part.to(next(iter(parameters.values())).device) for part in task.sample(DRAW_BATCH, g))
+        x, y = task.sample(DRAW_BATCH if task.input.kind != "tokens" else SENTENCES, g)
+        x, y = swept(x, task.input.vocabulary, draw), swept(y, task.output.vocabulary, draw)
+        x, y = (part.to(next(iter(parameters.values())).device) for part in (x, y))
         module.zero_grad()
-        loss(module, task, x.double(), y.double() if y.is_floating_point() else y).backward()
+        loss(module, task, *(part.double() if part.is_floating_point() else part for part in (x, y))).backward()
         gradients = {name: p.grad.abs() for name, p in parameters.items() if p.grad is not None}
         largest = max((float(value.max()) for value in gradients.values()), default=0.0)
         for name, value in gradients.items():

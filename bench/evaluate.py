@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,35 +13,49 @@ from datasets.data import Split
 from datasets.task import Task
 
 NUMBERS = 2**14  # of input in a batch: larger batches fall out of the cache, smaller ones are all overhead
+ANSWERS = 2**24  # of output in a batch: the logits of a sentence are many
 
 
-def outputs(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """All outputs for x (S, n, …), in batches: (S, n, *output.shape)."""
-    batch = max(1, NUMBERS // x[0, 0].numel())
-    return torch.cat([forward(part) for part in x.split(batch, 1)], 1)
+class Learner(Protocol):
+    """What is scored: answers for x (S, batch, …), and the logits given the true prefix where a model takes one."""
+
+    def forward(self, x: Tensor) -> Tensor: ...
+    def taught(self, x: Tensor, y: Tensor) -> Tensor | None: ...
 
 
-def score(forward: Callable[[Tensor], Tensor], split: Split, task: Task) -> dict[str, Tensor]:
-    """Per-sample loss and metrics, each (S, n) float32 on the CPU. The split has S seeds in front: x (S, n, …)."""
-    seeds, n = split.x.shape[:2]
-    out = outputs(forward, split.x)
-    per_sample = task.scores(out.flatten(0, 1), split.y.flatten(0, 1))
-    return {name: values.view(seeds, n).float().cpu() for name, values in per_sample.items()}
+def score(learner: Learner, split: Split, task: Task) -> tuple[dict[str, Tensor], Tensor]:
+    """Per-sample loss and metrics, each (S, n, …) float32, and what was predicted (S, n, …), all on the CPU.
+
+    The split has S seeds in front: x (S, n, …). Batches only save memory: nothing is averaged here.
+    """
+    numbers = torch.Size(task.output.shape).numel()
+    batch = max(1, min(NUMBERS // split.x[0, 0].numel(), ANSWERS // numbers))
+    scores: dict[str, list[Tensor]] = defaultdict(list)
+    predictions = []
+    for x, y in zip(split.x.split(batch, 1), split.y.split(batch, 1), strict=True):
+        out, taught = learner.forward(x), learner.taught(x, y)
+        shape = y.shape[:2]
+        found = task.scores(out.flatten(0, 1), y.flatten(0, 1), None if taught is None else taught.flatten(0, 1))
+        for name, values in found.items():
+            scores[name].append(values.unflatten(0, shape).float().cpu())
+        predictions.append(task.predicted(out.flatten(0, 1)).unflatten(0, shape).cpu())
+    return {name: torch.cat(parts, 1) for name, parts in scores.items()}, torch.cat(predictions, 1)
 
 
-def means(scores: dict[str, Tensor]) -> list[dict[str, float]]:
-    """For each seed the mean of every score, summed in float64."""
-    averaged = {name: (values.double().sum(1) / values.shape[1]).tolist() for name, values in scores.items()}
-    return [dict(zip(averaged, row, strict=True)) for row in zip(*averaged.values(), strict=True)]
+def means(scores: dict[str, Tensor], task: Task) -> list[dict[str, float]]:
+    """For each seed every score of the whole split."""
+    seeds = len(next(iter(scores.values())))
+    return [{name: task.mean(name, values[i]) for name, values in scores.items()} for i in range(seeds)]
 
 
-def predictions(out: Tensor, task: Task) -> np.ndarray:
-    """What is kept of one seed's outputs (n, …): classes, or values in half precision; a signal is too long to keep."""
+def kept(predicted: Tensor, task: Task) -> np.ndarray:
+    """What is stored of one seed's predictions (n, …): classes and tokens, or values in half precision; a signal is too long."""
     if task.output.kind == "signal":
         return np.empty(0, "<f2")
-    if task.output.kind == "classes":
-        return out.argmax(-1).cpu().numpy().astype("u1" if task.output.size <= 256 else "<u2")
-    return half(out)
+    if task.output.kind == "value":
+        return half(predicted)
+    largest = max(task.output.size if task.output.kind == "classes" else task.output.vocabulary, 1) - 1
+    return predicted.numpy().astype("u1" if largest < 256 else "<u2")
 
 
 def half(values: Tensor) -> np.ndarray:

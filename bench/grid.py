@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.util
 import sys
@@ -16,7 +15,7 @@ import torch
 import datasets
 import models
 from bench.store import DEVICES
-from datasets.registry import describe
+from datasets.registry import describe, did_you_mean
 from datasets.task import Budget, Task
 
 
@@ -74,12 +73,6 @@ def plugin(file: str) -> None:
 
 def split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def did_you_mean(word: str, among: Sequence[str]) -> str:
-    """The nearest names as the end of a sentence, '' if nothing is near."""
-    near = difflib.get_close_matches(word, among, n=3)
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def select(noun: str, patterns: str | None, default: Sequence[str], everything: Sequence[str]) -> list[str]:

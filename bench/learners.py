@@ -4,6 +4,7 @@ Both offer the same four things, with S = 1 or more seeds in front:
 
     losses(x, y)    gradients are written, losses of this batch come back, (S,)
     forward(x)      (S, batch, …) -> (S, batch, …), evaluation mode, no gradients
+    taught(x, y)    the same given the true prefix, for models that decode; None for the others
     state()         name -> (S, …): every parameter and buffer
     parameters      what the optimiser changes
 """
@@ -64,6 +65,7 @@ class Single:
         self.parameters: list[Tensor] = [p for p in module.parameters() if p.requires_grad]
         self.own_loss = getattr(module, "loss", None)
         self.predict = getattr(module, "predict", None)
+        self.teach = getattr(module, "teach", None)
         module.train()
 
     def losses(self, x: Tensor, y: Tensor) -> Tensor:
@@ -80,6 +82,16 @@ class Single:
         self.module.eval()
         with self.precision:
             out = self.predict(x[0], self.task) if self.predict is not None else self.module(x[0])
+        self.module.train()
+        return (out.float() if out.is_floating_point() else out)[None]
+
+    @torch.no_grad()
+    def taught(self, x: Tensor, y: Tensor) -> Tensor | None:
+        if self.teach is None:
+            return None
+        self.module.eval()
+        with self.precision:
+            out = self.teach(x[0], y[0])
         self.module.train()
         return out.float()[None]
 
@@ -139,6 +151,10 @@ class Stacked:
             out = self.outputs(self.params, self.buffers, x)
         self.template.train()
         return out.float()
+
+    def taught(self, x: Tensor, y: Tensor) -> Tensor | None:
+        """Models that decode bring a loss of their own, and so are not stacked."""
+        return None
 
     def state(self) -> dict[str, Tensor]:
         stacked = {**self.params, **self.buffers}

@@ -12,7 +12,13 @@ from tqdm import tqdm
 from bench.grid import Cell
 
 LATENCY_OVERHEAD = 0.1  # seconds to build and warm a model
-STEP = {"points": 2e-3, "table": 1.5e-3, "signal": 1.6e-2, "image": 6e-3}  # seconds, the mean of all models on two CPU cores
+STEP = {
+    "points": 2e-3,
+    "table": 1.5e-3,
+    "signal": 1.6e-2,
+    "image": 6e-3,
+    "tokens": 4e-2,
+}  # seconds, a mean on two CPU cores
 
 
 def expected_seconds(cell: Cell) -> float:

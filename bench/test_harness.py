@@ -17,7 +17,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import datasets
 import models
-from bench.train import Batches, Training
+from bench.batches import Batches
+from bench.train import Training
 from datasets.data import Split
 
 CPU = torch.device("cpu")

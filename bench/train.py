@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bench.batches import Batches, together
 from bench.evaluate import means, score
 from bench.learners import Single, Stacked
 from bench.recipe import initialise, learning_rate, optimizer
-from datasets.data import Split, TrainingData, derive, generator
+from datasets.data import TrainingData, derive, generator
 from datasets.task import Budget, Task
 
 
@@ -30,6 +31,7 @@ class Curve:
     train_loss: list[float] = field(default_factory=list)  # mean over the samples since the last evaluation
     val_loss: list[float] = field(default_factory=list)
     val_metric: list[float] = field(default_factory=list)
+    test_metric: list[float] = field(default_factory=list)  # only under a budget that chooses on test
 
 
 @dataclass
@@ -59,7 +61,6 @@ class Position:
     stopped: bool = False  # before the end of the budget, and not to be continued
 
 
-GATHER = 2**21  # bytes
 Progress = Callable[[float], None]
 Save = Callable[[dict[str, Any]], None]
 
@@ -77,42 +78,6 @@ def fresh(build: Callable[[], nn.Module], budget: Budget, seed: int) -> nn.Modul
         module = build()
         initialise(module, budget)
     return module
-
-
-class Batches:
-    """Training batches by index from splits (S, n, …) held on the device; each seed has its own endless shuffled order.
-
-    A batch may cross the border between two epochs, so that all batches are equally large.
-    """
-
-    def __init__(self, split: Split, seeds: list[int], batch: int, stacked: bool) -> None:
-        self.n, self.seeds, self.batch, self.stacked = split.y.shape[1], seeds, batch, stacked
-        self.x, self.y = split.x.flatten(0, 1), split.y.flatten(0, 1)
-
-    def order(self, seed: int, epoch: int) -> Tensor:
-        return torch.randperm(self.n, generator=generator(f"order/{epoch}", seed))
-
-    def indices(self, first: int, steps: int) -> Tensor:
-        """(steps, S × batch) rows of the flattened splits for the steps from `first` on."""
-        start, stop = first * self.batch, (first + steps) * self.batch
-        epochs = range(start // self.n, -(-stop // self.n))
-        offset = start - epochs.start * self.n
-        rows = [torch.cat([self.order(seed, e) for e in epochs])[offset : offset + stop - start] for seed in self.seeds]
-        placed = [(row + i * self.n).view(steps, self.batch) for i, row in enumerate(rows)]
-        return torch.stack(placed, 1).flatten(1).to(self.y.device)
-
-    def from_step(self, first: int, last: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of steps first … last - 1: x (S, batch, …) if stacked, else (batch, …)."""
-        shuffled = max(64, -(-self.n // self.batch))  # steps whose order is drawn at once
-        shape = (len(self.seeds), self.batch) if self.stacked else (self.batch,)
-        bytes_ = self.batch * len(self.seeds) * self.x[0].numel() * self.x.element_size()
-        gathered = max(1, GATHER // bytes_)  # steps whose samples are gathered at once: one call costs as much as a small batch
-        while first < last:
-            steps = min(shuffled, last - first)
-            for rows in self.indices(first, steps).split(gathered):
-                x, y = (part.index_select(0, rows.flatten()).unflatten(0, (len(rows), *shape)) for part in (self.x, self.y))
-                yield from zip(x.unbind(0), y.unbind(0), strict=True)
-            first += steps
 
 
 def evaluation_steps(budget: Budget) -> set[int]:
@@ -151,6 +116,8 @@ class Training:
         self.optimizer = optimizer(budget, self.learner.parameters)
         self.augment = [one.augment for one in data]  # each seed's own: it may know its own training split
         train, self.val = (together([getattr(d, part) for d in data], device) for part in ("train", "val"))
+        peeks = [d.peek for d in data if d.peek is not None]
+        self.peek = together(peeks, device) if peeks else None
         self.batches = Batches(train, seeds, budget.batch, stacked)
         blank = [0] * len(seeds)
         self.position = Position(0, 0.0, [Curve() for _ in seeds], list(blank), list(blank))
@@ -254,7 +221,9 @@ class Training:
         position, metric = self.position, self.task.metric
         samples = position.step * self.budget.batch
         improved = []
-        for i, val in enumerate(means(score(self.learner.forward, self.val, self.task))):
+        vals = means(score(self.learner, self.val, self.task)[0], self.task)
+        peeked = means(score(self.learner, self.peek, self.task)[0], self.task) if self.peek is not None else None
+        for i, val in enumerate(vals):
             curve = position.curves[i]
             if position.diverged[i]:
                 continue
@@ -271,6 +240,8 @@ class Training:
             curve.train_loss.append(train_losses[i])
             curve.val_loss.append(val["loss"])
             curve.val_metric.append(val[metric.name])
+            if peeked is not None:
+                curve.test_metric.append(peeked[i][metric.name])
         if improved:
             for name, value in self.learner.state().items():
                 self.best[name][improved] = value[improved]
@@ -298,10 +269,3 @@ class Training:
                 )
             )
         return trained
-
-
-def together(splits: list[Split], device: torch.device) -> Split:
-    """Splits of equal size as one with the seeds in front, on the device."""
-    if len(splits) == 1:
-        return Split(splits[0].x.to(device)[None], splits[0].y.to(device)[None])
-    return Split(torch.stack([s.x for s in splits]).to(device), torch.stack([s.y for s in splits]).to(device))

@@ -22,7 +22,7 @@ class Corrupt(RuntimeError):
 
 @dataclass(frozen=True)
 class Split:
-    """Samples `x`, (n, *input.shape), and their targets `y`: (n,) int64 classes, else (n, *output.shape)."""
+    """Samples `x`, (n, *input.shape), and their targets `y`: (n,) int64 classes, (n, size) int64 tokens, else (n, *output.shape)."""
 
     x: Tensor
     y: Tensor
@@ -36,11 +36,16 @@ Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A data set without its test split: all that a training is handed."""
+    """A data set without its test split: all that a training is handed.
+
+    `peek` is None but under a `published` budget that chooses on test, as its source did: then the test split, scored and
+    written down at every evaluation. It decides nothing in training.
+    """
 
     train: Split
     val: Split
     augment: Augment | None
+    peek: Split | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import importlib
 import inspect
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -20,6 +20,12 @@ def describe(error: BaseException) -> str:
     last = f" ({Path(where[-1].filename).name}:{where[-1].lineno})" if where else ""
     text = " ".join(str(error).split()) or "no message"
     return f"{type(error).__name__}: {text}{last}"
+
+
+def did_you_mean(word: str, among: Sequence[str]) -> str:
+    """The nearest names as the end of a sentence, '' if nothing is near."""
+    near = difflib.get_close_matches(word, among, n=3)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 class Registry(Generic[T]):
@@ -50,9 +56,7 @@ class Registry(Generic[T]):
 
     def unknown(self, name: str) -> str:
         """The message for a name nobody registered, with the nearest ones."""
-        near = difflib.get_close_matches(name, [*self._things, *self.errors], n=3)
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-        return f"unknown {self.noun} {name!r}{hint} (python -m bench list)"
+        return f"unknown {self.noun} {name!r}{did_you_mean(name, [*self._things, *self.errors])} (python -m bench list)"
 
     def guarded(self, stem: str, run: Callable[[], object]) -> None:
         """Run an import; if it fails, forget what it registered and keep the reason under `stem`."""

@@ -23,6 +23,8 @@ def dense(inputs: int, width: int, outputs: int) -> list[nn.Module]:
 @register(family="convolution")
 def cnn(task: Task, *, channels: int = 32, width: int = 128) -> nn.Sequential:
     kind, shape, size = task.input.kind, task.input.shape, task.output.size
+    if "tokens" in (kind, task.output.kind):
+        raise Unsupported("reads and answers with numbers; this task is about words")
     if task.output.kind == "signal" and kind != "signal":
         raise Unsupported(f"answers a {kind} with one vector; this task asks for a signal")
     if task.output.kind == "signal" and size != shape[-1]:

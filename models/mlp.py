@@ -13,11 +13,13 @@ from math import prod
 from torch import nn
 
 from datasets.task import Task
-from models import register
+from models import Unsupported, register
 
 
 def flat(task: Task, widths: list[int]) -> nn.Sequential:
     """(batch, *input.shape) -> (batch, *output.shape) through layers of `widths`, tanh between them."""
+    if "tokens" in (task.input.kind, task.output.kind):
+        raise Unsupported("reads and answers with numbers; this task is about words")
     sizes = [task.input.size, *widths, prod(task.output.shape)]
     layers: list[nn.Module] = [nn.Flatten()] if len(task.input.shape) > 1 else []
     for i, (a, b) in enumerate(pairwise(sizes)):

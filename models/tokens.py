@@ -2,19 +2,23 @@
 
     points (2,)            2 tokens of 1 number             table (f,)            f tokens of 1 number
     signal (c, length)     pieces of p samples, p·c numbers    image (c, h, w)    a grid of p×p patches, p·p·c numbers each
+    tokens (length,)       embedded words, padding included, and as many empty places as a longer answer needs
 
     value, classes         mean over the tokens, a linear layer
     signal                 a linear layer at every token, which answers for the p samples of its piece
+    tokens                 a linear layer at every token, which answers for one word: all words at once, none knows the others
 
 p is the largest that divides the length or both sides: up to 4, for images of 8 pixels or less up to 2.
 """
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
 from datasets.task import Task
+from datasets.vocabulary import PAD
 from models import Unsupported
 
 
@@ -40,7 +44,11 @@ class Tokens(nn.Module):
             self.patch = patch_size(*lengths)
             self.grid = tuple(length // self.patch for length in lengths)
             width = channels * self.patch ** len(lengths)
-        self.project = nn.Linear(width, dim)
+        if self.kind == "tokens":
+            self.grid = (max(shape[0], task.output.size if task.output.kind == "tokens" else 0),)
+            self.embed = nn.Embedding(task.input.vocabulary, dim)
+        else:
+            self.project = nn.Linear(width, dim)
 
     @property
     def count(self) -> int:
@@ -48,6 +56,8 @@ class Tokens(nn.Module):
         return self.grid[0] * (self.grid[1] if len(self.grid) > 1 else 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "tokens":
+            return self.embed(F.pad(x, (0, self.count - x.shape[1]), value=PAD))
         if self.kind == "image":
             x = rearrange(x, "b c (h p) (w q) -> b (h w) (p q c)", p=self.patch, q=self.patch)
         elif self.kind == "signal":
@@ -58,14 +68,18 @@ class Tokens(nn.Module):
 
 
 class Answer(nn.Module):
-    """(batch, tokens, dim) -> (batch, *output.shape). Unsupported if the tokens cannot share out a signal."""
+    """(batch, tokens, dim) -> (batch, *output.shape). Unsupported if the tokens cannot share out a signal or a sentence."""
 
     def __init__(self, task: Task, tokens: int, dim: int) -> None:
         super().__init__()
-        self.signal, size = task.output.kind == "signal", task.output.size
-        if self.signal and size % tokens:
-            raise Unsupported(f"{tokens} tokens cannot share out a signal of {size} samples")
-        self.linear = nn.Linear(dim, size // tokens if self.signal else size)
+        self.kind, self.size = task.output.kind, task.output.size
+        if self.kind == "signal" and self.size % tokens:
+            raise Unsupported(f"{tokens} tokens cannot share out a signal of {self.size} samples")
+        if self.kind == "tokens" and tokens < self.size:
+            raise Unsupported(f"{tokens} tokens cannot answer with {self.size} words")
+        self.linear = nn.Linear(dim, {"signal": self.size // tokens, "tokens": task.output.vocabulary}.get(self.kind, self.size))
 
     def forward(self, x: Tensor) -> Tensor:
-        return rearrange(self.linear(x), "b n p -> b 1 (n p)") if self.signal else self.linear(x.mean(1))
+        if self.kind == "signal":
+            return rearrange(self.linear(x), "b n p -> b 1 (n p)")
+        return self.linear(x[:, : self.size]) if self.kind == "tokens" else self.linear(x.mean(1))

@@ -14,9 +14,10 @@ from torch import nn
 
 import datasets
 import models
+from bench.batches import Batches
 from bench.learners import Single, Stacked, stays_alone
 from bench.recipe import learning_rate
-from bench.train import Batches, Training, clip, evaluation_steps, fresh
+from bench.train import Training, clip, evaluation_steps, fresh
 from datasets.data import Split, TrainingData, derive, generator
 from datasets.task import Budget, Input, Output, Task, budgets
 
