@@ -21,9 +21,10 @@ from bench.grid import Cell, out_of_memory
 from bench.learners import Single, stays_alone
 from bench.store import Record, Store, StoreError, pack
 from bench.train import Trained, Training, fresh
+from datasets import bleu
 from datasets.data import Data, TrainingData, generator
 from datasets.registry import describe
-from datasets.task import Budget, Task
+from datasets.task import BLEU, Budget, Task
 
 AT_ONCE = 64  # seeds in one stack at most
 
@@ -69,6 +70,7 @@ def header(cell: Cell, device: str) -> Record:
     }
     if cell.task is not None:
         head |= {"metric": asdict(cell.task.metric), "summary": cell.task.summary, "version": cell.task.version}
+        head |= {"scored_by": bleu.signature()} if cell.task.metric == BLEU and not cell.status else {}
     if cell.task is not None and cell.model not in models.errors:
         head |= {
             "recipe": fingerprint.recipe(cell.model, cell.dataset, cell.budget, device),

@@ -87,7 +87,8 @@ def gap(d: Difference, metric: Metric) -> str:
     """A difference in words: 'better by 3.1 ± 0.4 points'."""
     scale, unit = (100, " points") if metric.percent else (1, "")
     word = "better" if d.better_by.mean > 0 else "worse"
-    return f"{word} by {number(scale * abs(d.better_by.mean), 3)} ± {number(scale * d.better_by.half, 2)}{unit}"
+    half = "" if d.better_by.n < 2 else f" ± {number(scale * d.better_by.half, 2)}"
+    return f"{word} by {number(scale * abs(d.better_by.mean), 3)}{half}{unit}"
 
 
 def cost_line(own: Sequence[Row]) -> str:
@@ -153,6 +154,8 @@ def section(dataset: str, own: list[Row], pictured: bool) -> str:
         lines += [f"{first.summary[0].upper()}{first.summary[1:]}.", ""]
     if metric.name:
         lines += [f"Test {metric.name}, {metric.better} is better. Budget `{first.budget}`: {first.samples:,} samples. {verdict(own)}", ""]
+    if first.scored_by:
+        lines += [f"Of the whole corpus, on lower-cased words split from punctuation, by sacrebleu: `{first.scored_by}`.", ""]
     body = []
     for row in ranked(own):
         name = f"**{row.model}**" if row.model == best else row.model
@@ -235,7 +238,7 @@ def machines(table: Sequence[Row]) -> str:
         gpu = f", {facts['gpu']} (driver {facts['driver']}, CUDA {facts['cuda']})" if facts.get("gpu") else ", no CUDA device"
         dirty = " with local changes" if facts.get("dirty") else ""
         lines.append(
-            f"- `{slug}`: {facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB{gpu}; {facts['threads']} threads; "
+            f"- `{slug}`: {facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB{gpu}; threads: {facts['threads']}; "
             f"torch {facts['torch']}, Python {facts['python']}, {facts['system']}; commit {facts['commit']}{dirty}"
         )
     return "\n".join(lines)

@@ -28,6 +28,7 @@ class Row:
     reason: str
     metric: Metric = UNKNOWN
     summary: str = ""
+    scored_by: str = ""
     family: str = "other"
     values: dict[int, float] = field(default_factory=dict)
     values_last: dict[int, float] = field(default_factory=dict)
@@ -107,6 +108,7 @@ def trained(records: list[Record]) -> Row:
         conditions=first.get("conditions", ""),
         source=first.get("source", ""),
         summary=first.get("summary", ""),
+        scored_by=first.get("scored_by", ""),
         family=first.get("family", "other"),
         newest=max(r["created"] for r in records),
     )

@@ -87,12 +87,13 @@ def sentence(banned: Banned, g: Random) -> tuple[list[str], list[str], bool]:
     return [*subject[0], verb, *object_[0]], [*subject[1], *object_[1], VERBS[verb]], subject[2] or object_[2]
 
 
-def split(n: int, unseen: bool, banned: Banned, g: Random) -> Split:
-    """n sentences, all with a banned pair or all without."""
+def split(n: int, held_out: bool, banned: Banned, said: set[str], g: Random) -> Split:
+    """n sentences nobody has `said` yet, all with a banned pair or all without."""
     pairs: list[tuple[list[str], list[str]]] = []
     while len(pairs) < n:
         source, target, has = sentence(banned, g)
-        if has == unseen:
+        if has == held_out and " ".join(source) not in said:
+            said.add(" ".join(source))
             pairs.append((source, target))
     x = Vocabulary(SOURCE).encode([source for source, _ in pairs], LONGEST, end=False)
     return Split(x, Vocabulary(TARGET).encode([target for _, target in pairs], ANSWER, end=True))
@@ -103,5 +104,6 @@ def translation(root: Path, seed: int, download: bool) -> Data:
     every = [(adjective, noun) for adjective in ADJECTIVES for noun in NOUNS]
     banned = set(Random(derive("translation/banned", seed)).sample(every, len(every) // 6))
     parts = zip(("train", "val", "test"), SIZES, strict=True)
-    train, val, test = (split(n, part != "train", banned, Random(derive(f"translation/{part}", seed))) for part, n in parts)
+    said: set[str] = set()
+    train, val, test = (split(n, part != "train", banned, said, Random(derive(f"translation/{part}", seed))) for part, n in parts)
     return Data(train, val, test)

@@ -11,7 +11,7 @@ import torchvision.transforms.functional as tvf
 from sklearn.datasets import load_digits, load_iris
 
 import datasets
-from datasets import digits, images, points, shapes
+from datasets import distort, images, points, shapes
 from datasets.data import derive, generator, stratified
 
 EMBEDDED = [name for name in datasets.names() if datasets.task(name).embedded]
@@ -22,11 +22,13 @@ def test_shapes_sizes_and_types(name: str) -> None:
     task, data = datasets.task(name), datasets.load(name, seed=3)
     for split, size in zip((data.train, data.val, data.test), task.sizes, strict=True):
         assert split.x.shape == (size, *task.input.shape)
-        assert split.x.dtype == torch.float32
+        assert split.x.dtype == (torch.int64 if task.input.kind == "tokens" else torch.float32)
         assert torch.isfinite(split.x).all()
         if task.output.kind == "classes":
             assert split.y.dtype == torch.int64
             assert set(split.y.tolist()) == set(range(task.output.size))
+        elif task.output.kind == "tokens":
+            assert split.y.shape == (size, task.output.size)
         else:
             assert split.y.shape == (size, *task.output.shape)
 
@@ -135,7 +137,7 @@ def test_signals_against_a_reading_of_the_definition(pairs: bool, monkeypatch: p
 def test_translated_digits_against_a_slow_paste() -> None:
     small = torch.rand(50, 1, 8, 8, generator=torch.Generator().manual_seed(0)) + 0.1
     canvas = torch.nn.functional.pad(small, (4, 4, 4, 4))
-    moved = digits.translate(canvas, torch.Generator().manual_seed(1))
+    moved = distort.translate(canvas, torch.Generator().manual_seed(1))
     places = set()
     for image, digit in zip(moved[:, 0], small[:, 0], strict=True):
         rows, columns = torch.nonzero(image, as_tuple=True)
@@ -146,11 +148,19 @@ def test_translated_digits_against_a_slow_paste() -> None:
     assert len(places) > 25
 
 
+def test_a_canvas_of_60_pixels_is_used_up_to_its_border() -> None:
+    digits_ = torch.nn.functional.pad(torch.ones(4_000, 1, 28, 28), (16,) * 4)
+    moved = distort.translate(digits_, torch.Generator().manual_seed(0), reach=16)
+    assert (moved.sum((1, 2, 3)) == 28 * 28).all()  # no digit is cut off
+    top = moved[:, 0].amax(2).argmax(1)
+    assert set(top.tolist()) == set(range(33))
+
+
 def test_affine_digits_against_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
     image = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     for angle, scale, right, down in ((0.9, 0.3, 0.5, 0.5), (0.5, 0.9, 0.8, 0.3), (0.15, 0.6, 0.4, 0.9)):
         monkeypatch.setattr(torch, "rand", lambda *_, **__: torch.tensor([[angle], [scale], [right], [down]]))  # noqa: B023
-        ours = digits.affine(image, torch.Generator())
+        ours = distort.affine(image, torch.Generator())
         monkeypatch.undo()
         shift = [(2 * part - 1) * 0.3 * 16 for part in (right, down)]
         degrees = (2 * angle - 1) * 60
