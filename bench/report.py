@@ -145,8 +145,27 @@ def escape(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
-def section(dataset: str, own: list[Row], pictured: bool) -> str:
-    """One data set: its table best first, its pictures, and the cells without a number."""
+def elsewhere(others: list[Row]) -> list[str]:
+    """Rows of the same data set that were trained under other budgets, which nobody may rank against each other."""
+    body = [
+        {
+            "budget": f"{row.budget}: {row.samples:,} samples{', ' + row.dtype if row.dtype != 'float32' else ''}",
+            "model": row.model,
+            row.metric.name: quality(row.value, row.metric),
+            "seeds": len(row.values),
+            "train s": number(row.train_seconds),
+            "": escape(row.reason),
+        }
+        for row in sorted(others, key=lambda row: (row.samples, row.budget, row.machine))
+        if row.values
+    ]
+    return (
+        ["Under other budgets, not ranked:", "", tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True), ""] if body else []
+    )
+
+
+def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> str:
+    """One data set: its table best first, its pictures, what other budgets gave, and the cells without a number."""
     first = next((row for row in own if row.values), own[0])
     metric, best = first.metric, winner(own)
     lines = [f"## {dataset}", ""]
@@ -175,6 +194,7 @@ def section(dataset: str, own: list[Row], pictured: bool) -> str:
         lines += [tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True), ""]
     if pictured:
         lines += [f"![training curves of {dataset}](curves/{dataset}.png)", "", f"![cost of {dataset}](pareto/{dataset}.png)", ""]
+    lines += elsewhere(others)
     noted = [row for row in own if row.values and row.reason]
     if noted:
         lines += [*(f"- {row.model}: {escape(row.reason)}" for row in noted), ""]
@@ -246,6 +266,11 @@ def machines(table: Sequence[Row]) -> str:
 
 def readme(table: list[Row], sections: dict[str, list[Row]], pictured: set[str]) -> str:
     """The page made for people: the answer first, then a section per data set, then the machine."""
+
+    def rest(dataset: str, own: list[Row]) -> list[Row]:
+        budgets = {(row.budget, row.dtype, row.machine) for row in own}
+        return [row for row in table if row.dataset == dataset and (row.budget, row.dtype, row.machine) not in budgets]
+
     counts = pd.Series([row.status for row in table]).value_counts()
     cells_ = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
     parts = [
@@ -256,7 +281,7 @@ def readme(table: list[Row], sections: dict[str, list[Row]], pictured: set[str])
         "Published systems and baselines included. **Bold**: beats every other model, Holm-corrected; otherwise the lead may be luck.",
         leaders(sections),
         "",
-        *(section(name, own, name in pictured) for name, own in sections.items()),
+        *(section(name, own, rest(name, own), name in pictured) for name, own in sections.items()),
         "## How to read this",
         "Every value is scored on the test split, opened after training, with the weights that were best on val: the mean over"
         " seeds ± half its 95 % Student interval. Parameters in brackets are those that can learn. FLOPs are of one forward pass"

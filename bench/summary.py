@@ -121,7 +121,8 @@ def trained(records: list[Record]) -> Row:
         row.reason = f"{len(broken)} of {len(records)} seeds: {broken[0]['reason']}"
         return row
     stopped = next((r["reason"] for r in records if r["reason"]), "")
-    row.reason = "; ".join(filter(None, [stopped, first.get("notes", ""), first.get("own_recipe", "")]))
+    chosen = "its best test score of any evaluation, as the source chose" if first["budget"].get("choose") == "test" else ""
+    row.reason = "; ".join(filter(None, [stopped, chosen, first.get("notes", ""), first.get("own_recipe", "")]))
     row.values = {r["seed"]: r["test"]["best"][row.metric.name] for r in records}
     row.values_last = {r["seed"]: r["test"]["last"][row.metric.name] for r in records}
     return row
@@ -163,19 +164,33 @@ def rows(store: Store) -> list[Row]:
     return table
 
 
-def shown(table: list[Row]) -> dict[str, list[Row]]:
-    """For each data set the rows that its section and pictures show: of its largest budget, the machine written to last.
+CONTROLLED = ("backbone_attention", "backbone_conv", "backbone_mlp", "backbone_none")
 
+
+def shown(table: list[Row]) -> dict[str, list[Row]]:
+    """For each data set the rows that are ranked: of one budget, on the machine written to last.
+
+    The budget is the largest under which all four backbones were trained, or else the largest; never a `published` one.
     Rows that were trained under other conditions (an older recipe or data set) keep their place but not their numbers.
     """
     sections: dict[str, list[Row]] = {}
     for dataset in sorted({row.dataset for row in table}):
-        own = [row for row in table if row.dataset == dataset]
-        lead = max(own, key=lambda row: (bool(row.values), row.samples, row.newest))
-        alike = [r for r in own if (r.budget, r.dtype, r.machine) == (lead.budget, lead.dtype, lead.machine)]
+        own = [row for row in table if row.dataset == dataset and not row.budget.startswith("published")]
+        if not own:
+            continue
+        alike: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+        for row in own:
+            alike[row.budget, row.dtype, row.machine].append(row)
+
+        def rank(group: list[Row]) -> tuple[bool, bool, int, str]:
+            trained_ = {row.model for row in group if row.values}
+            return bool(trained_), trained_ >= set(CONTROLLED), group[0].samples, max(row.newest for row in group)
+
+        group = max(alike.values(), key=rank)
+        lead = max(group, key=lambda row: (bool(row.values), row.newest))
         old = "trained under another recipe than the newest rows; run it again"
         sections[dataset] = [
             r if r.conditions == lead.conditions or not r.runs else replace(r, values={}, runs=[], status="older", reason=old)
-            for r in alike
+            for r in group
         ]
     return sections

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.stats import Difference, holm, paired
-from bench.summary import Row
-
-CONTROLLED = ("backbone_attention", "backbone_conv", "backbone_mlp", "backbone_none")
+from bench.summary import CONTROLLED, Row
 
 
 def ranked(own: Sequence[Row]) -> list[Row]:
