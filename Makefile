@@ -27,6 +27,7 @@ harness: venv
 reference: venv
 	$(BIN)/python -m pytest bench --benchmark-only --benchmark-quiet --results results/$$($(BIN)/python -m bench machine) $(ARGS)
 	$(BIN)/python -m bench reference
+	$(BIN)/python -m bench claims
 
 lint: venv
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
