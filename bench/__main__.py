@@ -1,4 +1,4 @@
-"""python -m bench list | report | machine | reference. Exit code 2 where the request or its input is wrong."""
+"""python -m bench list | report | claims | machine | reference. Exit code 2 where the request or its input is wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 from tabulate import tabulate
 
 import datasets
-from bench import grid, machine, reference, report
+from bench import claims, grid, ledger, machine, reference, report
+from bench.evidence import Evidence
 from bench.store import Store, StoreError
 
 
@@ -33,6 +34,13 @@ def parser() -> argparse.ArgumentParser:
     rebuild.add_argument("--plugin", action="append", default=[], metavar="FILE")
     rebuild.add_argument("--json", action="store_true", help="print the rows of comparison.csv as JSON")
     rebuild.set_defaults(run=report_)
+
+    verdicts = commands.add_parser("claims", help="which published figures hold: counted now, or from the store; never trains")
+    verdicts.add_argument("--results", metavar="DIR", help="the store to read and to write claims.md to; default: all reference results")
+    verdicts.add_argument("--claims", default=str(ledger.FILE), metavar="FILE", help="another ledger than bench/claims.toml")
+    verdicts.add_argument("--plugin", action="append", default=[], metavar="FILE")
+    verdicts.add_argument("--json", action="store_true", help="print the rows of claims.csv as JSON")
+    verdicts.set_defaults(run=claims_)
 
     name = commands.add_parser("machine", help="this machine's short name and what a run records about it")
     name.add_argument("--json", action="store_true")
@@ -82,6 +90,25 @@ def report_(options: argparse.Namespace) -> int:
     else:
         print(f"report: {page}")
     return 0
+
+
+def claims_(options: argparse.Namespace) -> int:
+    for file in options.plugin:
+        grid.plugin(file)
+    whole = ledger.read(Path(options.claims).expanduser())
+    folder = Path(options.results).expanduser().resolve() if options.results else None
+    evidence = Evidence(claims.stores(folder, machine.ROOT / "results"))
+    found = claims.judged(whole, evidence)
+    page = claims.write(folder or machine.ROOT / "results", whole, found, evidence)
+    if options.json:
+        print(json.dumps(claims.facts(found), indent=1))
+    else:
+        print(f"{claims.terminal(whole, found)}\nclaims: {page}")
+    surprises = [one for one in found if one.surprising]
+    for one in surprises:
+        said = f"{claims.subject(one.claim)}: {claims.measured(one.found.value, one.claim)} {one.why}".strip()
+        print(f"attention-bench: {whole.name}:{one.claim.line}: {one.verdict}, expected: {one.claim.expect}: {said}", file=sys.stderr)
+    return 1 if surprises else 0
 
 
 def machine_(options: argparse.Namespace) -> int:
