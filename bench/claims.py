@@ -21,8 +21,8 @@ from bench.findings import chosen, protocols, telling
 from bench.grid import RequestError
 from bench.judgement import RULE, Judged, judge, measured, published, subject
 from bench.ledger import Ledger
-from bench.report import escape
 from bench.store import Store
+from bench.wording import escape
 
 
 def stores(folder: Path | None, results: Path) -> list[Store]:

@@ -13,9 +13,9 @@ from tabulate import tabulate
 
 from bench.claim import EXPLAINED, FAILS, HOLDS
 from bench.judgement import Judged, close, measured, plain, published, subject
-from bench.report import quality
 from bench.stats import Interval, interval
 from bench.summary import Row
+from bench.wording import quality
 
 MOST = 5
 

@@ -10,9 +10,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench import cells
 from bench.grid import Cell
 from bench.progress import Progress
-from bench.report import cell_line
 from bench.session import Session
 from bench.store import StoreError
+from bench.wording import cell_line
 
 
 def test_training(cell: Cell, suite: Session, progress: Progress, benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> None:
