@@ -70,7 +70,6 @@ def header(cell: Cell, device: str) -> Record:
     }
     if cell.task is not None:
         head |= {"metric": asdict(cell.task.metric), "summary": cell.task.summary, "version": cell.task.version}
-        head |= {"scored_by": bleu.signature()} if cell.task.metric == BLEU and not cell.status else {}
     if cell.task is not None and cell.model not in models.errors:
         head |= {
             "recipe": fingerprint.recipe(cell.model, cell.dataset, cell.budget, device),
@@ -148,7 +147,9 @@ def train(cell: Cell, settings: Settings, head: Record, missing: list[int], prog
     build = partial(models.build, cell.model, task)
     module = build().to(settings.device)
     check_answer(module, task, budget, settings.device)
-    costs, notes = cost.measure(module, task, budget)
+    # torch's counter does not know cuDNN's recurrent kernels: such models are counted on the CPU
+    recurrent = any(isinstance(layer, torch.nn.RNNBase) for layer in module.modules())
+    costs, notes = cost.measure(build() if recurrent else module, task, budget)
     why = stays_alone(module, costs["flops"] or float("inf"), budget, settings.device) or ""
     plans = planned(settings, head["recipe"], missing, 1 if why else AT_ONCE)
     records: dict[int, Record] = {}
@@ -174,7 +175,8 @@ def train(cell: Cell, settings: Settings, head: Record, missing: list[int], prog
         )
         if len(seeds) > 1:  # a kill between the records of one stack must not make the rest a smaller stack
             settings.store.save_checkpoint(head["recipe"], training.snapshot())
-        shared = {"costs": costs, "notes": machine.anonymous(notes), "alone": machine.anonymous(why), "continued_from": start}
+        by = {"scored_by": bleu.signature()} if task.metric == BLEU else {}
+        shared = by | {"costs": costs, "notes": machine.anonymous(notes), "alone": machine.anonymous(why), "continued_from": start}
         for one, samples in zip(trained, data, strict=True):
             if one.seed in missing:
                 records[one.seed] = head | shared | scored(build, one, samples, task, budget, settings)
@@ -193,6 +195,8 @@ def check_answer(module: torch.nn.Module, task: Task, budget: Budget, device: to
     x, _ = task.sample(2)
     found = tuple(Single(module, task, budget, device, generator("check", 0, device)).forward(x.to(device)[None])[0].shape)
     decoded = task.output.kind == "tokens" and found == (2, task.output.size)
+    if decoded and not hasattr(module, "teach"):
+        raise ValueError("answers with tokens, which have no loss: bring .teach(x, y), the logits given the true prefix")
     if found != (2, *task.output.shape) and not decoded:
         raise ValueError(f"answers two samples with shape {found}; {task.name} asks for {(2, *task.output.shape)}")
 

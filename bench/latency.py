@@ -17,6 +17,7 @@ import models
 from bench import fingerprint, machine
 from bench.cost import answer
 from bench.grid import Cell
+from bench.learners import precision
 from bench.store import pack
 from bench.train import fresh, synchronise
 from datasets.data import generator
@@ -26,7 +27,7 @@ FEWEST, MOST = 5, 1_000  # timed calls
 
 
 def prepare(cell: Cell, device: torch.device, batch: int) -> Callable[[], None]:
-    """A call that runs the cell's model once on `batch` random inputs and waits for the device."""
+    """A call that runs the cell's model once on `batch` random inputs, in its budget's arithmetic, and waits for the device."""
     assert cell.task is not None
     task = cell.task
     module = fresh(lambda: models.build(cell.model, task), cell.budget, seed=0).to(device).eval()
@@ -35,7 +36,7 @@ def prepare(cell: Cell, device: torch.device, batch: int) -> Callable[[], None]:
     forward = answer(module, task)
 
     def call() -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), precision(cell.budget, device):
             forward(x)
         synchronise(device)
 
@@ -61,7 +62,7 @@ def record(cell: Cell, device: str, batch: int, seconds: list[float], reason: st
         "dataset": cell.dataset,
         "device": device,
         "batch": batch,
-        "dtype": "float32",
+        "dtype": cell.budget.dtype,
         "source": fingerprint.closure(models.source(cell.model)),
         "reason": reason,
         "samples_ms": pack(1e3 * np.array(seconds, "<f4")),

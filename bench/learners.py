@@ -1,6 +1,6 @@
 """The weights being trained: one module, or the same model of several seeds stacked and trained in one pass.
 
-Both offer the same four things, with S = 1 or more seeds in front:
+Both offer the same things, with S = 1 or more seeds in front:
 
     losses(x, y)    gradients are written, losses of this batch come back, (S,)
     forward(x)      (S, batch, …) -> (S, batch, …), evaluation mode, no gradients

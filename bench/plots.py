@@ -127,7 +127,7 @@ def curves(dataset: str, rows: Sequence[Row]) -> bytes:
                             axes.plot(*ends[row.model], marker=MARKERS[row.family], ms=4, color=look[row.model]["color"])
         seeds = max((len(row.runs) for row in drawn), default=0)
         figure.suptitle(
-            f"{dataset}, budget {drawn[0].budget}: mean of {seeds} seeds, band from lowest to highest"
+            f"{dataset}, budget {drawn[0].budget}: mean of {seeds} seed{'s' * (seeds != 1)}, band from lowest to highest"
             "     (orange: attention, blue: convolution, green: MLP, grey: other)",
             fontsize=10,
             x=0.01,

@@ -83,7 +83,7 @@ def comparison(table: list[Row]) -> str:
             "budget": row.budget,
             "status": row.status,
             "metric": row.metric.name,
-            "test, best on val": quality(row.value, row.metric),
+            "test": quality(row.value, row.metric),
             "seeds": len(row.values) or "",
             "params": amount(row.costs.get("params")),
             "active": amount(row.costs.get("params_active")),
@@ -100,7 +100,8 @@ def comparison(table: list[Row]) -> str:
         for row in table
     ]
     text = tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)
-    return f"# All cells\n\nThe same as comparison.csv, rounded. Mean ± half the 95 % interval over seeds.\n\n{text}\n"
+    told = "The same as comparison.csv, rounded: test scores of the weights best on val. Mean ± half the 95 % interval over seeds."
+    return f"# All cells\n\n{told}\n\n{text}\n"
 
 
 def elsewhere(others: list[Row]) -> list[str]:
@@ -229,23 +230,26 @@ def readme(table: list[Row], sections: dict[str, list[Row]], pictured: set[str])
         budgets = {(row.budget, row.dtype, row.machine) for row in own}
         return [row for row in table if row.dataset == dataset and (row.budget, row.dtype, row.machine) not in budgets]
 
+    unranked = sorted({row.dataset for row in table if row.values} - set(sections))
     counts = pd.Series([row.status for row in table]).value_counts()
     cells_ = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
     parts = [
         "# When does attention beat convolutions and MLPs, and what does it cost?",
         ANSWER,
-        answer(sections) or "Nothing has been trained yet.",
+        answer(sections) or "Nothing that can be ranked has been trained yet.",
         "## Leaders",
         "Published systems and baselines included. **Bold**: beats every other model, Holm-corrected; otherwise the lead may be luck.",
         leaders(sections),
         "",
         *(section(name, own, rest(name, own), name in pictured) for name, own in sections.items()),
+        *("\n".join([f"## {name}", "", *elsewhere(rest(name, []))]) for name in unranked),
         "## How to read this",
-        "Every value is scored on the test split, opened after training, with the weights that were best on val: the mean over"
-        " seeds ± half its 95 % Student interval. Parameters in brackets are those that can learn. FLOPs are of one forward pass"
-        " of one sample. Training seconds are per seed; seeds trained together share the time. Latency is the median of one"
-        " forward pass on the CPU; [comparison.csv](comparison.csv) and [comparison.md](comparison.md) have every figure and"
-        f" every cell ({cells_}).",
+        "Every value is scored on the test split, opened after training, with the weights that were best on val (a `published`"
+        " budget may choose on test, as its source did, and then says so): the mean over seeds ± half its 95 % Student interval."
+        " Parameters in brackets are those that can learn. FLOPs are of one forward pass of one sample."
+        " Training seconds are per seed; seeds trained together share the time. Latency is the median of one forward pass on the"
+        " CPU; [comparison.csv](comparison.csv) and [comparison.md](comparison.md) have every figure and every cell"
+        f" ({cells_}).",
         "## Machine",
         machines(table),
     ]

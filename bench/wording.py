@@ -57,5 +57,5 @@ def cell_line(model: str, dataset: str, status: str, reason: str, runs: Sequence
         return f"{place} {status}: {reason}"
     metric = Metric(**runs[0]["metric"])
     values = [run["test"]["best"][metric.name] for run in runs]
-    how = f"{len(runs)} seeds, " + (f"{seconds:.1f} s" if trained else "from store")
+    how = f"{len(runs)} seed{'s' * (len(runs) != 1)}, " + (f"{seconds:.1f} s" if trained else "from store")
     return f"{place} {metric.name} {quality(interval(values), metric)} ({how}){' ' + reason if reason else ''}"

@@ -12,6 +12,7 @@ pairs alone, from words seen at least twice, the most frequent first, up to the 
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 import unicodedata
@@ -62,16 +63,19 @@ def pairs(path: Path) -> list[Pair]:
     """All usable pairs. Lines that are none are counted in a warning, with the first one's number; Corrupt if nothing is left."""
     content = path.read_bytes()
     found, broken = [], []
-    for number, line in enumerate(content.splitlines(), 1):
+    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).splitlines(), 1):
         try:
-            english, french, *_ = line.decode("utf-8").split("\t")
+            english, french, *_ = map(words, line.decode("utf-8").split("\t"))
         except UnicodeDecodeError:
             broken.append(f"line {number} is not UTF-8")
         except ValueError:
             broken.append(f"line {number} has no tab")
         else:
-            found.append((words(english), words(french)))
-    kept = [(a, b) for a, b in found if 0 < len(a) <= LONGEST and 0 < len(b) < ANSWER]
+            if english and french:
+                found.append((english, french))
+            else:
+                broken.append(f"line {number} has an empty side")
+    kept = [(a, b) for a, b in found if len(a) <= LONGEST and len(b) < ANSWER]
     left_out = f"; left out {len(broken):,} of {len(broken) + len(found):,} lines, first: {broken[0]}" if broken else ""
     if len({english for english, _ in kept}) < 10:
         raise Corrupt(f"eng_fra: {FILE} holds {len(kept):,} usable pairs, too few sentences to split{left_out}")

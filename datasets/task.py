@@ -243,6 +243,6 @@ class Task:
 
 
 def budgets(default: Budget, paper: Budget | None = None, *published: Budget, smoke_samples: int) -> tuple[Budget, ...]:
-    """The budgets of a task: `smoke` is the default recipe cut short, `paper` what the source used, chosen on val."""
+    """The budgets of a task: `smoke` is the default recipe cut short, `paper` the source's or as long, chosen on val."""
     smoke = replace(default, name="smoke", samples=smoke_samples, evaluations=2)
     return (smoke, default, paper or replace(default, name="paper"), *published)

@@ -9,9 +9,10 @@
 Parameters on 60×60 MNIST: ram_published 490,764 (24,704 + 384 + 65,792 + 393,728 + 5,130 + 1,026), ram 491,277.
 
 The sensor rounds a place to a pixel, so nothing flows back from what was seen to where one looked. `ram` learns that by
-REINFORCE. `ram_published` has only what S2 has: the place is also told to the network in full, and the gradient of
-this message is all its location head ever gets. It says nothing about what would have been seen elsewhere. S2 shrinks
-squares by antialiased bilinear resizing and draws its starts anew in evaluation; here they are averaged, and fixed.
+REINFORCE. `ram_published` is trained as S2 trains (but answers, as `ram` does, with the mean of several rollouts): the
+place is also told to the network in full, and the gradient of this message is all its location head ever gets. It says
+nothing about what would have been seen elsewhere. S2 shrinks squares by antialiased bilinear resizing and draws its starts
+anew in evaluation; here they are averaged, and fixed.
 """
 
 from __future__ import annotations
@@ -77,8 +78,9 @@ class Sensor(nn.Module):
 def reinforce(log_probabilities: Tensor, rewards: Tensor, baselines: Tensor) -> Tensor:
     """A loss whose gradient estimates that of minus the expected reward, without bias: -(reward - baseline) · log probability.
 
-    All (…, choices): summed over a rollout's choices, averaged over rollouts. A baseline may depend on anything known before
-    the choice; it changes the estimate's variance and not its mean, and gets no gradient here.
+    All (…, choices): summed over a rollout's choices, averaged over rollouts. If every choice has a reward of its own, what it had at
+    once is all it learns from. A baseline may depend on anything known before the choice; it changes the estimate's variance
+    and not its mean, and gets no gradient here.
     """
     return -((rewards - baselines).detach() * log_probabilities).sum(-1).mean()
 

@@ -148,3 +148,12 @@ def test_what_follows_the_end_counts_for_nothing_and_padding_has_no_loss() -> No
     assert task.scores(said, y, logits)["exact"].item() == 1
     right = (logits[0, :3].argmax(-1) == y[0, :3]).float().mean()
     assert task.scores(said, y, logits)["token_accuracy"].item() == pytest.approx(right.item())
+
+
+def test_a_byte_order_mark_is_no_word_and_an_empty_side_no_pair(root: Path) -> None:
+    path = root / eng_fra.FILE
+    path.write_bytes(b"\xef\xbb\xbf" + FRENCH.encode() + b"alone\t\n")
+    with pytest.warns(UserWarning, match="line 401 has an empty side"), pytest.warns(UserWarning, match="not the edition"):
+        found = eng_fra.pairs(path)
+    assert len(found) == 400
+    assert found[0][0][0] == "sentence"
