@@ -247,7 +247,8 @@ def readme(table: list[Row], sections: dict[str, list[Row]], pictured: set[str])
         "Every value is scored on the test split, opened after training, with the weights that were best on val (a `published`"
         " budget may choose on test, as its source did, and then says so): the mean over seeds ± half its 95 % Student interval."
         " Parameters in brackets are those that can learn. FLOPs are of one forward pass of one sample."
-        " Training seconds are per seed; seeds trained together share the time. Latency is the median of one forward pass on the"
+        " Training seconds are per seed, by the clock of a machine that others may have used too; seeds trained together share"
+        " the time. Latency is the median of one forward pass on the"
         " CPU; [comparison.csv](comparison.csv) and [comparison.md](comparison.md) have every figure and every cell"
         f" ({cells_}).",
         "## Machine",
