@@ -1,4 +1,4 @@
-"""One published figure: whose cell it is about, what was done to get it, and whether anything here can judge it."""
+"""One figure: who gave it, whose cell it is about, what was done to get it, and whether anything here can judge it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ HOLDS, FAILS, EXPLAINED, UNMEASURED = VERDICTS = ("holds", "does not hold", "exp
 COMPUTED = ("parameters", "dead_parameters", "dead_share", "arithmetic")
 TRAINED = ("value", "on_val", "value_last", "error", "val_value", "test_loss", "train_loss", "val_loss")
 TIMED = tuple(f"latency_{device}_b{batch}_{q}_ms" for device in DEVICES for batch in BATCHES for q in ("p50", "p95", "p99"))
+CURVES = ("train_loss", "val_loss")
 PLACE = ("model", "dataset", "size", "quantity", "budget", "epoch")  # what an explanation or a denominator may change
 
 Number = int | Decimal  # Decimal keeps 51.0 and 1.20 as they were printed
@@ -23,12 +24,16 @@ Number = int | Decimal  # Decimal keeps 51.0 and 1.20 as they were printed
 
 @dataclass(frozen=True)
 class Claim:
-    """One published figure. `model` and `dataset` are '' where the suite has no such cell; then `label` says whose it is."""
+    """One figure. `model` and `dataset` are '' where the suite has no such cell; then `label` says whose it is.
+
+    `ours`: no source printed it, we found it by rebuilding; `published` is then what we recorded.
+    """
 
     line: int
     source: str
     quantity: str
     published: Number
+    ours: bool = False
     model: str = ""
     dataset: str = ""
     label: str = ""
@@ -80,11 +85,15 @@ def nonsense(claim: Claim, tolerated: bool) -> tuple[str, str] | None:
     for prefix, place in (("", claim), ("explained.", claim.alternative), ("over.", claim.denominator)):
         if place is not None and (problem := misplaced(place)):
             return prefix + problem[0], problem[1]
+    if claim.tolerance < 0:
+        return "tolerance", "a tolerance is not negative"
     if claim.computed:
         if claim.expect not in VERDICTS[:-1]:
             return "expect", f"a computed figure needs the verdict we expect: {', '.join(VERDICTS[:-1])}"
         if (claim.quantity == "arithmetic") != bool(claim.formula):
             return "formula", "arithmetic needs a formula, and nothing else has one"
+    elif claim.ours:
+        return "ours", f"only a computed figure can be our own ({', '.join(COMPUTED)}); {claim.quantity} is measured"
     elif claim.expect:
         return "expect", f"only a computed figure has an expected verdict ({', '.join(COMPUTED)}); {claim.quantity} is measured"
     if claim.quantity != "arithmetic" and not claim.not_measured:
@@ -94,11 +103,21 @@ def nonsense(claim: Claim, tolerated: bool) -> tuple[str, str] | None:
             return "tolerance", "a measured figure needs a tolerance"
         if not claim.computed and claim.quantity not in TIMED and not claim.budget:
             return "budget", "a trained figure needs the budget that judges it"
-    if claim.explained and ("because" not in claim.explained or not set(claim.explained) - {"because", "tolerance"}):
-        return (
-            "explained",
-            "an explanation needs 'because' and a condition: value, or another budget, model, dataset, size, quantity or epoch",
-        )
+    return unexplained(claim) if claim.explained else None
+
+
+def unexplained(claim: Claim) -> tuple[str, str] | None:
+    """What is wrong with its explanation: one that is always met, or never checked, explains nothing."""
+    other = claim.alternative
+    assert other is not None
+    if "because" not in claim.explained or not set(claim.explained) - {"because", "tolerance"}:
+        condition = "value, or another budget, model, dataset, size, quantity or epoch"
+        return "explained", f"an explanation needs 'because' and a condition: {condition}"
+    tolerance = claim.explained.get("tolerance", claim.tolerance)
+    if tolerance < 0 or (tolerance > claim.tolerance and other.quantity == claim.quantity):
+        return "explained.tolerance", f"must lie between 0 and the claim's own, {claim.tolerance}"
+    if not claim.computed and other == claim:
+        return "explained", "a measured figure is explained by another budget, model, dataset, quantity or epoch, not by another value"
     return None
 
 
@@ -119,6 +138,10 @@ def misplaced(claim: Claim) -> tuple[str, str] | None:
             return "quantity", f"error is 1 - accuracy, and {claim.dataset} is scored by {metrics[0]}"
     elif claim.model:
         return "model", "names a model and no data set"
+    if claim.size and claim.quantity not in COMPUTED:
+        return "size", "runs are of a model's own size; only a count can have another"
+    if claim.epoch < 0 or (claim.epoch and claim.quantity not in CURVES):
+        return "epoch", f"counts from 1, and only {' and '.join(CURVES)} are known at an epoch"
     quantities = [*COMPUTED, *TRAINED, *TIMED, *metrics]
     if claim.quantity not in quantities:
         return (

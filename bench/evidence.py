@@ -40,7 +40,10 @@ class Uncountable(ValueError):
 
 @dataclass(frozen=True)
 class Found:
-    """A figure in the unit of the claim and where it is from, or why there is none. `note` is what its runs say themselves."""
+    """A figure in the unit of the claim and where it is from. `note` is what its runs say themselves.
+
+    `missing` says why there is none, or why the one there is judges nothing.
+    """
 
     value: Interval | None = None
     missing: str = ""
@@ -48,25 +51,32 @@ class Found:
     machine: str = ""
     note: str = ""
 
+    @property
+    def judges(self) -> bool:
+        return self.value is not None and not self.missing
+
 
 def exact(value: float) -> Found:
     return Found(interval([value]))
 
 
 def total(formula: str) -> float:
-    """A sum of numbers: + - * / ** and brackets. ValueError for anything else."""
+    """A sum of numbers: + - * / ** and brackets, in float64. ValueError for anything else, and for what is no finite real number."""
 
     def worth(node: ast.expr) -> float:
         if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
-            return node.value
+            return float(node.value)  # 9**9**9 would never end in whole numbers
         if isinstance(node, ast.BinOp) and type(node.op) in SIGNS:
             return SIGNS[type(node.op)](worth(node.left), worth(node.right))
         raise ValueError(f"no number, + - * / ** or bracket: {ast.unparse(node)!r}")
 
     try:
-        return worth(ast.parse(formula, mode="eval").body)
-    except (SyntaxError, ZeroDivisionError, OverflowError) as error:
+        result = worth(ast.parse(formula, mode="eval").body)
+    except (SyntaxError, ZeroDivisionError, OverflowError, RecursionError, MemoryError) as error:
         raise ValueError(str(error)) from error
+    if isinstance(result, complex) or not math.isfinite(result):
+        raise ValueError(f"no finite real number: {result}")
+    return result
 
 
 def dead(module: nn.Module, task: Task) -> int:
@@ -145,6 +155,11 @@ def reached(samples: Sequence[int], claim: Claim) -> int:
     return min(range(len(samples)), key=lambda i: abs(samples[i] - claim.epoch * epoch))
 
 
+def cut_short(row: Row) -> bool:
+    """Whether a run was stopped before its budget was spent."""
+    return any(run["curve"]["samples"][-1] < run["budget"]["samples"] for run in row.runs)
+
+
 class Evidence:
     """Everything that claims are held against; what is asked twice is counted once."""
 
@@ -160,13 +175,13 @@ class Evidence:
     def of(self, claim: Claim) -> Found:
         """The measured figure in the claim's unit. Uncountable if a model cannot be built as the claim says, or a formula is none."""
         if claim.quantity in COMPUTED:
-            key = (claim.quantity, claim.model, claim.dataset, tuple(sorted(claim.size.items())), claim.formula, claim.scale)
-            if key not in self.counts:
-                try:
+            try:
+                key = (claim.quantity, claim.model, claim.dataset, tuple(sorted(claim.size.items())), claim.formula, claim.scale)
+                if key not in self.counts:
                     self.counts[key] = counted(claim)
-                except Exception as error:  # a model may fail in any way: whose claim it is matters more than where
-                    raise Uncountable(describe(error)) from error
-            return exact(self.counts[key])
+                return exact(self.counts[key])
+            except Exception as error:  # a model may fail in any way: whose claim it is matters more than where
+                raise Uncountable(describe(error)) from error
         if not claim.dataset:
             return Found()
         return self.latency(claim) if claim.quantity in TIMED else self.trained(claim)
@@ -179,42 +194,55 @@ class Evidence:
                 return replace(exact(row.latency[claim.quantity]), machine=row.machine)
         return Found(missing="not timed")
 
-    def row(self, claim: Claim) -> Row | None:
-        """The cell's row; of several machines' the one with most seeds."""
+    def row(self, claim: Claim, machine: str = "") -> Row | None:
+        """The cell's row on a machine; if on any, on the one with most seeds."""
         own = [row for row in self.table if (row.model, row.dataset, row.budget) == (claim.model, claim.dataset, claim.budget)]
-        return max(own, key=lambda row: len(row.values), default=None)
+        return max((row for row in own if machine in ("", row.machine)), key=lambda row: len(row.values), default=None)
 
     def trained(self, claim: Claim) -> Found:
         row = self.row(claim)
         if row is None:
             return Found(missing=f"no run at budget `{claim.budget}`", budget=claim.budget)
+        place = Found(budget=claim.budget, machine=row.machine)
         if not row.values:
-            return Found(missing=f"{row.status}: {row.reason}", budget=claim.budget, machine=row.machine)
+            return replace(place, missing=f"{row.status}: {row.reason}")
         try:
             by_seed = {run["seed"]: of_run(run, claim) * claim.scale for run in row.runs}
+            short = cut_short(row)
             if claim.denominator is not None:
-                by_seed = self.divided(by_seed, claim.denominator)
+                by_seed = self.divided(by_seed, row, claim)
+            if not all(math.isfinite(value) for value in by_seed.values()):
+                raise ValueError("not finite")
         except KeyError as error:
-            return Found(missing=f"the runs do not record {error.args[0]}", budget=claim.budget, machine=row.machine)
+            return replace(place, missing=f"the runs do not record {error.args[0]}")
+        except (IndexError, TypeError):
+            return replace(place, missing="the runs' record is incomplete")
         except ValueError as error:
-            return Found(missing=str(error), budget=claim.budget, machine=row.machine)
-        if not all(math.isfinite(value) for value in by_seed.values()):
-            return Found(missing="not finite", budget=claim.budget, machine=row.machine)
-        return Found(interval(list(by_seed.values())), budget=claim.budget, machine=row.machine, note=row.reason)
+            return replace(place, missing=str(error))
+        return replace(place, value=interval(list(by_seed.values())), missing="its runs were cut short" if short else "", note=row.reason)
 
-    def divided(self, by_seed: Mapping[int, float], below: Claim) -> dict[int, float]:
-        """Figures divided by another cell's of the same seeds. ValueError if there are none."""
-        row = self.row(below)
-        others = {run["seed"]: of_run(run, below) * below.scale for run in row.runs} if row is not None and row.values else {}
+    def divided(self, by_seed: Mapping[int, float], row: Row, claim: Claim) -> dict[int, float]:
+        """Figures of a row divided by another cell's of the same machine and seeds. ValueError if there are none."""
+        below = claim.denominator
+        assert below is not None
+        other = self.row(below, row.machine)
+        if other is None or not other.values:
+            raise ValueError(f"no run of `{below.model}` at budget `{below.budget}` on `{row.machine}`")
+        if (below.dataset, below.budget) == (claim.dataset, claim.budget) and other.conditions != row.conditions:
+            raise ValueError(f"`{claim.model}` and `{below.model}` were trained under different conditions")
+        if cut_short(other):
+            raise ValueError(f"the runs of `{below.model}` were cut short")
+        others = {run["seed"]: of_run(run, below) * below.scale for run in other.runs}
         shared = [seed for seed in by_seed if others.get(seed)]
         if not shared:
-            raise ValueError(f"no run of `{below.model}` at budget `{below.budget}`")
+            raise ValueError(f"no seed of both `{claim.model}` and `{below.model}`")
         return {seed: by_seed[seed] / others[seed] for seed in shared}
 
     def nearest(self, claim: Claim) -> Found:
-        """The same figure under the largest other budget that was run."""
+        """The same figure under another budget: the one that may explain it, else the largest that was run."""
         others = {r.budget: r.samples for r in self.table if (r.model, r.dataset) == (claim.model, claim.dataset) and r.values}
-        for budget in sorted(others, key=lambda name: (-others[name], name)):
+        first = claim.explained.get("budget")
+        for budget in sorted(others, key=lambda name: (name != first, -others[name], name)):
             if budget != claim.budget and (found := self.trained(replace(claim, budget=budget))).value is not None:
                 return found
         return Found()

@@ -12,12 +12,14 @@ import numpy as np
 from tabulate import tabulate
 
 from bench.claim import EXPLAINED, FAILS, HOLDS
-from bench.judgement import Judged, close, measured, plain, published, subject
+from bench.judgement import Judged, measured, published, subject, within
 from bench.stats import Interval, interval
 from bench.summary import Row
-from bench.wording import quality
+from bench.wording import number, quality
 
-MOST = 5
+MOST = 6
+
+Sentence = tuple[str, str]  # the source it is about, '' for all of them, and what it says
 
 
 def misses(judged: Sequence[Judged]) -> list[Judged]:
@@ -33,75 +35,67 @@ def misses(judged: Sequence[Judged]) -> list[Judged]:
 def compared(one: Judged) -> str:
     """The two figures side by side."""
     seen = f"{measured(one.found.value, one.claim)} {'counted' if one.claim.computed else 'measured'}"
-    return f"**{one.claim.source}**, {subject(one.claim)}: {published(one.claim)} published, {seen}"
+    return f"{subject(one.claim)}: {published(one.claim)} published, {seen}"
 
 
-def missed(one: Judged) -> str:
-    return f"{compared(one)}. {one.claim.explained['because']}" if one.verdict == EXPLAINED else f"{compared(one)} ({one.why})."
+def missed(one: Judged) -> Sentence:
+    why = f". {one.claim.explained['because']}" if one.verdict == EXPLAINED else f" ({one.why})."
+    return one.claim.source, compared(one) + why
 
 
-def ratios(judged: Sequence[Judged]) -> list[str]:
+def ratios(judged: Sequence[Judged]) -> list[Sentence]:
     """Claims that divide one cell's figure by another's, and hold."""
-    held = [j for j in judged if j.claim.over and j.verdict == HOLDS]
-    return [f"{compared(j)}: it holds." for j in held]
+    return [(j.claim.source, f"{compared(j)}: it holds.") for j in judged if j.claim.over and j.verdict == HOLDS]
 
 
-def miscounts(judged: Sequence[Judged]) -> list[str]:
-    """Computed figures that are not what was printed, one sentence for each published figure."""
-    groups: dict[tuple[str, str], list[Judged]] = defaultdict(list)
-    for j in judged:
-        if j.claim.computed and j.verdict != HOLDS:
-            groups[j.claim.source, published(j.claim)].append(j)
-    sentences = []
-    for (source, figure), group in groups.items():
-        found = " or ".join(dict.fromkeys(measured(j.found.value, j.claim) for j in group))
-        names = ", ".join(dict.fromkeys(f"`{j.claim.model}`" for j in group))
-        what = subject(group[0].claim) if len(group) == 1 else f"{group[0].claim.quantity} of {names}"
-        sentences.append(f"**{source}**, {what}: {figure} published, {found} counted.")
-    return sentences
+def miscounts(judged: Sequence[Judged]) -> list[Sentence]:
+    """Computed figures that are not what was printed."""
+    return [(j.claim.source, f"{compared(j)}.") for j in judged if j.claim.computed and not j.claim.ours and j.verdict != HOLDS]
 
 
-def dead(judged: Sequence[Judged]) -> list[str]:
+def dead(judged: Sequence[Judged]) -> list[Sentence]:
+    """Our own: the largest share of parameters that nothing reads."""
     shares = [(j.found.value.mean, j) for j in judged if j.claim.quantity == "dead_share" and j.found.value is not None]
     if not shares:
         return []
     largest = max(shares, key=lambda pair: pair[0])[1]
     share = f"{measured(largest.found.value, largest.claim)} of the parameters of `{largest.claim.model}` on `{largest.claim.dataset}`"
-    return [f"**{largest.claim.source}**: {share} never see a gradient, whatever they are trained on."]
+    return [(largest.claim.source, f"rebuilding it shows that {share} never see a gradient, whatever they are trained on.")]
 
 
-def contradictions(judged: Sequence[Judged]) -> list[str]:
+def contradictions(judged: Sequence[Judged]) -> list[Sentence]:
     """Two figures of one source for one and the same thing."""
     said: dict[tuple[str, ...], list[Judged]] = defaultdict(list)
     for j in judged:
         c = j.claim
-        if c.dataset and not c.over and not c.not_measured:
+        if c.dataset and not (c.over or c.not_measured or c.ours):
             said[c.source, c.model, c.dataset, str(dict(c.size)), c.quantity, c.budget, str(c.epoch)].append(j)
     sentences = []
     for (source, model, dataset, *_), group in said.items():
         figures = list(dict.fromkeys(published(j.claim) for j in group))
         if len(figures) > 1:
-            sentences.append(
-                f"**{source}** gives {' and '.join(figures)} for `{model}` on `{dataset}`, at one budget: at most one can hold."
-            )
+            both = f"{' and '.join(figures)} are given for `{model}` on `{dataset}`"
+            sentences.append((source, f"{both}; one budget judges them here: at most one can hold."))
     return sentences
 
 
-def exact(judged: Sequence[Judged]) -> list[str]:
-    counts = [j for j in judged if j.claim.quantity in ("parameters", "dead_parameters")]
+def exact(judged: Sequence[Judged]) -> list[Sentence]:
+    counts = [j for j in judged if j.claim.quantity == "parameters" and not j.claim.ours]
     right = sum(j.verdict == HOLDS for j in counts)
-    return [f"{right} of {len(counts)} published parameter counts are right to the last unit."] if counts else []
+    return [("", f"{right} of {len(counts)} published parameter counts are right to the last unit.")] if counts else []
 
 
-def telling(judged: Sequence[Judged], table: Sequence[Row]) -> list[str]:
-    """The most telling findings there are: the whole of a table first, then the worst of each kind."""
+def telling(judged: Sequence[Judged], table: Sequence[Row]) -> list[Sentence]:
+    """The most telling findings there are: the sources' own figures first, of each kind the worst; then what we found besides."""
     cells: dict[tuple[str, ...], Judged] = {}
     for j in misses(judged):
         cells.setdefault((j.claim.source, j.claim.model, j.claim.dataset), j)  # of one cell, its furthest miss
-    worst = [missed(j) for j in cells.values()]
-    first = [*chosen(table)[:1], *protocols(judged)[:1], *worst[:1], *miscounts(judged)[:1], *dead(judged)]
-    rest = [*ratios(judged), *miscounts(judged)[1:], *contradictions(judged), *exact(judged), *worst[1:]]
-    return (first + rest)[:MOST]
+    worst, wrong = [missed(j) for j in cells.values()], miscounts(judged)
+    whole = [("", sentence) for sentence in (*chosen(table)[:1], *protocols(judged)[:1])]
+    first = [*exact(judged), *worst[:1], *wrong[:1], *whole, *ratios(judged)][: MOST - 1]
+    rest = [*wrong[1:], *contradictions(judged), *worst[1:]]
+    last = dead(judged)
+    return (first + rest)[: MOST - len(last)] + last
 
 
 def chosen(table: Sequence[Row]) -> list[str]:
@@ -128,8 +122,8 @@ def chosen(table: Sequence[Row]) -> list[str]:
         )
     if not shares:
         return []
-    sentence = f"Choosing the best epoch by the test set was worth {np.mean(shares):.2f} points on average over {len(shares)} cells"
-    sentence += f", {min(shares):.2f} to {max(shares):.2f}." if len(shares) > 1 else "."
+    cells = f"over {len(shares)} cells, {min(shares):.2f} to {max(shares):.2f}" if len(shares) > 1 else "in the one cell that did so"
+    sentence = f"Choosing the best epoch by the test set was worth {np.mean(shares):.2f} points on average {cells}."
     return [sentence, tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True)]
 
 
@@ -142,12 +136,12 @@ def beside(row: Row, budget: str, table: Sequence[Row]) -> str:
 
 def points(gain: Interval, row: Row) -> str:
     scale, unit = (100, " points") if row.metric.percent else (1, "")
-    return f"{scale * gain.mean:.3g}{'' if gain.n < 2 else f' ± {plain(scale * gain.half, 2)}'}{unit}"
+    return f"{number(scale * gain.mean)}{'' if gain.n < 2 else f' ± {number(scale * gain.half, 2)}'}{unit}"
 
 
 def protocols(judged: Sequence[Judged]) -> list[str]:
     """Figures measured under two budgets, and which comes nearer: a sentence and a table, or nothing."""
-    both = [j for j in judged if j.claim.explained.get("budget") and j.found.value is not None and j.other.value is not None]
+    both = [j for j in judged if j.claim.explained.get("budget") and j.found.judges and j.other.judges]
     if not both:
         return []
     body: list[dict[str, str]] = []
@@ -159,11 +153,13 @@ def protocols(judged: Sequence[Judged]) -> list[str]:
         best = budgets[int(distances[1] < distances[0])]
         nearer[best] += 1
         values = [measured(value, j.claim) for value in (j.found.value, j.other.value)]
-        within = [b for b, v in zip(budgets, (j.found.value, j.other.value), strict=True) if close(v, j.claim.published, j.claim.tolerance)]
+        alike = [b for b, v in zip(budgets, (j.found.value, j.other.value), strict=True) if within(v, j.claim.published, j.claim.tolerance)]
         line = {"claim": subject(j.claim), "published": published(j.claim), **{f"`{b}`": v for b, v in zip(budgets, values, strict=True)}}
-        body.append(line | {"nearer": f"`{best}`", "as published": ", ".join(f"`{b}`" for b in within) or "neither"})
-    counts = ", ".join(f"{n} are nearer under `{budget}`" for budget, n in sorted(nearer.items(), key=lambda pair: -pair[1]))
+        body.append(line | {"nearer": f"`{best}`", "within the tolerance": ", ".join(f"`{b}`" for b in alike) or "neither"})
+    counts = ", ".join(
+        f"{n} {'is' if n == 1 else 'are'} nearer under `{budget}`" for budget, n in sorted(nearer.items(), key=lambda pair: -pair[1])
+    )
     return [
-        f"Of {len(both)} figures measured under both readings of their protocol, {counts}.",
+        f"Of {len(both)} figure{'s' if len(both) > 1 else ''} measured under both readings of their protocol, {counts}.",
         tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True),
     ]

@@ -9,9 +9,10 @@ Anything the file should not say is a RequestError that names file and line.
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -32,12 +33,14 @@ FIELDS = WHERE | {
     "dataset": (str, list),
     "published": (*NUMBER, list, dict),
     "tolerance": (*NUMBER, list),
+    "ours": (bool,),
     "over": (dict,),
     "explained": (dict,),
 }
 PARTS = {"over": WHERE, "explained": WHERE | {"because": TEXT, "value": NUMBER, "tolerance": NUMBER}}
 ONE = {"published": NUMBER, "tolerance": NUMBER, "dataset": TEXT}
-WORDS = {str: "a text", int: "a whole number", Decimal: "a number", list: "a list", dict: "a table"}
+TABLES: dict[str, tuple[type, str]] = {"sources": (dict, "[sources.NAME]"), "claim": (list, "[[claim]]"), "note": (list, "[[note]]")}
+WORDS = {str: "a text", bool: "true or false", int: "a whole number", Decimal: "a number", list: "a list", dict: "a table"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,10 @@ class Page:
 
     def line(self, table: str, index: int, key: str = "") -> int:
         """The line of the index-th [[table]], or of `key` in it: `a.b` is `a.b = …`, or b below [table.a], or in what a is."""
-        start = self.found(rf"\[\[\s*{table}\s*\]\]")[index]
+        starts = self.found(rf"\[\[\s*{table}\s*\]\]")
+        if index >= len(starts):  # written inline
+            return (self.found(rf"{table}\s*=") or [1])[0]
+        start = starts[index]
         end = next(iter(self.found(r"\[\[", start)), len(self.lines) + 1) - 1
         head, _, tail = key.partition(".")
         below = self.found(rf"\[\s*{table}\.{re.escape(head)}\s*\]", start, end)
@@ -91,22 +97,41 @@ def read(path: Path = FILE) -> Ledger:
         line = int(found[1]) if found and found[1] else len(text.splitlines())
         said = str(error).replace(found[0], "") if found else str(error)
         raise RequestError(f"{path.parent.name}/{path.name}:{line}: no TOML: {said}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets hundreds deep
+        raise RequestError(f"{path.parent.name}/{path.name}:1: no TOML that can be read: {error}") from error
     return checked_in(Page(path, text), content)
 
 
 def checked_in(page: Page, content: Mapping[str, Any]) -> Ledger:
     """Every table of the file, each on its own."""
-    for key in content:
-        if key not in ("sources", "claim", "note"):
-            page.wrong((page.found(rf"\[*\s*{re.escape(key)}\b") or [1])[0], unknown("table", key, ["sources", "claim", "note"]))
-    titles = content.get("sources", {})
+    for key, value in content.items():
+        line = (page.found(rf"\[*\s*{re.escape(key)}\b") or [1])[0]
+        if key not in TABLES:
+            page.wrong(line, unknown("table", key, list(TABLES)))
+        kind, head = TABLES[key]
+        if not isinstance(value, kind) or (kind is list and not all(isinstance(one, dict) for one in content[key])):
+            page.wrong(line, f"{key!r} is written {head}")
+    if not content.get("claim"):
+        page.wrong(1, "no [[claim]] in it")
+    sources = titled(page, content.get("sources", {}))
+    notes = noted(page, content.get("note", []), sources)
+    claims = [one for i, entry in enumerate(content["claim"]) for one in figures(page, i, entry, sources)]
+    return Ledger(page.name, sources, claims, notes)
+
+
+def titled(page: Page, titles: Mapping[str, Any]) -> dict[str, str]:
+    """The sources' titles by their short names."""
     for name, about in titles.items():
         line = (page.found(rf"\[\s*sources\.{re.escape(name)}\s*\]") or [1])[0]
         if not isinstance(about, dict) or list(about) != ["title"] or not isinstance(about["title"], str):
             page.wrong(line, f"source {name!r} needs a title and nothing else")
-    sources = {name: about["title"] for name, about in titles.items()}
+    return {name: about["title"] for name, about in titles.items()}
+
+
+def noted(page: Page, entries: Sequence[dict[str, Any]], sources: Mapping[str, str]) -> dict[str, list[str]]:
+    """What each source claims in words."""
     notes: dict[str, list[str]] = {name: [] for name in sources}
-    for i, note in enumerate(content.get("note", [])):
+    for i, note in enumerate(entries):
         at = partial(page.line, "note", i)
         typed(page, note, {"source": TEXT, "text": TEXT}, at)
         for key in ("source", "text"):
@@ -115,8 +140,7 @@ def checked_in(page: Page, content: Mapping[str, Any]) -> Ledger:
         if note["source"] not in sources:
             page.wrong(at("source"), unknown("source", note["source"], list(sources)))
         notes[note["source"]].append(note["text"])
-    claims = [one for i, entry in enumerate(content.get("claim", [])) for one in figures(page, i, entry, sources)]
-    return Ledger(page.name, sources, claims, notes)
+    return notes
 
 
 def typed(page: Page, entry: Mapping[str, Any], fields: Mapping[str, tuple[type, ...]], at: At, within: str = "") -> None:
@@ -125,9 +149,21 @@ def typed(page: Page, entry: Mapping[str, Any], fields: Mapping[str, tuple[type,
         name = f"{within}{key}"
         if key not in fields:
             page.wrong(at(name), f"unknown key {name!r}{did_you_mean(key, list(fields))}")
-        if isinstance(value, bool) or not isinstance(value, fields[key]):
+        if isinstance(value, bool) != (fields[key] == (bool,)) or not isinstance(value, fields[key]):
             wanted = " or ".join(dict.fromkeys(WORDS[kind] for kind in fields[key]))
             page.wrong(at(name), f"{name} must be {wanted}, not {value!r}")
+        if isinstance(value, NUMBER) and not finite(value):
+            page.wrong(at(name), f"{name} must be a finite number, not {str(value)[:40]}")
+        if key == "size":
+            typed(page, entry[key], dict.fromkeys(entry[key], (int, str)), at, f"{name}.")
+
+
+def finite(value: int | Decimal) -> bool:
+    """Whether a float can hold it."""
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
 
 
 def figures(page: Page, index: int, entry: dict[str, Any], sources: Mapping[str, str]) -> Iterator[Claim]:
@@ -141,6 +177,8 @@ def figures(page: Page, index: int, entry: dict[str, Any], sources: Mapping[str,
             page.wrong(at(), f"a claim needs {name!r}")
     if entry["source"] not in sources:
         page.wrong(at("source"), unknown("source", entry["source"], list(sources)))
+    if entry["published"] == {}:
+        page.wrong(at("published"), "published names no figure")
     table = isinstance(entry["published"], dict)
     if table and "model" in entry:
         page.wrong(at("model"), "the keys of 'published' are the models already")
@@ -150,6 +188,8 @@ def figures(page: Page, index: int, entry: dict[str, Any], sources: Mapping[str,
     for who, given in entry["published"].items() if table else [(entry.get("model", ""), entry["published"])]:
         key = f"published.{who}" if table else "published"
         values = given if isinstance(given, list) else [given]
+        if not values:
+            page.wrong(at(key), f"{key} names no figure")
         if not len(values) == len(places) == len(tolerances):
             page.wrong(at(key), f"{len(values)} figures and {len(tolerances)} tolerances for {len(places)} data sets")
         for dataset, value, tolerance in zip(places, values, tolerances, strict=True):
