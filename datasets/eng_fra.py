@@ -32,7 +32,9 @@ EDITION = "cebd8a015c7f8c813d2c7f52716ea2dd"  # md5 of the edition of 2019-04-07
 LONGEST, ANSWER = 15, 17  # words of English; words of French and END
 SIZES = (150_000, 2_000, 5_000)
 # bfloat16: half of a step is the product with the vocabulary, which a CPU does twice as fast in it
-DEFAULT = Budget("default", samples=256_000, batch=128, schedule="cosine", warmup=0.05, clip=1.0, dtype="bfloat16", evaluations=8, seeds=1)
+DEFAULT = Budget(
+    "default", samples=128_000, batch=128, lr=2e-3, schedule="cosine", warmup=0.05, clip=1.0, dtype="bfloat16", evaluations=5, seeds=1
+)
 TASK = Task(
     "eng_fra",
     Input("tokens", (LONGEST,), 6_000),
@@ -40,7 +42,7 @@ TASK = Task(
     SIZES,
     budgets(
         DEFAULT,
-        replace(DEFAULT, name="paper", samples=3_000_000, evaluations=20, seconds=36_000, seeds=3),
+        replace(DEFAULT, name="paper", samples=3_000_000, lr=1e-3, evaluations=20, seconds=36_000, seeds=3),
         # S2: 100 epochs, batch 1024, Adam 1e-3, clipping 1.0. Its figures are of training data; here val chooses.
         Budget("published", samples=100 * SIZES[0], batch=1024, clip=1.0, dtype="bfloat16", evaluations=100, seconds=36_000),
         smoke_samples=640,
