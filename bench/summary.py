@@ -170,7 +170,8 @@ CONTROLLED = ("backbone_attention", "backbone_conv", "backbone_mlp", "backbone_n
 def shown(table: list[Row]) -> dict[str, list[Row]]:
     """For each data set the rows that are ranked: of one budget, on the machine written to last.
 
-    The budget is the largest under which all four backbones were trained, or else the largest; never a `published` one.
+    The budget is one under which all four backbones were trained, if there is one; of these the one with most models, then
+    with most samples; never a `published` one.
     Rows that were trained under other conditions (an older recipe or data set) keep their place but not their numbers.
     """
     sections: dict[str, list[Row]] = {}
@@ -182,9 +183,9 @@ def shown(table: list[Row]) -> dict[str, list[Row]]:
         for row in own:
             alike[row.budget, row.dtype, row.machine].append(row)
 
-        def rank(group: list[Row]) -> tuple[bool, bool, int, str]:
+        def rank(group: list[Row]) -> tuple[bool, int, int, str]:
             trained_ = {row.model for row in group if row.values}
-            return bool(trained_), trained_ >= set(CONTROLLED), group[0].samples, max(row.newest for row in group)
+            return trained_ >= set(CONTROLLED), len(trained_), group[0].samples, max(row.newest for row in group)
 
         group = max(alike.values(), key=rank)
         lead = max(group, key=lambda row: (bool(row.values), row.newest))
