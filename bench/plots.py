@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import NullFormatter
 
 import models
 from bench.summary import Row
@@ -183,8 +184,11 @@ def pareto(dataset: str, rows: Sequence[Row]) -> bytes:
             axes.set_xlabel(title)
             if not points:
                 axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color="#6b6b6b")
-            axes.margins(x=0.22, y=0.12)
+            axes.margins(x=0.36, y=0.12)
             label_points(axes, points, {row.model: row.family for row in drawn})
+            low, high = np.log10(axes.get_xlim())
+            if np.floor(high) >= np.ceil(low):  # a power of ten is in sight: names of the ticks between would overlap
+                axes.xaxis.set_minor_formatter(NullFormatter())
         if metric is not None:
             panels[0].set_ylabel(f"test {metric.name}{' (%)' if metric.percent else ''}, {metric.better} is better")
         figure.suptitle(
