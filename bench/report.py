@@ -100,7 +100,10 @@ def comparison(table: list[Row]) -> str:
         for row in table
     ]
     text = tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)
-    told = "The same as comparison.csv, rounded: test scores of the weights best on val. Mean ± half the 95 % interval over seeds."
+    told = (
+        "The same as comparison.csv, rounded: test scores of the weights best on val, unless the reason says otherwise."
+        " Mean ± half the 95 % interval over seeds."
+    )
     return f"# All cells\n\n{told}\n\n{text}\n"
 
 
@@ -227,8 +230,8 @@ def readme(table: list[Row], sections: dict[str, list[Row]], pictured: set[str])
     """The page made for people: the answer first, then a section per data set, then the machine."""
 
     def rest(dataset: str, own: list[Row]) -> list[Row]:
-        budgets = {(row.budget, row.dtype, row.machine) for row in own}
-        return [row for row in table if row.dataset == dataset and (row.budget, row.dtype, row.machine) not in budgets]
+        ranked_ = {row.terms for row in own}
+        return [row for row in table if row.dataset == dataset and row.terms not in ranked_]
 
     unranked = sorted({row.dataset for row in table if row.values} - set(sections))
     counts = pd.Series([row.status for row in table]).value_counts()

@@ -46,6 +46,11 @@ class Row:
         return interval(list(self.values.values())) if self.values else None
 
     @property
+    def terms(self) -> tuple[str, str, str]:
+        """What rows must share to stand in one ranking: budget, arithmetic and machine."""
+        return self.budget, self.dtype, self.machine
+
+    @property
     def train_seconds(self) -> float | None:
         return float(np.mean([run["train_seconds"] for run in self.runs])) if self.values else None
 
@@ -181,7 +186,7 @@ def shown(table: list[Row]) -> dict[str, list[Row]]:
             continue
         alike: dict[tuple[str, ...], list[Row]] = defaultdict(list)
         for row in own:
-            alike[row.budget, row.dtype, row.machine].append(row)
+            alike[row.terms].append(row)
 
         def rank(group: list[Row]) -> tuple[bool, int, int, str]:
             trained_ = {row.model for row in group if row.values}

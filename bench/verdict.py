@@ -29,10 +29,10 @@ def winner(own: Sequence[Row]) -> str:
 
 
 def controlled(own: Sequence[Row]) -> tuple[str, list[Difference]]:
-    """Attention against the other mixers in the same backbone: a verdict, and the differences."""
+    """Attention against the other mixers in the same backbone: a verdict, and the differences; none if not all four were trained."""
     by_name = {row.model: row for row in own if row.values}
     if not all(name in by_name for name in CONTROLLED):
-        return "not all four backbones were trained", []
+        return "", []
     lead, others = by_name[CONTROLLED[0]], [by_name[name] for name in CONTROLLED[1:]]
     differences = against(lead, others)
     rivals = differences[:2]
