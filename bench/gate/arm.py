@@ -1,0 +1,197 @@
+"""One arm: a process that holds one tree's model, and runs a few forward passes whenever it is its turn.
+
+A nursery (this file as a script) imports the libraries once and forks an arm for every tree it is handed. The fork takes
+`models` and `datasets` from that tree and everything that measures from the gate's own checkout, so that all arms are measured by
+the same code. Messages are lines of JSON; a closed channel ends the process, so that nothing outlives a killed gate.
+
+    {"do": "hello"}                                  -> names of the tree's models and data sets, versions
+    {"do": "open", "model", "dataset", "batch"}      -> {"seconds": of one call}
+    {"do": "turn", "calls": n}                       -> {"seconds": lower quartile of n calls}
+    {"do": "exact"}                                  -> {"params", "flops", "operators", "peak_bytes", "names"}
+    anything that raises                             -> {"error": what, "kind": missing, unsupported or raised}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import platform
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parents[2]
+LIBRARIES = ("numpy", "torch", "torchvision.datasets", "scipy.stats", "sklearn.datasets", "einops")
+WARM_UP = 0.02  # seconds of calls before a cell's first turn
+GAP = 1 << 16  # bytes: the most that is put before a model, so that no two arms' models lie alike in memory
+
+
+def quartile(times: list[float]) -> float:
+    """The lower quartile: what a call takes when nobody interrupts it."""
+    return sorted(times)[len(times) // 4]
+
+
+class Arm:
+    """The commands of one forked process."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.gap: Any = None
+        self.made: Any = None
+        self.call: Callable[[], Any] = lambda: None
+
+    def hello(self) -> dict[str, Any]:
+        import torch
+
+        import datasets
+        import models
+
+        return {
+            "models": models.names(published=True),
+            "datasets": {name: datasets.task(name).embedded for name in datasets.names(published=True)},
+            "model_errors": models.errors,
+            "dataset_errors": datasets.errors,
+            "facts": {"torch": torch.__version__, "python": platform.python_version(), "threads": torch.get_num_threads()},
+        }
+
+    def open(self, model: str, dataset: str, batch: int) -> dict[str, Any]:
+        """Build a cell and warm it up."""
+        import torch
+
+        import datasets
+        import models
+        from bench import exact
+        from bench.cost import answer
+
+        for noun, registry, name in (("model", models, model), ("data set", datasets, dataset)):
+            if name in registry.errors:
+                return {"error": f"{noun} {name} {registry.errors[name]}", "kind": "raised"}
+            if name not in registry.names(published=True):
+                return {"error": f"there is no {noun} {name}", "kind": "missing"}
+        task = datasets.task(dataset)
+        self.gap = torch.empty(self.random.randrange(64, GAP), dtype=torch.uint8)
+        torch.manual_seed(0)
+        try:
+            module = models.build(model, task).eval()
+        except models.Unsupported as reason:
+            return {"error": str(reason), "kind": "unsupported"}
+        x = exact.sample(task, batch, torch.device("cpu"))
+        forward = answer(module, task)
+
+        def call() -> None:
+            with torch.inference_mode():
+                forward(x)
+
+        self.made, self.call = (module, task, batch), call
+        return {"seconds": self.warm_up()}
+
+    def warm_up(self) -> float:
+        times: list[float] = []
+        stop = time.perf_counter() + WARM_UP
+        while len(times) < 2 or time.perf_counter() < stop:
+            start = time.perf_counter()
+            self.call()
+            times.append(time.perf_counter() - start)
+        return quartile(times[1:])
+
+    def turn(self, calls: int) -> dict[str, Any]:
+        call, clock = self.call, time.perf_counter
+        if calls > 1:
+            call()  # brings the model back into the caches that the other arms filled
+        times = []
+        for _ in range(calls):
+            start = clock()
+            call()
+            times.append(clock() - start)
+        return {"seconds": quartile(times)}
+
+    def calibrate(self, iterations: int) -> dict[str, Any]:
+        """Seconds of a call over those of `work(iterations)`, taken by turns."""
+        from bench.gate.work import work
+
+        shares = []
+        for _ in range(15):
+            start = time.perf_counter()
+            work(iterations)
+            took = time.perf_counter() - start
+            shares.append(self.turn(3)["seconds"] / took)
+        return {"share": sorted(shares)[len(shares) // 2]}
+
+    def exact(self) -> dict[str, Any]:
+        from bench import exact
+
+        module, task, batch = self.made
+        return {**exact.measure(module, task, batch), "names": dict(exact.operators(module, task, batch))}
+
+    def serve(self, channel: socket.socket) -> None:
+        with channel.makefile("rw", encoding="utf-8") as lines:
+            for line in lines:
+                message = json.loads(line)
+                try:
+                    reply = getattr(self, message.pop("do"))(**message)
+                except Exception as error:  # whatever a model raises is the cell's answer
+                    reply = {"error": f"{type(error).__name__}: {error}"[:500], "kind": "raised"}
+                print(json.dumps(reply), file=lines, flush=True)
+
+
+def hatch(tree: str, seed: int, core: int | None, bytecode: str, channel: socket.socket) -> None:
+    """In the fork: `bench` from here, `models` and `datasets` from the tree; then serve until the channel closes."""
+    import torch
+
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    torch.set_num_threads(1)
+    sys.pycache_prefix = bytecode  # a tree is read, never written to
+    importlib.invalidate_caches()
+    sys.path.insert(0, str(HERE))
+    importlib.import_module("bench")
+    sys.path[0] = tree
+    arm = Arm(seed)
+    ballast = [bytearray(arm.random.randrange(1, 4096)) for _ in range(arm.random.randrange(1000))]
+    importlib.import_module("datasets")
+    importlib.import_module("models")
+    del ballast
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    arm.serve(channel)
+
+
+def nursery(control: socket.socket) -> None:
+    """Import the libraries, say so, then fork an arm for every request that comes with a socket."""
+    for library in LIBRARIES:
+        with contextlib.suppress(ImportError):  # a tree that needs what is not installed says so itself
+            importlib.import_module(library)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the dead
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the gate's to answer; its closed channels end us
+    control.send(b"ready")
+    while True:
+        text, handles, _, _ = socket.recv_fds(control, 1 << 16, 1)
+        if not text:
+            return
+        request = json.loads(text)
+        channel = socket.socket(fileno=handles[0])
+        if os.fork() == 0:
+            status = 1
+            try:
+                control.close()
+                hatch(request["tree"], request["seed"], request["core"], request["bytecode"], channel)
+                status = 0
+            except BrokenPipeError:
+                status = 0
+            finally:
+                sys.stderr.flush()
+                os._exit(status)
+        channel.close()
+
+
+if __name__ == "__main__":
+    nursery(socket.socket(fileno=int(sys.argv[1])))

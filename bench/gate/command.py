@@ -1,0 +1,108 @@
+"""The command line of the gate. Exit code 0: nothing is worse; 1: something is; 2: it cannot be compared as asked."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench import machine
+from bench.gate import contest, selftest, table, trees
+from bench.grid import RequestError, split
+from bench.progress import Progress
+
+
+def add(commands: Any) -> None:
+    gate = commands.add_parser("gate", help="is head slower than base? two revisions or folders, side by side on this machine")
+    gate.add_argument("--base", metavar="REF", help="a git revision or a folder: what it was before")
+    gate.add_argument("--head", metavar="REF", default=".", help="a git revision or a folder: what it is now (default: here)")
+    gate.add_argument("--models", help="names or patterns, comma-separated (default: all)")
+    gate.add_argument("--datasets", help="names or patterns, comma-separated (default: all that need no network)")
+    gate.add_argument("--batches", default="1", help="batch sizes, comma-separated (default: 1)")
+    gate.add_argument("--allow", default="1%", metavar="PERCENT", help="the slowdown that is let pass (default: 1%%)")
+    gate.add_argument("--minutes", default="15", help="the time it may take (default: 15); most gates need less")
+    gate.add_argument("--accept-costs", action="store_true", help="exact costs that grew are told, and fail nothing")
+    gate.add_argument("--json", action="store_true", help="print one object a cell")
+    gate.add_argument("--markdown", metavar="FILE", help="also write the table as a comment for a pull request")
+    gate.add_argument("--self-test", action="store_true", help="what the gate catches on this machine, and whom it accuses wrongly")
+    gate.add_argument("--gates", default="12", metavar="N", help="gates of each kind in the self-test (default: 12)")
+    gate.add_argument("--results", default=str(machine.ROOT / "results" / "local"), metavar="DIR", help="where the self-test's report goes")
+    gate.set_defaults(run=run)
+
+
+def positive(option: str, text: str, unit: str = "") -> float:
+    """A finite number above 0; RequestError names the option."""
+    try:
+        value = float(text.strip().removesuffix(unit).strip() if unit else text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise RequestError(f"{option} takes a number above 0, not {text!r}")
+    return value
+
+
+def share(text: str) -> float:
+    """'1%' or '1' -> 0.01; 0 is allowed."""
+    value = 0.0 if text.strip().removesuffix("%").strip() in ("0", "0.0") else positive("--allow", text, "%")
+    if value >= 100:
+        raise RequestError(f"--allow takes per cent below 100, not {text!r}")
+    return value / 100
+
+
+def whole(option: str, text: str) -> int:
+    if not text.strip().isdecimal() or not 1 <= int(text) <= 100_000:
+        raise RequestError(f"{option} takes a whole number from 1, not {text!r}")
+    return int(text)
+
+
+def writable(file: str) -> Path:
+    """A path that can be written, found out before the time is spent."""
+    path = Path(file).expanduser()
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise RequestError(f"--markdown {file} cannot be written: name a file in a folder that exists and is yours")
+    return path
+
+
+def follow(bar: Progress) -> contest.Say:
+    """A bar over the time that the gate may take; easy gates end before it is full."""
+
+    def say(share: float, what: str) -> None:
+        at = bar.share
+        bar.begin(what, bar.weight)
+        bar.share = at
+        bar.advance(min(1.0, max(share, at)))
+
+    return say
+
+
+def run(options: argparse.Namespace) -> int:
+    minutes, allow = positive("--minutes", options.minutes), share(options.allow)
+    batches = [whole("--batches", text) for text in split(options.batches)]
+    if not batches:
+        raise RequestError("no batch size named; --batches takes whole numbers, comma-separated")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was laid out is cleared away
+    if options.self_test:
+        plan = selftest.Plan(whole("--gates", options.gates), minutes if options.minutes != "15" else 3.0, allow)
+        return selftest.run(plan, Path(options.results).expanduser())
+    if options.base is None:
+        raise RequestError("a gate needs --base REF: a git revision or a folder, 'origin/main' say (or --self-test)")
+    page = writable(options.markdown) if options.markdown else None
+    with trees.workplace() as place:
+        base, head = (trees.resolve(role, getattr(options, role), Path.cwd(), place) for role in ("base", "head"))
+        trees.same_libraries(base, head)
+        asked = contest.Contest(base, head, allow, minutes)
+        bar = Progress(60 * minutes)
+        bar.weight = 60 * minutes
+        try:
+            done = contest.run(asked, options.models, options.datasets, batches, place / "bytecode", follow(bar))
+        finally:
+            bar.close()
+    if page is not None:
+        page.write_text(table.markdown(done), encoding="utf-8")
+    print(json.dumps(table.facts(done), indent=1) if options.json else table.terminal(done))
+    return int(table.failed(done, options.accept_costs))

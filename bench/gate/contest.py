@@ -1,0 +1,272 @@
+"""Asks for trios until every cell is decided or the time is up.
+
+survey     both trees say what they have; every cell is built once in each, its exact costs counted
+first      trios over all open cells; after 8 and then every 4 those that are decided leave
+confirm    a cell found slower needs 8 trios of its own again, and must be found slower by them alone
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.gate.trees import Tree
+from bench.gate.trio import Arm, Died, Failed, Nursery, Sample, arms, cores, measure
+from bench.gate.verdicts import FEWEST, Latency, judge
+from bench.grid import RequestError, listed, select
+
+EVERY = 4  # trios between two looks
+MOST = 40  # trios a cell may ask for in one phase
+AIM = 20  # trios the time should be enough for
+SHORTEST, LONGEST = 0.1, 0.6  # seconds of turns that a cell gets from a trio
+NO_CELL = "no cell"  # in neither tree
+COSTS = ("params", "flops", "operators", "peak_bytes")
+
+Say = Callable[[float, str], None]  # share of the time gone, and what is being done
+
+
+@dataclass
+class Cell:
+    """One model on one data set at one batch size: what was counted and measured of it, and what follows."""
+
+    model: str
+    dataset: str
+    batch: int
+    costs: dict[str, dict[str, Any]] = field(default_factory=dict)  # by role: figures, or {"error", "kind"}
+    first: list[Sample] = field(default_factory=list)
+    confirm: list[Sample] | None = None
+    verdict: str = ""
+    reason: str = ""
+    latency: Latency | None = None
+
+    @property
+    def id(self) -> str:
+        return f"{self.model}-{self.dataset}-cpu-b{self.batch}"
+
+    @property
+    def request(self) -> dict[str, Any]:
+        return {"model": self.model, "dataset": self.dataset, "batch": self.batch}
+
+    @property
+    def samples(self) -> list[Sample]:
+        """Those of the phase it is in."""
+        return self.first if self.confirm is None else self.confirm
+
+    @property
+    def noise(self) -> float:
+        """Root mean square of base against itself, as a share: what one trio says of code that did not change."""
+        seen = [sample.noise for sample in (*self.first, *(self.confirm or []))]
+        return float(np.sqrt(np.mean(np.square(seen)))) if seen else math.nan
+
+    def settle(self, verdict: str, reason: str = "") -> None:
+        self.verdict, self.reason = verdict, reason
+
+
+@dataclass
+class Contest:
+    """What was compared, by which rules, and what came out."""
+
+    base: Tree
+    head: Tree
+    allow: float
+    minutes: float
+    cells: list[Cell] = field(default_factory=list)
+    trios: int = 0
+    seconds: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def trees(self) -> dict[str, Tree]:
+        return {"base": self.base, "head": self.head, "again": self.base}
+
+
+def same_facts(base: dict[str, Any], head: dict[str, Any]) -> dict[str, Any]:
+    """What both arms run on; RequestError if that is not the same."""
+    for name, value in base.items():
+        if head.get(name) != value:
+            raise RequestError(f"cannot be compared: base runs on {name} {value}, head on {name} {head.get(name)}")
+    return base
+
+
+def grid(base: dict[str, Any], head: dict[str, Any], models: str | None, datasets: str | None, batches: list[int]) -> list[Cell]:
+    """The cells of either tree that were asked for; by default all models on all embedded data sets."""
+    names = list(dict.fromkeys(base["models"] + head["models"]))
+    every_model = listed(names, {**base["model_errors"], **head["model_errors"]})
+    known = {**base["datasets"], **head["datasets"]}
+    every_dataset = listed(list(known), {**base["dataset_errors"], **head["dataset_errors"]})
+    usual_models = [name for name in every_model if not name.endswith("_published")]
+    usual_data = [name for name in every_dataset if known.get(name, True) and not name.endswith("_published")]
+    chosen = select("model", models, usual_models, every_model)
+    return [Cell(m, d, b) for d in select("data set", datasets, usual_data, every_dataset) for m in chosen for b in batches]
+
+
+def counted(arm: Arm, cells: list[Cell], role: str, again: Callable[[], Arm], say: Callable[[], None]) -> None:
+    """Build every cell in one arm and count its exact costs; an arm that dies is replaced, and the cell has its reason."""
+    for cell in cells:
+        try:
+            reply = arm.ask("open", **cell.request)
+            cell.costs[role] = reply if "error" in reply else arm.ask("exact")
+        except Died as error:
+            cell.costs[role] = {"error": str(error), "kind": "raised"}
+            arm.close()
+            arm = again()
+        say()
+    arm.close()
+
+
+def survey(
+    contest: Contest,
+    nursery: Nursery,
+    models: str | None,
+    datasets: str | None,
+    batches: list[int],
+    say: Say,
+    only: Collection[str] | None,
+) -> None:
+    """Fill the contest's cells with their exact costs, both trees at once. RequestError if they cannot be compared."""
+
+    def fresh(role: str) -> Arm:
+        return nursery.arm(contest.trees[role], 0, None)
+
+    two = {role: fresh(role) for role in ("base", "head")}
+    greetings = {role: arm.ask("hello") for role, arm in two.items()}
+    for role, greeting in greetings.items():
+        if "error" in greeting:
+            raise RequestError(f"{role} {contest.trees[role].name} does not import: {greeting['error']}")
+    contest.facts = same_facts(greetings["base"]["facts"], greetings["head"]["facts"])
+    every = grid(greetings["base"], greetings["head"], models, datasets, batches)
+    contest.cells = [cell for cell in every if only is None or cell.id in only]
+    done = iter(range(1, 2 * len(contest.cells) + 1))
+
+    def tell() -> None:
+        say(0.0, f"exact costs, {next(done)} of {2 * len(contest.cells)}")
+
+    with ThreadPoolExecutor(2) as pool:
+        for task in [pool.submit(counted, arm, contest.cells, role, partial(fresh, role), tell) for role, arm in two.items()]:
+            task.result()
+    for cell in contest.cells:
+        presence(cell)
+    contest.cells = [cell for cell in contest.cells if cell.verdict != NO_CELL]
+
+
+def presence(cell: Cell) -> None:
+    """Settle what needs no clock: cells that one tree has not, or where a model raises."""
+    base, head = cell.costs["base"], cell.costs["head"]
+    if "error" not in head:
+        if "error" in base:
+            cell.settle("new", f"base: {base['error']}")
+    elif "error" not in base:
+        cell.settle("failing" if head["kind"] == "raised" else "missing", f"head: {head['error']}")
+    elif head["kind"] == "raised":
+        cell.settle("broken" if base["kind"] == "raised" else "failing", f"head: {head['error']}")
+    else:
+        cell.settle(NO_CELL)
+
+
+def look(contest: Contest, last: bool = False) -> None:
+    """Judge all cells that have new samples; the last look settles whatever is left."""
+    rivals = [cell for cell in contest.cells if cell.first]
+    for phase in ("first", "confirm"):
+        samples = {c.id: [s.ratio for s in getattr(c, phase)] for c in rivals if (c.confirm is None) == (phase == "first")}
+        found = judge(samples, contest.allow, among=len(rivals))
+        for cell in rivals:
+            if cell.id not in found or cell.verdict:
+                continue
+            cell.latency = found[cell.id]
+            n = len(cell.samples)
+            if n >= FEWEST and (n % EVERY == 0 or last):
+                conclude(cell, found[cell.id].verdict)
+    for cell in rivals:
+        if not cell.verdict and (last or len(cell.samples) >= MOST):
+            unsettled(cell)
+
+
+def conclude(cell: Cell, word: str) -> None:
+    if word == "slower" and cell.confirm is None:
+        cell.confirm = []
+    elif word == "slower":
+        cell.settle("slower", f"also in {len(cell.samples)} fresh trios")
+    elif word != "undecided":
+        cell.settle(word, "" if cell.confirm is None else "found slower at first; the rerun did not confirm it")
+
+
+def unsettled(cell: Cell) -> None:
+    n = len(cell.samples)
+    why = f"{n} trios in the time there was, {FEWEST} are needed" if n < FEWEST else "the interval is wider than the question"
+    cell.settle("undecided", why if cell.confirm is None else f"found slower at first, not confirmed: {why}")
+
+
+def share(minutes: float, cells: int) -> float:
+    """Seconds of turns for a cell in a trio, so that the time is enough for the trios we aim at."""
+    return min(LONGEST, max(SHORTEST, (60 * minutes / AIM - 4) / max(1, cells) - 0.15))
+
+
+def rounds(contest: Contest, nursery: Nursery, started: float, say: Say) -> Iterator[None]:
+    """Trio after trio over the cells that are open, yielding after each; ends when none is open or the next would be late."""
+    stop, length, rng = started + 60 * contest.minutes, 0.0, random.Random(0)
+    seconds = share(contest.minutes, sum(not cell.verdict for cell in contest.cells))
+    where = cores()
+    while waiting := [cell for cell in contest.cells if not cell.verdict]:
+        begun = time.perf_counter()
+        if begun + length * len(waiting) > stop:
+            return
+        core = where[contest.trios % len(where)]
+        with arms(nursery, contest.trees, contest.trios + 1, core) as trio:
+            for i, cell in enumerate(rng.sample(waiting, len(waiting))):
+                if time.perf_counter() > stop:
+                    break
+                say(
+                    (time.perf_counter() - started) / (60 * contest.minutes),
+                    f"trio {contest.trios + 1}, {len(waiting) - i} cells: {cell.id}",
+                )
+                if not one(cell, trio, seconds, rng):
+                    break  # a process ended: the next trio goes on with the other cells
+        contest.trios += 1
+        length = (time.perf_counter() - begun) / len(waiting)
+        yield
+
+
+def one(cell: Cell, trio: dict[str, Arm], seconds: float, rng: random.Random) -> bool:
+    """One sample of a cell; False if the trio is of no more use."""
+    try:
+        found = measure(trio, cell.request, seconds, rng)
+    except Died as error:
+        cell.settle("failing" if error.role == "head" else "broken", f"{error.role}: {error}")
+        return False
+    if isinstance(found, Failed):
+        cell.settle("failing" if found.roles == ("head",) else "broken", f"{found.roles[0]}: {found.reason}")
+    else:
+        cell.samples.append(found)
+    return True
+
+
+def run(
+    contest: Contest,
+    models: str | None,
+    datasets: str | None,
+    batches: list[int],
+    bytecode: Path,
+    say: Say,
+    only: Collection[str] | None = None,
+) -> Contest:
+    """Compare; fills the contest. `only` leaves out cells of other ids. RequestError if nothing can be compared."""
+    started = time.perf_counter()
+    nursery = Nursery(bytecode)
+    try:
+        survey(contest, nursery, models, datasets, batches, say, only)
+        for _ in rounds(contest, nursery, started, say):
+            look(contest)
+        look(contest, last=True)
+    finally:
+        nursery.close()
+    contest.seconds = time.perf_counter() - started
+    return contest

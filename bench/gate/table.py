@@ -1,0 +1,147 @@
+"""What a contest found, for a terminal, for a pull request and for a machine."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+
+from bench.gate.contest import COSTS, Cell, Contest
+from bench.gate.verdicts import judge
+from bench.wording import escape
+
+FAILS = ("slower", "missing", "failing")
+ORDER = (*FAILS, "undecided", "faster", "new", "broken", "same")
+MEANING = {
+    "slower": "the interval's lower end passes what is allowed, again in a rerun",
+    "missing": "base has it, head does not: deleted or renamed",
+    "failing": "runs on base, raises on head",
+    "undecided": "the interval is wider than the question",
+    "broken": "raises on both",
+    "new": "only head has it",
+}
+HEADERS = ["cell", "latency", "head / base", "95 % interval", "detectable", "base, ms", "trios", "exact costs", "why"]
+
+
+def growth(cell: Cell) -> dict[str, Any] | None:
+    """The exact costs' verdict: same, grew (any figure did) or shrank, each figure that changed, and the operators that did."""
+    base, head = cell.costs.get("base", {}), cell.costs.get("head", {})
+    if "error" in base or "error" in head or not base or not head:
+        return None
+    changed = {name: [base[name], head[name]] for name in COSTS if base[name] != head[name]}
+    before, after = Counter(base["names"]), Counter(head["names"])
+    operators = {name: after[name] - before[name] for name in sorted(before | after) if before[name] != after[name]}
+    grew = any(new > old for old, new in changed.values())
+    word = "grew" if grew else "shrank" if changed else "changed" if operators else "same"
+    return {"verdict": word, **changed, **({"by_operator": operators} if operators else {})}
+
+
+def worded(costs: dict[str, Any] | None) -> str:
+    """'grew: operators 68 → 69 (aten.relu.default +1)'."""
+    if costs is None or costs["verdict"] == "same":
+        return "" if costs is None else "same"
+    parts = [f"{name} {costs[name][0]:,} → {costs[name][1]:,}" for name in COSTS if name in costs]
+    changes = [f"{name.removeprefix('aten.')} {change:+d}" for name, change in costs.get("by_operator", {}).items()]
+    more = f" ({', '.join(changes[:4])}{', …' if len(changes) > 4 else ''})" if changes else ""
+    return f"{costs['verdict']}: {', '.join(parts)}{more}"
+
+
+def per_cent(ratio: float) -> str:
+    return "" if not math.isfinite(ratio) else f"{100 * (ratio - 1):+.1f} %"
+
+
+def row(cell: Cell) -> list[str]:
+    costs, said = worded(growth(cell)), cell.latency
+    figures = [""] * 5
+    if said is not None and cell.samples:
+        interval = f"{per_cent(said.low)} to {per_cent(said.high)}"
+        ms = float(np.median([sample.ms for sample in cell.samples]))
+        figures = [per_cent(said.ratio), interval, per_cent(1 + said.mds), f"{ms:.3g}", str(said.trios)]
+    return [cell.id, cell.verdict, *figures, costs, cell.reason]
+
+
+def facts(contest: Contest) -> list[dict[str, Any]]:
+    """One object a cell; ratios are head / base, null where nothing was timed."""
+    found = []
+    for cell in ordered(contest):
+        said = cell.latency
+        figures = (said.ratio, said.low, said.high, said.mds) if said is not None else (None,) * 4
+        ratio, low, high, mds = (None if value is None or not math.isfinite(value) else round(value, 5) for value in figures)
+        measured = {"ratio": ratio, "low": low, "high": high, "mds": mds}
+        trios = said.trios if said is not None else 0
+        noise = None if math.isnan(cell.noise) else round(cell.noise, 5)
+        costs = growth(cell)
+        found.append(
+            {"cell": cell.id, "latency": cell.verdict, **measured, "costs": costs, "reason": cell.reason, "trios": trios, "noise": noise}
+        )
+    return found
+
+
+def ordered(contest: Contest) -> list[Cell]:
+    return sorted(contest.cells, key=lambda cell: ORDER.index(cell.verdict))
+
+
+def failed(contest: Contest, accept_costs: bool) -> bool:
+    """Whether anything is worse: a verdict that fails, or costs that grew and nobody accepts."""
+    return any(cell.verdict in FAILS for cell in contest.cells) or bool(dearer(contest) and not accept_costs)
+
+
+def dearer(contest: Contest) -> list[str]:
+    """Cells of which an exact cost grew."""
+    return [cell.id for cell in contest.cells if (costs := growth(cell)) is not None and costs["verdict"] == "grew"]
+
+
+def headline(contest: Contest) -> str:
+    """'2 slower, 130 same, 4 undecided of 136 cells; exact costs grew in 1.'"""
+    count = Counter(cell.verdict for cell in contest.cells)
+    words = ", ".join(f"{count[word]} {word}" for word in ORDER if count[word])
+    grown = len(dearer(contest))
+    costs = f"exact costs grew in {grown}" if grown else "no exact cost grew"
+    return f"{words} of {len(contest.cells)} cell{'s' * (len(contest.cells) != 1)}; {costs}."
+
+
+def noise(contest: Contest) -> str:
+    """Today's noise: base against itself, in the same trios."""
+    timed = [cell for cell in contest.cells if cell.first]
+    if not timed:
+        return "Nothing was timed."
+    spread = 100 * float(np.median([cell.noise for cell in timed]))
+    itself = judge({cell.id: [s.noise for s in cell.first] for cell in timed}, contest.allow, len(timed))
+    accused = sum(one.verdict == "slower" for one in itself.values())
+    return (
+        f"Today's noise: base against itself differs by {spread:.1f} % in one trio (median over cells of the root mean square); "
+        f"before any rerun the rule would call {accused} of {len(itself)} cells slower."
+    )
+
+
+def rules(contest: Contest) -> str:
+    return (
+        f"Base {contest.base.name}, head {contest.head.name}; a slowdown of {100 * contest.allow:g} % is allowed. "
+        f"{contest.trios} trios of processes (base, head, base again; one thread, one core, taking turns) in "
+        f"{contest.seconds / 60:.1f} min, torch {contest.facts.get('torch', '?')}. "
+        "The interval's lower end is corrected for the number of cells. "
+        "Detectable: the slowdown that this precision catches four times in five."
+    )
+
+
+def terminal(contest: Contest) -> str:
+    table = tabulate([row(cell) for cell in ordered(contest)], headers=HEADERS, maxcolwidths=[None] * 7 + [48, 48], disable_numparse=True)
+    return "\n\n".join([table, noise(contest), rules(contest), headline(contest)])
+
+
+def markdown(contest: Contest) -> str:
+    """The comment under a pull request: what matters on top, all cells folded below."""
+    lines = [row(cell) for cell in ordered(contest)]
+    costly = {cell.id for cell in contest.cells if (costs := growth(cell)) is not None and costs["verdict"] != "same"}
+    told = [line for line in lines if line[1] != "same" or line[0] in costly]
+    whole = [[escape(text) for text in line] for line in lines]
+    top = [[escape(text) for text in line] for line in told]
+    shown = tabulate(top, headers=HEADERS, tablefmt="github", disable_numparse=True) if top else "Every cell: same."
+    legend = "; ".join(f"*{word}*: {MEANING[word]}" for word in ORDER if word in MEANING and any(line[1] == word for line in lines))
+    table = tabulate(whole, headers=HEADERS, tablefmt="github", disable_numparse=True)
+    folded = f"<details><summary>All {len(lines)} cells</summary>\n\n{table}\n\n</details>"
+    parts = [f"## Latency: {headline(contest)}", shown, legend + "." * bool(legend), escape(noise(contest)), escape(rules(contest)), folded]
+    return "\n\n".join(part for part in parts if part) + "\n"

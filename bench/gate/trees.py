@@ -1,0 +1,158 @@
+"""What is compared: a git revision, laid out in a folder of its own that nobody's worktree knows of, or a folder as it is."""
+
+from __future__ import annotations
+
+import ast
+import fcntl
+import io
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import INTERFACE
+from bench.grid import RequestError
+
+PARTS = ("bench", "datasets", "models")  # what a latency depends on; all else stays where it is
+PREFIX = "attention-bench-gate-"
+PINNED = re.compile(r"^(torch|numpy)==(\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A folder with `bench`, `datasets` and `models`, and the name under which people asked for it."""
+
+    name: str
+    folder: Path
+
+
+def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
+
+
+def commit(repository: Path, revision: str) -> str | None:
+    """The full hash of a revision, None if there is none of that name."""
+    if revision.startswith("-"):
+        return None
+    found = git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    return found.stdout.decode().strip() if found.returncode == 0 else None
+
+
+def within_git(folder: Path) -> bool:
+    return shutil.which("git") is not None and git(folder, "rev-parse", "--is-inside-work-tree").returncode == 0
+
+
+def dirty(folder: Path) -> list[str]:
+    """Changed or new files below the parts that are measured, as git prints them."""
+    if not within_git(folder):
+        return []
+    return git(folder, "status", "--porcelain", "--", *PARTS).stdout.decode().splitlines()
+
+
+def interface(folder: Path) -> int:
+    """The version of models' and data sets' interface that a tree serves: read, never run. Trees older than it have the first."""
+    for node in ast.parse((folder / "bench" / "__init__.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and [getattr(t, "id", "") for t in node.targets] == ["INTERFACE"]:
+            return int(ast.literal_eval(node.value))
+    return 1
+
+
+def checked(tree: Tree) -> Tree:
+    """The tree, if it can be compared at all; else RequestError."""
+    for part in PARTS:
+        if not (tree.folder / part / "__init__.py").is_file():
+            raise RequestError(f"{tree.name} has no {part}/__init__.py: it is no tree of attention-bench; name a revision that has one")
+    try:
+        version = interface(tree.folder)
+    except (SyntaxError, ValueError) as error:
+        raise RequestError(f"{tree.name}: bench/__init__.py cannot be read: {error}") from error
+    if version != INTERFACE:
+        raise RequestError(
+            f"{tree.name} serves interface {version}, this gate {INTERFACE}: they cannot be compared; choose a base of the same interface"
+        )
+    return tree
+
+
+def pins(tree: Tree) -> dict[str, str]:
+    """Versions of the libraries that run a model, as the tree pins them."""
+    file = tree.folder / "constraints.txt"
+    return dict(PINNED.findall(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+
+
+def same_libraries(base: Tree, head: Tree) -> None:
+    """RequestError if the trees pin different versions of what runs their models: one environment cannot serve both."""
+    ours, theirs = pins(base), pins(head)
+    for library in sorted(set(ours) & set(theirs)):
+        if ours[library] != theirs[library]:
+            raise RequestError(
+                f"cannot be compared: {base.name} pins {library} {ours[library]}, {head.name} pins {library} {theirs[library]} "
+                "(constraints.txt); land the new version by itself, then compare from there"
+            )
+
+
+def extract(repository: Path, revision: str, folder: Path) -> None:
+    """Lay out a revision's parts in `folder` through `git archive`: no worktree, no index, nothing left in .git."""
+    listed = git(repository, "ls-tree", "--name-only", revision).stdout.decode().split()
+    wanted = [name for name in (*PARTS, "constraints.txt") if name in listed]
+    if not wanted:
+        return
+    packed = git(repository, "archive", "--format=tar", revision, "--", *wanted)
+    if packed.returncode:
+        raise RequestError(f"git cannot lay out {revision}: {packed.stderr.decode().strip()}")
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+
+
+def sweep(parent: Path) -> None:
+    """Remove folders of gates that were killed: those whose lock nobody holds."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        lock = folder / "lock"
+        if not lock.is_file():
+            continue
+        with lock.open() as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A folder for checkouts and byte code, gone when the gate ends, however it ends: killed, the next gate clears it away."""
+    parent = Path(tempfile.gettempdir())
+    sweep(parent)
+    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name, (Path(name) / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(name)
+
+
+def resolve(role: str, name: str, repository: Path, place: Path) -> Tree:
+    """`name` as a revision of `repository`, or as a folder. RequestError, with the way out, for anything else."""
+    folder = Path(name).expanduser()
+    if folder.is_dir() and (name.startswith((".", "/", "~")) or not within_git(repository) or commit(repository, name) is None):
+        changed = dirty(folder) if role == "base" else []
+        if changed:
+            raise RequestError(
+                f"base {name} has uncommitted changes, so nobody could repeat the comparison: {changed[0].strip()}"
+                f"{f' and {len(changed) - 1} more' if len(changed) > 1 else ''}; commit or stash them, or name a revision (--base HEAD)"
+            )
+        return checked(Tree(name, folder.resolve()))
+    if not within_git(repository):
+        raise RequestError(
+            f"{role} {name} is no folder, and {repository} is not a git repository: run this in a checkout, or name a folder"
+        )
+    found = commit(repository, name)
+    if found is None:
+        raise RequestError(
+            f"{role} {name} is neither a revision nor a folder (git branch -a; a shallow clone needs: git fetch --unshallow)"
+        )
+    target = place / role
+    target.mkdir()
+    extract(repository, found, target)
+    return checked(Tree(name if found.startswith(name) else f"{name} ({found[:9]})", target))

@@ -1,0 +1,172 @@
+"""Three arms on one core, base, head and base again, taking turns: one ratio a cell, and today's noise beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scipy import stats
+
+from bench.gate import arm
+from bench.gate.trees import Tree
+
+TURN = 0.004  # seconds: short, so that whatever else the machine does falls on all arms alike
+PATIENCE = 120.0  # seconds an arm may take for one answer
+FEWEST = 2  # rounds of turns a cell gets from a trio
+ORDERS = ("base head again", "head again base", "again base head")  # each is followed by its mirror image
+
+
+class Died(RuntimeError):
+    """An arm's process ended, or gave no answer in time. `role` says whose, where that is known."""
+
+    role = ""
+
+
+class Arm:
+    """The gate's end of a channel to an arm."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.channel = channel
+        channel.settimeout(PATIENCE)
+        self.lines = channel.makefile("rw", encoding="utf-8")
+
+    def ask(self, do: str, **message: Any) -> dict[str, Any]:
+        """One command, one answer. Raises Died if there is none."""
+        try:
+            print(json.dumps({"do": do, **message}), file=self.lines, flush=True)
+            line = self.lines.readline()
+        except TimeoutError as error:
+            raise Died(f"no answer within {PATIENCE:.0f} s") from error
+        except OSError as error:
+            raise Died(f"its process ended: {error}") from error
+        if not line:
+            raise Died("its process ended")
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    def close(self) -> None:
+        for end in (self.lines, self.channel):
+            try:
+                end.close()
+            except OSError:
+                continue  # the arm died with a message under way
+
+
+class Nursery:
+    """A process that has imported the libraries and forks arms; see arm.py."""
+
+    def __init__(self, bytecode: Path) -> None:
+        self.bytecode = bytecode
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = [sys.executable, "-P", arm.__file__, str(theirs.fileno())]
+            environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+            self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL)
+        self.control.settimeout(PATIENCE)
+        self.ready = False
+
+    def arm(self, tree: Tree, seed: int, core: int | None) -> Arm:
+        if not self.ready and self.control.recv(16) != b"ready":
+            raise Died("the process that forks the arms ended while importing torch")
+        self.ready = True
+        ours, theirs = socket.socketpair()
+        request = {"tree": str(tree.folder), "seed": seed, "core": core, "bytecode": str(self.bytecode)}
+        with theirs:
+            socket.send_fds(self.control, [json.dumps(request).encode()], [theirs.fileno()])
+        return Arm(ours)
+
+    def close(self) -> None:
+        self.control.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+@contextmanager
+def arms(nursery: Nursery, trees: dict[str, Tree], seed: int, core: int | None) -> Iterator[dict[str, Arm]]:
+    """Fresh arms by role; they end with the block."""
+    found = {role: nursery.arm(tree, seed * len(trees) + i, core) for i, (role, tree) in enumerate(trees.items())}
+    try:
+        yield found
+    finally:
+        for one in found.values():
+            one.close()
+
+
+def cores() -> list[int | None]:
+    """The cores an arm may be bound to; [None] where the system binds no process."""
+    return [*sorted(os.sched_getaffinity(0))] if hasattr(os, "sched_getaffinity") else [None]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one trio says of one cell: log(head / base), log(base again / base), and a call's milliseconds on base."""
+
+    ratio: float
+    noise: float
+    ms: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """What an arm answered instead: the roles it happened in, why, and which kind (arm.py)."""
+
+    roles: tuple[str, ...]
+    kind: str
+    reason: str
+
+
+def middle(values: list[float]) -> float:
+    """The mean of the middle half: rounds that something interrupted do not move it."""
+    return float(stats.trim_mean(values, 0.25))
+
+
+def measure(trio: dict[str, Arm], cell: dict[str, Any], seconds: float, rng: random.Random) -> Sample | Failed:
+    """Open a cell in all arms, then rounds of turns (base head again, again head base) for about `seconds`.
+
+    Raises Died if an arm's process ends.
+    """
+    roles = list(trio)
+    rng.shuffle(roles)
+    opened = {role: asked(trio, role, "open", **cell) for role in roles}
+    wrong = {role: reply for role, reply in opened.items() if "error" in reply}
+    if wrong:
+        first = next(iter(wrong.values()))
+        return Failed(tuple(role for role in trio if role in wrong), first["kind"], first["error"])
+    calls = max(1, round(TURN / min(reply["seconds"] for reply in opened.values())))
+    rounds: list[dict[str, float]] = []
+    stop = time.perf_counter() + seconds
+    while len(rounds) < FEWEST or time.perf_counter() < stop:
+        order = rng.choice(ORDERS).split()
+        logs = dict.fromkeys(order, 0.0)
+        for role in (*order, *reversed(order)):
+            reply = asked(trio, role, "turn", calls=calls)
+            if "error" in reply:
+                return Failed((role,), reply["kind"], reply["error"])
+            logs[role] += math.log(reply["seconds"]) / 2
+        rounds.append(logs)
+    return Sample(
+        middle([r["head"] - (r["base"] + r["again"]) / 2 for r in rounds]),
+        middle([r["again"] - r["base"] for r in rounds]),
+        1e3 * math.exp(middle([r["base"] for r in rounds])),
+    )
+
+
+def asked(trio: dict[str, Arm], role: str, do: str, **message: Any) -> dict[str, Any]:
+    try:
+        return trio[role].ask(do, **message)
+    except Died as error:
+        error.role = role
+        raise

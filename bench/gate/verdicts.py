@@ -1,0 +1,104 @@
+"""Ratios of several trios -> slower, faster, same or undecided, corrected for the number of cells asked about.
+
+The trio is the unit: rounds inside one share its processes and its core, and are not independent. A log ratio's interval is
+Student's over trios; its lower end is corrected for the number of cells (Holm 1979), because it alone accuses.
+
+    slower      the corrected lower end passes what is allowed, and again in a rerun with fresh trios
+    faster      the upper end lies below what is allowed the other way
+    same        the upper end lies below what is allowed: if it is slower at all, then by less
+    undecided   the interval is wider than the question
+
+Looking again after more trios gives chance more opportunities; the rerun takes them back: both must accuse at 2.5 %.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+ALPHA = 0.025  # one-sided: the ends of a 95 % interval
+POWER = 0.8  # of the minimum detectable slowdown
+FEWEST = 8  # trios without which nothing is decided
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean of log ratios, its standard error and its degrees of freedom."""
+
+    mean: float
+    error: float
+    freedom: int
+
+    def below(self, alpha: float) -> float:
+        """The lower end of a one-sided interval."""
+        return self.mean - float(stats.t.ppf(1 - alpha, self.freedom)) * self.error
+
+    def p(self, limit: float) -> float:
+        """The chance of a mean so far above `limit` if the truth were there."""
+        if self.error == 0:
+            return float(self.mean <= limit)
+        return float(stats.t.sf((self.mean - limit) / self.error, self.freedom))
+
+
+@dataclass(frozen=True)
+class Latency:
+    """A verdict on a cell. Ratios are head / base; `low` is corrected for the number of cells, `high` is not.
+
+    mds   the minimum detectable slowdown: what a gate of this precision accuses four times in five, as a share
+    """
+
+    verdict: str
+    ratio: float
+    low: float
+    high: float
+    mds: float
+    trios: int
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """The mean of independent values, two or more."""
+    return Estimate(float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(len(values))), len(values) - 1)
+
+
+def levels(p: Sequence[float]) -> list[float]:
+    """The level at which Holm's procedure tests each of several hypotheses: it stops being eased at the first that stands."""
+    order = sorted(range(len(p)), key=lambda i: p[i])
+    found, level, going = [0.0] * len(p), ALPHA / max(1, len(p)), True
+    for rank, i in enumerate(order):
+        if going:
+            level = ALPHA / (len(p) - rank)
+        found[i] = level
+        going = going and p[i] <= level
+    return found
+
+
+def judge(samples: Mapping[str, Sequence[float]], allow: float, among: int | None = None) -> dict[str, Latency]:
+    """A verdict for every cell with two samples or more. `allow` is the slowdown that is let pass, as a share.
+
+    `among` is the number of cells that the correction counts, where some of them have no samples here.
+    """
+    limit = math.log1p(allow)
+    measured = {cell: values for cell, values in samples.items() if len(values) >= 2}
+    estimates = {cell: estimate(values) for cell, values in measured.items()}
+    p = [one.p(limit) for one in estimates.values()]
+    unseen = max(0, (among or len(p)) - len(p))
+    corrected = levels(p + [1.0] * unseen)
+    return {cell: verdict(one, limit, level, len(measured[cell])) for (cell, one), level in zip(estimates.items(), corrected, strict=False)}
+
+
+def verdict(one: Estimate, limit: float, level: float, trios: int) -> Latency:
+    low, high = one.below(level), 2 * one.mean - one.below(ALPHA)
+    if trios < FEWEST:
+        word = "undecided"
+    elif low > limit:
+        word = "slower"
+    elif high < -limit:
+        word = "faster"
+    else:
+        word = "same" if high < limit else "undecided"
+    detectable = limit + (float(stats.t.ppf(1 - level, one.freedom)) + float(stats.t.ppf(POWER, one.freedom))) * one.error
+    return Latency(word, math.exp(one.mean), math.exp(low), math.exp(high), math.expm1(detectable), trios)
