@@ -1,70 +1,159 @@
 """Latency: one forward pass in evaluation mode, warmed up, the clock stopped after the device has finished.
 
-pytest-benchmark calls what `prepare` returns and keeps the time of every call.
+Inference mode is entered before the clock starts. bfloat16 is training's: autocast, entered anew in every pass, so that casting
+the float32 weights is part of what is timed. pytest-benchmark keeps the time of every call; the rest of the record says whether
+to believe it (validity.py), what the call costs exactly (exact.py), and on a GPU where the time goes (cuda.py).
 """
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 import models
-from bench import fingerprint, machine
+from bench import cuda, exact, fingerprint, machine
 from bench.cost import answer
 from bench.grid import Cell
 from bench.learners import precision
-from bench.store import pack
+from bench.settle import warm_up
+from bench.store import Record, pack
+from bench.timing import Timing
 from bench.train import fresh, synchronise
-from datasets.data import generator
+from bench.validity import Clocks, complaints, resolution
+from datasets.registry import describe
+from datasets.task import Budget, Dtype
 
-WARM_UP = 0.2  # share of a cell's time
-FEWEST, MOST = 5, 1_000  # timed calls
+Call = Callable[[], object]
+TIMED = 0.8  # share of a timing's seconds that goes into timed calls
+FEWEST, MOST = 6, 1_000  # timed calls; six is what an interval of the median needs
+IDLE = 200  # empty calls
+BESIDE = 50  # calls, at most, of every other way to time a GPU
 
 
-def prepare(cell: Cell, device: torch.device, batch: int) -> Callable[[], None]:
-    """A call that runs the cell's model once on `batch` random inputs, in its budget's arithmetic, and waits for the device."""
+@dataclass(frozen=True)
+class Subject:
+    """What is called: `call` runs the model once and waits for the device, `launch` does not wait, `idle` has no model in it."""
+
+    call: Call
+    launch: Call
+    idle: Call
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """With `count` threads; the former number afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def built(cell: Cell, budget: Budget, device: torch.device) -> nn.Module:
+    """The cell's model, untrained: a forward pass takes as long."""
     assert cell.task is not None
     task = cell.task
-    module = fresh(lambda: models.build(cell.model, task), cell.budget, seed=0).to(device).eval()
-    x = task.sample(batch, generator("latency", 0))[0].to(device)
+    return fresh(lambda: models.build(cell.model, task), budget, seed=0).to(device).eval()
 
-    forward = answer(module, task)
+
+def waited(launch: Call, device: torch.device) -> Call:
+    """The call with waiting for the device after it; a CPU has nothing to wait for."""
 
     def call() -> None:
-        with torch.inference_mode(), precision(cell.budget, device):
-            forward(x)
+        launch()
         synchronise(device)
 
-    return call
+    return launch if device.type == "cpu" else call
 
 
-def warm_up(call: Callable[[], None], seconds: float) -> int:
-    """Run for a share of `seconds`; returns how many timed calls fit into the rest."""
-    times: list[float] = []
-    stop = time.perf_counter() + WARM_UP * seconds
-    while len(times) < 3 or time.perf_counter() < stop:
+def prepare(timing: Timing) -> Subject:
+    """The model and `batch` random inputs on the device. The calls want to be made in inference mode."""
+    task, device = timing.cell.task, torch.device(timing.device)
+    assert task is not None
+    x = exact.sample(task, timing.batch, device)
+    module = built(timing.cell, timing.budget, device)
+    forward = answer(module, task)
+
+    def cast() -> None:
+        with precision(timing.budget, device):
+            forward(x)
+
+    launch: Call = partial(forward, x) if timing.dtype == "float32" else cast
+    return Subject(waited(launch, device), launch, waited(lambda: None, device))
+
+
+def clocked(call: Call, calls: int) -> list[float]:
+    """Seconds of each call, by the loop that pytest-benchmark uses."""
+    times = []
+    for _ in range(calls):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    typical = statistics.median(times[len(times) // 2 :])
-    return int(min(MOST, max(FEWEST, (1 - WARM_UP) * seconds / typical)))
+    return times
 
 
-def record(cell: Cell, device: str, batch: int, seconds: list[float], reason: str = "") -> dict[str, Any]:
+@lru_cache(maxsize=8)
+def counted(cell: Cell, device: str, batch: int, dtype: Dtype) -> tuple[dict[str, int], list[str]]:
+    """Exact costs, the same however many threads there are; and why there are none, should counting fail."""
+    timing = Timing(cell, device, batch, dtype)
+    assert cell.task is not None
+    try:
+        module = built(cell, timing.budget, torch.device(device))
+        with precision(timing.budget, torch.device(device)):
+            return exact.measure(module, cell.task, batch), []
+    except Exception as error:  # it could be timed; that it cannot be counted must not take the time away
+        return {}, [f"not counted: {machine.anonymous(describe(error))}"]
+
+
+def record(timing: Timing, seconds: list[float], reason: str = "", **fields: Any) -> Record:
     """What the store keeps: every timed call, in milliseconds; or none, and the reason."""
+    cell = timing.cell
     return {
         "model": cell.model,
         "dataset": cell.dataset,
-        "device": device,
-        "batch": batch,
-        "dtype": cell.budget.dtype,
+        "device": timing.device,
+        "batch": timing.batch,
+        "dtype": timing.dtype,
+        "threads": timing.threads,
         "source": fingerprint.closure(models.source(cell.model)),
         "reason": reason,
         "samples_ms": pack(1e3 * np.array(seconds, "<f4")),
+        **fields,
         "machine": {"slug": machine.slug(), **machine.facts()},
     }
+
+
+def measure(timing: Timing, seconds: float, timed: Callable[[Call, int], list[float]] = clocked) -> Record | None:
+    """Time a cell for about `seconds` with `timed(call, calls)`. None if that kept nothing; raises what the model raises."""
+    alone = timing.device == "cpu" and timing.threads == 1
+    with threads(timing.threads):
+        subject = prepare(timing)
+        with torch.inference_mode():
+            warm = warm_up(subject.call, seconds)
+            calls = int(min(MOST, max(FEWEST, TIMED * seconds / warm.typical)))
+            empty = float(np.median(clocked(subject.idle, IDLE)))
+            before = Clocks.now()
+            samples = timed(subject.call, calls)
+            spent = Clocks.now().since(before)
+            if not samples:
+                return None
+            on_gpu, missing = cuda.measure(subject.launch, min(calls, BESIDE)) if timing.device == "cuda" else ({}, [])
+    exactly, uncounted = counted(timing.cell, timing.device, timing.batch, timing.dtype)
+    fields: Record = {
+        "warm_up_calls": warm.calls,
+        "settled": warm.settled,
+        "noop_ms": 1e3 * empty,
+        "validity": complaints(warm, spent, alone, float(np.median(samples)), resolution(), empty),
+        "notes": [*missing, *uncounted],
+        "exact": exactly,
+    }
+    return record(timing, samples, **fields, **on_gpu)

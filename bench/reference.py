@@ -23,7 +23,13 @@ def write(results: Path) -> Path:
         page = f"{folder.name}/README.md"
         tables = (report.answer(sections), report.leaders(sections))
         answer, leaders = (table.replace("](#", f"]({page}#") for table in tables)
-        parts += [f"## [{folder.name}]({page})", report.ANSWER, answer, "Leaders, bold where they beat every other model:", leaders]
+        parts += [
+            f"## [{folder.name}]({page})",
+            report.ANSWER,
+            answer,
+            f"Leaders, bold where they beat every other model; {report.DOUBTED} marks a timing with a complaint in `latency.md`:",
+            leaders,
+        ]
     if len(parts) == 2:
         parts.append("There are none yet.")
     store = Store(results)

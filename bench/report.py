@@ -1,11 +1,12 @@
 """Tables, plots and the page that answers the question, from the store alone: rebuilt byte for byte, offline, untrained.
 
-DIR/README.md  comparison.md  comparison.csv  curves/<dataset>.png  pareto/<dataset>.png
+DIR/README.md  comparison.md  comparison.csv  latency.md  latency.csv  curves/<dataset>.png  pareto/<dataset>.png
 """
 
 from __future__ import annotations
 
 import io
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from bench import plots
+from bench import certificate, plots
 from bench.store import Store
-from bench.summary import Row, rows, shown
+from bench.summary import COUNTED, Row, rows, shown
 from bench.verdict import controlled, ranked, verdict, winner
 from bench.wording import amount, escape, gap, number, quality
 
@@ -25,6 +26,8 @@ ANSWER = (
 )
 
 
+DOUBTED = "†"
+MARKED = f"{DOUBTED} says that something was wrong with a timing: [latency.md](latency.md) has what, with quantiles and their intervals"
 BLANK = Row("", "", "", "", "", "", "")  # its columns are those of an empty table
 
 
@@ -34,11 +37,18 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None) -> Path:
     sections = shown(table)
     frame = pd.DataFrame([row.flat() for row in table], columns=list(BLANK.flat()))
     whole = ["seeds", "params", "params_active", "flops", "peak_bytes"]
+    whole += [str(name) for name in frame if str(name).endswith(COUNTED)]
     frame[whole] = frame[whole].astype("Int64")  # a missing count must not make floats, and so six digits, of the others
     csv = io.StringIO()
     frame.to_csv(csv, index=False, float_format="%.6g", lineterminator="\n")
     store.write(store.folder / "comparison.csv", csv.getvalue().encode())
     store.write(store.folder / "comparison.md", comparison(table).encode())
+    timed = store.latencies()
+    sources: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for row in table:
+        sources[row.model, row.dataset, row.machine] |= {row.source} if row.runs else set()
+    store.write(store.folder / "latency.csv", certificate.csv(timed, sources).encode())
+    store.write(store.folder / "latency.md", certificate.page(timed, sources).encode())
     pictured = {name for name, own in sections.items() if any(row.runs for row in own)}
     for dataset in sorted(pictured):
         say(f"drawing {dataset}")
@@ -68,9 +78,15 @@ def cost_line(own: Sequence[Row]) -> str:
     return ", ".join(f"{x / y:.2f} × {name}" for x, y, name in pairs if x and y)
 
 
+def timed(row: Row, name: str) -> str:
+    """A latency or throughput, marked where its certificate has a complaint."""
+    doubted = any(f"_{place}_" in name for place, doubt in row.doubts.items() if doubt)
+    return number(row.latency.get(name)) + DOUBTED * doubted
+
+
 def cuda(table: Sequence[Row], name: str, row: Row) -> str:
     if any(key.startswith("latency_cuda") for r in table for key in r.latency):
-        return number(row.latency.get(name))
+        return timed(row, name)
     return "no CUDA device"
 
 
@@ -90,8 +106,8 @@ def comparison(table: list[Row]) -> str:
             "FLOPs": amount(row.costs.get("flops")),
             "peak bytes": amount(row.costs.get("peak_bytes")),
             "train s": number(row.train_seconds),
-            "CPU ms, b1": number(row.latency.get("latency_cpu_b1_p50_ms")),
-            "CPU samples/s, b64": number(row.latency.get("throughput_cpu_b64_per_s")),
+            "CPU ms, b1": timed(row, "latency_cpu_b1_p50_ms"),
+            "CPU samples/s, b64": timed(row, "throughput_cpu_b64_per_s"),
             "CUDA ms, b1": cuda(table, "latency_cuda_b1_p50_ms", row),
             "CUDA samples/s, b64": cuda(table, "throughput_cuda_b64_per_s", row),
             "machine": row.machine,
@@ -102,7 +118,7 @@ def comparison(table: list[Row]) -> str:
     text = tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)
     told = (
         "The same as comparison.csv, rounded: test scores of the weights best on val, unless the reason says otherwise."
-        " Mean ± half the 95 % interval over seeds."
+        " Mean ± half the 95 % interval over seeds. Latency is on one CPU thread; " + MARKED + "."
     )
     return f"# All cells\n\n{told}\n\n{text}\n"
 
@@ -148,8 +164,8 @@ def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> 
                 "parameters (active)": f"{number(row.costs.get('params'))} ({number(row.costs.get('params_active'))})",
                 "FLOPs": amount(row.costs.get("flops")),
                 "train s": number(row.train_seconds),
-                "ms, batch 1": number(row.latency.get("latency_cpu_b1_p50_ms")),
-                "samples/s, batch 64": number(row.latency.get("throughput_cpu_b64_per_s")),
+                "ms, batch 1": timed(row, "latency_cpu_b1_p50_ms"),
+                "samples/s, batch 64": timed(row, "throughput_cpu_b64_per_s"),
             }
         )
     if body:
@@ -206,7 +222,7 @@ def leaders(sections: dict[str, list[Row]]) -> str:
                 "next": f"{second.model}, {quality(second.value, metric)}" if second else "",
                 "leader's parameters": number(lead.costs.get("params")),
                 "FLOPs": amount(lead.costs.get("flops")),
-                "ms, batch 1": number(lead.latency.get("latency_cpu_b1_p50_ms")),
+                "ms, batch 1": timed(lead, "latency_cpu_b1_p50_ms"),
             }
         )
     return tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True)
@@ -251,8 +267,8 @@ def readme(table: list[Row], sections: dict[str, list[Row]], pictured: set[str])
         " budget may choose on test, as its source did, and then says so): the mean over seeds ± half its 95 % Student interval."
         " Parameters in brackets are those that can learn. FLOPs are of one forward pass of one sample."
         " Training seconds are per seed, by the clock of a machine that others may have used too; seeds trained together share"
-        " the time. Latency is the median of one forward pass on the"
-        " CPU; [comparison.csv](comparison.csv) and [comparison.md](comparison.md) have every figure and every cell"
+        " the time. Latency is the median of one forward pass on one CPU thread; " + MARKED + ", other threads and arithmetics."
+        " [comparison.csv](comparison.csv) and [comparison.md](comparison.md) have every figure and every cell"
         f" ({cells_}).",
         "## Machine",
         machines(table),

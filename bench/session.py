@@ -9,39 +9,31 @@ from pathlib import Path
 import torch
 
 import datasets
-from bench import grid, machine
+from bench import grid, machine, timing
 from bench.cells import Settings
 from bench.grid import Cell
-from bench.store import BATCHES, Store
+from bench.store import Store
+from bench.timing import Timing
+from datasets.task import Dtype
 
 DEFAULT_RESULTS = machine.ROOT / "results" / "local"
 
 
-@dataclass(frozen=True)
-class Timing:
-    """One latency cell."""
-
-    cell: Cell
-    device: str
-    batch: int
-
-    @property
-    def id(self) -> str:
-        return f"{self.cell.id}-{self.device}-b{self.batch}"
-
-
 @dataclass
 class Session:
-    """Cells in order, devices (the first trains, all are timed), settings."""
+    """Cells in order, devices (the first trains, all are timed), arithmetics to time (None: each budget's own), settings."""
 
     cells: list[Cell]
     devices: list[str]
+    dtypes: list[Dtype] | None
     budget: str
     settings: Settings
 
     @property
     def timings(self) -> list[Timing]:
-        return [Timing(cell, device, batch) for cell in self.cells for device in self.devices for batch in BATCHES]
+        """A smoke run times one thread only: it must be over soon."""
+        threads = 1 if self.budget == "smoke" else machine.facts()["cores"]
+        return timing.timings(self.cells, self.devices, self.dtypes, threads)
 
     @property
     def seconds_per_timing(self) -> float:
@@ -55,6 +47,7 @@ def begin(
     budget: str = "default",
     seeds: str | None = None,
     devices: str | None = None,
+    dtypes: str | None = None,
     data: str | None = None,
     results: str | None = None,
     plugins: list[str] | None = None,
@@ -67,10 +60,11 @@ def begin(
     for file in plugins or []:
         grid.plugin(file)
     chosen = grid.parse_devices(devices, torch.cuda.is_available())
+    arithmetics = timing.parse_dtypes(dtypes)
     cells = grid.cells(models, datasets_, budget, grid.parse_seeds(seeds))
     if data is not None and not Path(data).expanduser().is_dir() and not download:
         raise grid.RequestError(f"data root {data} is not a folder (pass --download to make and fill it)")
     store = Store(Path(results).expanduser().resolve() if results else DEFAULT_RESULTS)
     every = float(os.environ.get("ATTENTION_BENCH_CHECKPOINT_SECONDS", "30"))
     settings = Settings(store, torch.device(chosen[0]), datasets.data_root(data), download, retrain, every)
-    return Session(cells, chosen, budget, settings)
+    return Session(cells, chosen, arithmetics, budget, settings)

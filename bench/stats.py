@@ -80,3 +80,26 @@ def quantiles(samples_ms: np.ndarray) -> dict[str, float]:
     """p50 and, from enough samples, p95 and p99 in milliseconds."""
     wanted = {"p50_ms": (50, 1), "p95_ms": (95, FOR_P95), "p99_ms": (99, FOR_P99)}
     return {name: float(np.percentile(samples_ms, q)) for name, (q, least) in wanted.items() if len(samples_ms) >= least}
+
+
+def between(samples: np.ndarray, share: float) -> tuple[float, float] | None:
+    """The 95 % interval of a quantile, whatever the distribution; None if there are too few samples to bound it.
+
+    How many of n independent samples lie below the quantile is binomial: the interval goes from one ordered sample to another.
+    """
+    tail, n = (1 - LEVEL) / 2, len(samples)
+    below, above = (int(stats.binom.ppf(p, n, share)) for p in (tail, 1 - tail))
+    if n == 0 or below == 0 or above == n:
+        return None
+    ordered = np.sort(samples)
+    return float(ordered[below - 1]), float(ordered[above])
+
+
+def quantile_intervals(samples_ms: np.ndarray) -> dict[str, float]:
+    """Low and high of each quantile that is shown and can be bounded: p50_low_ms, p50_high_ms, …"""
+    found: dict[str, float] = {}
+    for name in quantiles(samples_ms):
+        percentile = name.removesuffix("_ms")
+        if (bounds := between(samples_ms, int(percentile[1:]) / 100)) is not None:
+            found |= dict(zip((f"{percentile}_low_ms", f"{percentile}_high_ms"), bounds, strict=True))
+    return found

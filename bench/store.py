@@ -2,7 +2,7 @@
 
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-s<seed>.json     one trained seed
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-cell.json        what came of the cell when it was last asked for
-DIR/latency/<dataset>/<model>/<machine>-<device>-b<batch>-<dtype>.json
+DIR/latency/<dataset>/<model>/<machine>-<device>-b<batch>-<dtype>[-<threads>t].json
 DIR/checkpoints/<recipe>-s<first>-<last>-<group>.pt           runs in progress, tensors and numbers only
 """
 
@@ -113,7 +113,8 @@ class Store:
 
     def put_latency(self, record: Record) -> None:
         name = f"{record['machine']['slug']}-{record['device']}-b{record['batch']}-{record['dtype']}"
-        self.put("latency", name, record)
+        more = record.get("threads", 1)
+        self.put("latency", name if more == 1 else f"{name}-{more}t", record)
 
     def read(self, path: Path) -> Record | None:
         """One record; None, with a warning, if the file is broken (then it is set aside) or from a later version."""

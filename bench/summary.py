@@ -8,16 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from bench.stats import Interval, interval, quantiles
-from bench.store import BATCHES, DEVICES, FINISHED, Record, Store, unpack
+from bench import certificate
+from bench.stats import Interval, interval
+from bench.store import BATCHES, FINISHED, Record, Store
 from datasets.task import Metric
 
 UNKNOWN = Metric("", "higher")
+COUNTED = ("operators", "forward_peak_bytes")  # beside each latency
+TIMED = ("p50_ms", "p50_low_ms", "p50_high_ms", "p95_ms", "p99_ms", *COUNTED)
 
 
 @dataclass
 class Row:
-    """One cell as measured. `values` is the first metric on test by seed, at the checkpoint that was best on val."""
+    """One cell as measured. `values` is the first metric on test by seed, at the checkpoint that was best on val.
+
+    `latency` has figures by their column, `doubts` what was wrong with a timing by its place, `cpu_b1` say.
+    """
 
     model: str
     dataset: str
@@ -35,6 +41,7 @@ class Row:
     runs: list[Record] = field(default_factory=list)
     costs: dict[str, int | None] = field(default_factory=dict)
     latency: dict[str, float] = field(default_factory=dict)
+    doubts: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     samples: int = 0
     conditions: str = ""
@@ -76,11 +83,10 @@ class Row:
         }
         columns |= {name: self.costs.get(name) for name in ("params", "params_active", "flops", "peak_bytes")}
         columns["train_seconds"] = self.train_seconds
-        for device in DEVICES:
-            for batch in BATCHES:
-                for quantile in ("p50_ms", "p95_ms", "p99_ms"):
-                    name = f"latency_{device}_b{batch}_{quantile}"
-                    columns[name] = self.latency.get(name)
+        for device in certificate.PLACES:
+            for place in (f"{device}_b{batch}" for batch in BATCHES):
+                columns |= {name: self.latency.get(name) for name in (f"latency_{place}_{figure}" for figure in TIMED)}
+                columns[f"latency_{place}_validity"] = self.doubts.get(place)
             name = f"throughput_{device}_b{BATCHES[-1]}_per_s"
             columns[name] = self.latency.get(name)
         return columns
@@ -133,17 +139,14 @@ def trained(records: list[Record]) -> Row:
     return row
 
 
-def columns(records: list[Record]) -> dict[str, float]:
-    """Latency columns of one model on one data set and machine, per forward pass; throughput in samples per second."""
-    found: dict[str, float] = {}
-    for r in records:
-        samples = unpack(r["samples_ms"])
-        if not len(samples):
-            continue
-        place = f"{r['device']}_b{r['batch']}"
-        found |= {f"latency_{place}_{name}": value for name, value in quantiles(samples).items()}
-        found[f"throughput_{place}_per_s"] = r["batch"] / (float(np.median(samples)) / 1e3)
-    return found
+def put_latency(row: Row, records: list[Record]) -> None:
+    """Fill in the latencies of the row's model, data set and machine; of two in one place the newer."""
+    for r in sorted(records, key=lambda r: r["created"]):
+        found, place = certificate.figures(r), certificate.place(r)
+        if found:
+            row.latency |= {f"latency_{place}_{name}": found[name] for name in TIMED if name in found}
+            row.latency[f"throughput_{place}_per_s"] = found["samples_per_second"]
+            row.doubts[place] = "; ".join(r.get("validity", []))
 
 
 def rows(store: Store) -> list[Row]:
@@ -157,14 +160,16 @@ def rows(store: Store) -> list[Row]:
     table = [trained(latest(records)) for _, records in sorted(cells.items())]
     for row in table:
         own = [r for r in timed.get((row.dataset, row.model, row.machine), []) if r["source"] == row.source and r["dtype"] == row.dtype]
-        row.latency = columns(own)
+        put_latency(row, own)
         failed = [r["reason"] for r in own if r.get("reason")]
         row.reason = "; ".join(filter(None, [row.reason, *failed]))
     known = {(row.dataset, row.model, row.machine) for row in table}
-    for key, records in sorted(timed.items()):
-        if key not in known:
-            blank = Row(key[1], key[0], "", records[0]["dtype"], key[2], "skipped", "timed, not trained", facts=records[0]["machine"])
-            blank.latency = columns(records)
+    for (dataset, model, machine), records in sorted(timed.items()):
+        for dtype in sorted({r["dtype"] for r in records}) if (dataset, model, machine) not in known else []:
+            own = [r for r in records if r["dtype"] == dtype]
+            reason = f"timed{' in ' + dtype if dtype != 'float32' else ''}, not trained"
+            blank = Row(model, dataset, "", dtype, machine, "skipped", reason, facts=own[0]["machine"])
+            put_latency(blank, own)
             table.append(blank)
     return table
 

@@ -1,4 +1,4 @@
-"""Every cell of the grid, timed at batch 1 and 64 on every device."""
+"""Every cell of the grid, timed at batch 1 and 64 on every device; on the CPU with one thread and with all of them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench import latency, machine
 from bench.grid import out_of_memory
 from bench.progress import Progress
-from bench.session import Session, Timing
+from bench.session import Session
 from bench.stats import quantiles
-from bench.store import Record, StoreError
+from bench.store import Record, StoreError, unpack
+from bench.timing import Timing
 from datasets.registry import describe
+
+pytestmark = pytest.mark.benchmark(disable_gc=True)
+TOLD = ("model", "dataset", "device", "batch", "dtype", "threads", "noop_ms", "validity")
 
 
 def keep(suite: Session, record: Record) -> None:
@@ -31,24 +35,25 @@ def test_latency(timing: Timing, suite: Session, progress: Progress, benchmark: 
     if timing.device == "cuda" and not torch.cuda.is_available():
         progress.end()
         pytest.skip("no CUDA device")
+
+    def timed(call: latency.Call, calls: int) -> list[float]:
+        benchmark.pedantic(call, rounds=calls)
+        return [] if benchmark.stats is None else list(benchmark.stats.stats.data)
+
     try:
-        call = latency.prepare(cell, torch.device(timing.device), timing.batch)
-        rounds = latency.warm_up(call, suite.seconds_per_timing)
-        benchmark.pedantic(call, rounds=rounds)
+        record = latency.measure(timing, suite.seconds_per_timing, timed)
     except KeyboardInterrupt:
         benchmark.has_error = True  # pytest-benchmark 5.3 cannot write a benchmark without samples
         raise
     except Exception as error:
         progress.end()
         reason = f"latency {'out_of_memory' if out_of_memory(error) else 'error'}: {machine.anonymous(describe(error))}"
-        keep(suite, latency.record(cell, timing.device, timing.batch, [], reason))
+        keep(suite, latency.record(timing, [], reason))
         pytest.fail(f"{timing.id}: {reason}", pytrace=False)
-    if benchmark.stats is None:  # --benchmark-disable: run once, nothing measured
+    if record is None:  # --benchmark-disable: run once, nothing measured
         return
-    seconds = benchmark.stats.stats.data
-    record = latency.record(cell, timing.device, timing.batch, seconds)
     keep(suite, record)
-    benchmark.extra_info.update({k: record[k] for k in ("model", "dataset", "device", "batch", "dtype")})
-    benchmark.extra_info.update(quantiles(1e3 * np.array(seconds)), threads=record["machine"]["threads"])
-    benchmark.extra_info["samples_per_second"] = timing.batch / float(np.median(seconds))
+    samples = unpack(record["samples_ms"])
+    benchmark.extra_info.update({name: record[name] for name in TOLD}, **quantiles(samples))
+    benchmark.extra_info["samples_per_second"] = 1e3 * timing.batch / float(np.median(samples))
     progress.end()

@@ -57,7 +57,7 @@ def test_models_know_tasks_but_no_data() -> None:
         assert not {name for name in imports(path) if not name.startswith(allowed)}, path.name
 
 
-@pytest.mark.parametrize("module", ["report", "plots", "summary", "stats", "verdict", "reference"])
+@pytest.mark.parametrize("module", ["report", "plots", "summary", "stats", "verdict", "reference", "certificate"])
 def test_reading_the_store_never_trains(module: str) -> None:
     assert not reaches(module) & {"train", "cells", "learners", "latency", "evaluate", "cost"}
 

@@ -179,6 +179,7 @@ WRONG = [
     (("--datasets", "digit"), "unknown data set 'digit'; did you mean 'digits'"),
     (("--budget", "smok"), "unknown budget 'smok'; did you mean 'smoke'?"),
     (("--devices", "gpu"), "unknown device 'gpu'; there are cpu and cuda"),
+    (("--dtypes", "fp61"), "unknown dtype 'fp61'"),
     (("--seeds", "0"), "--seeds takes a whole number from 1 to 1000, not '0'"),
     (("--seeds", "many"), "--seeds takes a whole number from 1 to 1000, not 'many'"),
     (("--plugin", "nowhere.py"), "plugin nowhere.py: no such file"),

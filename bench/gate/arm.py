@@ -113,17 +113,28 @@ class Arm:
             times.append(clock() - start)
         return {"seconds": quartile(times)}
 
-    def calibrate(self, iterations: int) -> dict[str, Any]:
-        """Seconds of a call over those of `work(iterations)`, taken by turns."""
-        from bench.gate.work import work
+    def calibrate(self, calls: int) -> dict[str, Any]:
+        """Seconds of a call, of an iteration of `work`, and of what `slowed` adds without any: lower quartiles, taken by turns."""
+        from bench.gate.work import slowed, work
 
-        shares = []
-        for _ in range(15):
+        def nothing(x: Any) -> Any:
+            return x
+
+        wrapped, n = slowed(nothing, 0), 1000
+        took: dict[str, list[float]] = {"call": [], "iteration": [], "wrapper": []}
+        for _ in range(25):
+            took["call"].append(self.turn(calls)["seconds"])
             start = time.perf_counter()
-            work(iterations)
-            took = time.perf_counter() - start
-            shares.append(self.turn(3)["seconds"] / took)
-        return {"share": sorted(shares)[len(shares) // 2]}
+            work(n)
+            took["iteration"].append((time.perf_counter() - start) / n)
+            start = time.perf_counter()
+            for _ in range(n):
+                wrapped(0)
+            middle = time.perf_counter()
+            for _ in range(n):
+                nothing(0)
+            took["wrapper"].append((2 * middle - start - time.perf_counter()) / n)
+        return {name: quartile(times) for name, times in took.items()}
 
     def exact(self) -> dict[str, Any]:
         from bench import exact
@@ -176,7 +187,7 @@ def nursery(control: socket.socket) -> None:
     while True:
         text, handles, _, _ = socket.recv_fds(control, 1 << 16, 1)
         if not text:
-            return
+            os._exit(0)  # at once: taking torch apart in good order lasts seconds
         request = json.loads(text)
         channel = socket.socket(fileno=handles[0])
         if os.fork() == 0:

@@ -185,7 +185,7 @@ def look(contest: Contest, last: bool = False) -> None:
             n = len(cell.samples)
             if n >= FEWEST and (n % EVERY == 0 or last):
                 conclude(cell, found[cell.id].verdict)
-    for cell in rivals:
+    for cell in contest.cells:
         if not cell.verdict and (last or len(cell.samples) >= MOST):
             unsettled(cell)
 

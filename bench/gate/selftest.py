@@ -27,20 +27,19 @@ from tabulate import tabulate
 
 from bench import fingerprint, machine
 from bench.gate import contest, table, trees
-from bench.gate.trio import Nursery, arms, cores
+from bench.gate.trio import TURN, Nursery, arms, cores
 from bench.grid import RequestError
 from bench.progress import Progress
 from bench.store import Store
 
 KINDS = (0.0, 0.03, 0.05, 0.1)  # the slowdowns, as shares
 CELLS = ["mlp-gaussian", "backbone_conv-iris", "cnn-digits", "conv1d_attention-shapes", "vit-digits", "vit-mnist"]
-ITERATIONS = 2_000  # of work.py, timed against a forward pass
 CALIBRATIONS = 6  # fresh arms that the amount of work is a median of
 
 SLOWED = '''"""Written by the gate's self-test: adds work to the forward pass of the cells in WORK."""
 
 import models
-from bench.gate.work import work
+from bench.gate.work import slowed
 
 WORK = {work}
 plain = models.build
@@ -49,7 +48,7 @@ plain = models.build
 def build(name, task, **size):
     module = plain(name, task, **size)
     if (iterations := WORK.get(f"{{name}}-{{task.name}}", 0)) > 0:
-        module.register_forward_pre_hook(lambda *_: work(iterations) and None)
+        module.forward = slowed(module.forward, iterations)
     return module
 
 
@@ -84,22 +83,26 @@ class Plan:
         return fingerprint.digest({"minutes": self.minutes, "allow": self.allow, "cells": self.cells, "code": code})
 
 
-def calibrated(plan: Plan, nursery: Nursery, tree: trees.Tree) -> dict[str, float]:
-    """Iterations of work that take as long as a call of each cell: medians over fresh arms on all cores."""
-    found: dict[str, list[float]] = {cell: [] for cell in plan.cells}
+def calibrated(plan: Plan, nursery: Nursery, tree: trees.Tree) -> dict[str, dict[str, float]]:
+    """Seconds of each cell's call, of an iteration of work and of its wrapper: medians over fresh arms on all cores."""
+    found: dict[str, list[dict[str, float]]] = {cell: [] for cell in plan.cells}
     where = cores()
     for i in range(CALIBRATIONS):
-        with arms(nursery, {"base": tree}, -1 - i, where[i % len(where)]) as one:
+        with arms(nursery, {"base": tree}, i, where[i % len(where)]) as one:
             for cell in plan.cells:
                 model, dataset = cell.rsplit("-", 1)
-                for reply in (
-                    one["base"].ask("open", model=model, dataset=dataset, batch=1),
-                    one["base"].ask("calibrate", iterations=ITERATIONS),
-                ):
-                    if "error" in reply:
-                        raise RequestError(f"the self-test cannot time {cell}: {reply['error']}")
-                found[cell].append(reply["share"] * ITERATIONS)
-    return {cell: float(np.median(values)) for cell, values in found.items()}
+                reply = one["base"].ask("open", model=model, dataset=dataset, batch=1)
+                if "error" not in reply:
+                    reply = one["base"].ask("calibrate", calls=max(1, round(TURN / reply["seconds"])))
+                if "error" in reply:
+                    raise RequestError(f"the self-test cannot time {cell}: {reply['error']}")
+                found[cell].append(reply)
+    return {cell: {name: float(np.median([one[name] for one in several])) for name in several[0]} for cell, several in found.items()}
+
+
+def iterations(share: float, seconds: dict[str, float]) -> int:
+    """How much work makes a call longer by that share, the wrapper's own time included."""
+    return max(0, round((share * seconds["call"] - seconds["wrapper"]) / seconds["iteration"]))
 
 
 def slower_tree(place: Path, work: dict[str, int]) -> trees.Tree:
@@ -112,10 +115,10 @@ def slower_tree(place: Path, work: dict[str, int]) -> trees.Tree:
     return trees.Tree("the same with work added" if work else "a copy of it", folder)
 
 
-def gate(plan: Plan, kind: float, number: int, work: dict[str, float], place: Path, say: contest.Say) -> dict[str, Any]:
+def gate(plan: Plan, kind: float, number: int, work: dict[str, dict[str, float]], place: Path, say: contest.Say) -> dict[str, Any]:
     """One real gate, as a record."""
     slowed = plan.slowed(kind, number)
-    head = slower_tree(place, {cell: max(1, round(kind * work[cell])) for cell in slowed})
+    head = slower_tree(place, {cell: iterations(kind, work[cell]) for cell in slowed})
     asked = contest.Contest(trees.Tree("this checkout", machine.ROOT), head, plan.allow, plan.minutes)
     models, datasets = (",".join(dict.fromkeys(part)) for part in zip(*(cell.rsplit("-", 1) for cell in plan.cells), strict=True))
     wanted = [f"{cell}-cpu-b1" for cell in plan.cells]

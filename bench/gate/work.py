@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 
 def work(iterations: int) -> int:
     """A chain of integer arithmetic, about 50 ns an iteration; no sleep, and nothing an interpreter could leave out."""
@@ -9,3 +12,13 @@ def work(iterations: int) -> int:
     for _ in range(iterations):
         value = (value * 1_103_515_245 + 12_345) & 0x7FFF_FFFF
     return value
+
+
+def slowed(forward: Callable[[Any], Any], iterations: int) -> Callable[[Any], Any]:
+    """The same function with work before it."""
+
+    def slower(x: Any) -> Any:
+        work(iterations)
+        return forward(x)
+
+    return slower

@@ -1,0 +1,135 @@
+"""Latency records -> what a reader may know of each timing: latency.csv and latency.md. Reads, never measures.
+
+Records of version 0.2 have samples and nothing else; they are shown with what they have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tabulate import tabulate
+
+from bench.stats import quantile_intervals, quantiles
+from bench.store import Record, unpack
+from bench.wording import amount, escape, number
+
+UNCHECKED = "not checked: timed before version 0.3"
+OTHER_SOURCE = "another source than the trained weights"
+PLACES = ("cpu", "cpu_all", "cuda")  # one thread, all threads, a GPU
+CUDA = ("events", "graph", "async")
+COUNTS = ("samples", "warm_up_calls", "operators", "forward_peak_bytes", "kernels")
+TIMES = tuple(f"p{q}{bound}_ms" for q in (50, 95, 99) for bound in ("", "_low", "_high"))
+COLUMNS = (
+    *("model", "dataset", "machine", "device", "threads", "dtype", "batch", "samples", *TIMES, "samples_per_second", "noop_ms"),
+    *("warm_up_calls", "settled", "operators", "forward_peak_bytes", "flops", "params"),
+    *(*(f"{name}_p50_ms" for name in CUDA), "sync_over_async", "kernels", "validity", "notes"),
+)
+Sources = Mapping[tuple[str, str, str], set[str]]
+HEAD = (
+    "Every timing of a forward pass, in evaluation mode, on weights that were not trained: a pass takes as long. p50, p95 and p99 are"
+    " quantiles of single calls, in brackets their 95 % intervals from ordered samples (none where there are too few; p95 needs"
+    " 20 calls, p99 500). *Empty call* is the same loop around no model. Warm-up goes on until the medians of three successive"
+    " windows agree within 5 %. *Operators* and *peak bytes* are counted, not timed: operators that one pass dispatches, and the most"
+    " bytes of tensors alive in it, weights and input included. bf16 is autocast, as in training: casting the float32 weights is part"
+    " of the pass. *Validity* names what was wrong; empty: nothing was found. [latency.csv](latency.csv) has the same in full."
+)
+HEAD_CUDA = (
+    "On a GPU, p50 stops the clock after the device has finished. *Events* is the device's own clock, *graph* the same kernels replayed"
+    " as one CUDA graph: where it is much shorter than p50, launching takes the time; where it is as long, computing does."
+    " *Unwaited* stops the clock when the call returns, and in brackets is how many times too fast that would have claimed the model to be."
+)
+
+
+def threads(r: Record) -> int:
+    """A record's threads; older ones have those of the process."""
+    return int(r.get("threads", r["machine"].get("threads", 1)))
+
+
+def place(r: Record) -> str:
+    """Which columns a record fills, `cpu_b1` say."""
+    where = "cpu_all" if r["device"] == "cpu" and threads(r) != 1 else r["device"]
+    return f"{where}_b{r['batch']}"
+
+
+def figures(r: Record) -> dict[str, float]:
+    """All that was measured; a figure that is not there was not."""
+    samples = unpack(r["samples_ms"])
+    if not len(samples):
+        return {}
+    found = {**quantiles(samples), **quantile_intervals(samples), "samples": len(samples)}
+    found["samples_per_second"] = 1e3 * r["batch"] / found["p50_ms"]
+    found |= {name: r[name] for name in ("noop_ms", "warm_up_calls", "kernels") if r.get(name) is not None}
+    counted = {"forward_peak_bytes" if name == "peak_bytes" else name: value for name, value in r.get("exact", {}).items()}
+    found |= {name: value for name, value in counted.items() if name in COLUMNS}
+    found |= {f"{name}_p50_ms": float(np.median(unpack(r[f"{name}_ms"]))) for name in CUDA if f"{name}_ms" in r}
+    if found.get("async_p50_ms"):
+        found["sync_over_async"] = found["p50_ms"] / found["async_p50_ms"]
+    return found
+
+
+def validity(r: Record, sources: Sources) -> str:
+    """What speaks against a timing, in words; '' if it was looked for and nothing was found."""
+    known = sources.get((r["model"], r["dataset"], r["machine"]["slug"]), set())
+    stale = [OTHER_SOURCE] if known and r["source"] not in known else []
+    return r.get("reason") or "; ".join([*r.get("validity", [UNCHECKED]), *stale])
+
+
+def flat(r: Record, sources: Sources) -> dict[str, Any]:
+    """The row of latency.csv."""
+    row = {name: r.get(name) for name in ("model", "dataset", "device", "dtype", "batch", "settled")}
+    row |= {"machine": r["machine"]["slug"], "threads": threads(r), **figures(r)}
+    return {**row, "validity": validity(r, sources), "notes": "; ".join(r.get("notes", []))}
+
+
+def ordered(records: Sequence[Record]) -> list[Record]:
+    def key(r: Record) -> tuple[object, ...]:
+        return r["dataset"], r["model"], r["machine"]["slug"], r["device"], r["batch"], r["dtype"] != "float32", threads(r)
+
+    return sorted(records, key=key)
+
+
+def csv(records: Sequence[Record], sources: Sources) -> str:
+    frame = pd.DataFrame([flat(r, sources) for r in ordered(records)], columns=list(COLUMNS))
+    whole = [*COUNTS, "flops", "params"]
+    frame[whole] = frame[whole].astype("Int64")  # a missing count must not make floats of the others
+    return str(frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+def bounded(found: Mapping[str, float], percentile: str) -> str:
+    """A quantile with its interval: '1.21 [1.2, 1.24]'."""
+    value, low, high = (number(found.get(f"{percentile}{bound}_ms")) for bound in ("", "_low", "_high"))
+    return f"{value} [{low}, {high}]" if low else value
+
+
+def line(r: Record, sources: Sources, gpu: bool, slug: bool) -> dict[str, str]:
+    """The row of latency.md."""
+    found = figures(r)
+    count = threads(r)
+    on = "cuda" if r["device"] == "cuda" else f"cpu, {count} thread{'s' * (count != 1)}"
+    cells = {"model": r["model"], **({"machine": r["machine"]["slug"]} if slug else {})}
+    cells |= {"on": on + (", bf16" if r["dtype"] == "bfloat16" else ""), "batch": str(r["batch"])}
+    cells |= {f"{percentile} ms": bounded(found, percentile) for percentile in ("p50", "p95", "p99")}
+    if gpu:
+        ratio = f" ({number(found['sync_over_async'])} ×)" if "sync_over_async" in found else ""
+        cells |= {f"{name} ms": number(found.get(f"{name}_p50_ms")) for name in ("events", "graph")}
+        cells |= {"unwaited ms": number(found.get("async_p50_ms")) + ratio, "kernels": number(found.get("kernels"))}
+    cells |= {"samples/s": number(found.get("samples_per_second")), "calls": number(found.get("samples"))}
+    empty = found.get("noop_ms")
+    cells |= {"warm-up calls": number(found.get("warm_up_calls")), "empty call µs": number(1e3 * empty if empty is not None else None)}
+    cells |= {"operators": number(found.get("operators"), 9), "peak bytes": amount(found.get("forward_peak_bytes"))}
+    told = "; ".join(filter(None, [validity(r, sources), *r.get("notes", [])]))
+    return cells | {"validity": escape(told)}
+
+
+def page(records: Sequence[Record], sources: Sources) -> str:
+    """latency.md: a table for each data set."""
+    gpu = any(r["device"] == "cuda" for r in records)
+    several = len({r["machine"]["slug"] for r in records}) > 1
+    parts = ["# Latency, with certificates", HEAD, *([HEAD_CUDA] if gpu else [])]
+    for dataset in sorted({r["dataset"] for r in records}):
+        body = [line(r, sources, gpu, several) for r in ordered(records) if r["dataset"] == dataset]
+        parts += [f"## {dataset}", tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True)]
+    return "\n\n".join(parts if records else [*parts, "Nothing was timed yet."]) + "\n"

@@ -1,0 +1,133 @@
+"""Latency records in the store and in the tables: nothing overwritten, old ones read, every figure and doubt told."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import certificate, report, summary
+from bench.store import Store, pack
+from tests.conftest import ROOT
+from tests.test_report import run
+
+
+def timed(ms: float = 2.0, **fields: Any) -> dict[str, Any]:
+    """A record of version 0.2: samples, and the process's threads among the machine's facts."""
+    base = {"model": "linear", "dataset": "gaussian", "device": "cpu", "batch": 1, "dtype": "float32", "source": "linear", "reason": ""}
+    return {**base, "samples_ms": pack(np.full(600, ms, "<f4")), "machine": {"slug": "box", "threads": 1}, **fields}
+
+
+CERTIFIED = {
+    "threads": 1,
+    "noop_ms": 1.5e-4,
+    "warm_up_calls": 31,
+    "settled": True,
+    "validity": [],
+    "notes": [],
+    "exact": {"params": 100, "flops": 1_199_883, "operators": 1_234_567, "peak_bytes": 2_345_678},
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def test_threads_and_arithmetics_do_not_overwrite_each_other(store: Store) -> None:
+    for threads in (1, 2):
+        for dtype in ("float32", "bfloat16"):
+            store.put_latency(timed(**{**CERTIFIED, "threads": threads, "dtype": dtype}))
+    store.put_latency(timed())  # of version 0.2: its file is the one of one thread
+    names = sorted(path.name for path in store.folder.rglob("*.json"))
+    assert names == [f"box-cpu-b1-{kind}.json" for kind in ("bfloat16-2t", "bfloat16", "float32-2t", "float32")]
+
+
+def test_old_reference_records_are_read(store: Store) -> None:
+    records = Store(ROOT / "results" / "amd-epyc-2-cores").latencies()
+    old = [r for r in records if "validity" not in r]
+    for r in old:
+        assert certificate.threads(r) == r["machine"]["threads"]
+        assert certificate.flat(r, {})["validity"] == certificate.UNCHECKED
+        assert certificate.figures(r)["p50_ms"] > 0
+    assert certificate.page(records, {}).count("\n| ") >= len(records)
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_the_certificate_tells_everything(store: Store) -> None:
+    noisy = {**CERTIFIED, "threads": 2, "validity": ["other load on the machine: 50 % of a core"], "notes": ["not counted: x | y"]}
+    store.put_latency(timed(2.0, **CERTIFIED))
+    store.put_latency(timed(1.0, **noisy))
+    store.put_latency(timed(batch=64, source="edited"))
+    store.put_latency(timed(dtype="bfloat16", samples_ms=pack(np.zeros(0, "<f4")), **{**CERTIFIED, "reason": "latency error: no"}))
+    sources = {("linear", "gaussian", "box"): {"linear"}}
+    calm, loaded, failed, old = rows_of(certificate.csv(store.latencies(), sources))
+    shown = ("threads", "p50_ms", "p50_low_ms", "p50_high_ms", "p99_ms", "samples", "samples_per_second", "noop_ms", "warm_up_calls")
+    assert [calm[name] for name in shown] == ["1", "2", "2", "2", "2", "600", "500", "0.00015", "31"]
+    assert [calm[name] for name in ("operators", "forward_peak_bytes", "flops", "params")] == ["1234567", "2345678", "1199883", "100"]
+    assert (calm["settled"], calm["validity"], calm["kernels"]) == ("True", "", "")
+    assert (loaded["threads"], loaded["validity"], loaded["notes"]) == ("2", noisy["validity"][0], noisy["notes"][0])
+    assert (failed["dtype"], failed["p50_ms"], failed["validity"]) == ("bfloat16", "", "latency error: no")
+    assert (old["noop_ms"], old["validity"]) == ("", f"{certificate.UNCHECKED}; {certificate.OTHER_SOURCE}")
+    page = certificate.page(store.latencies(), sources)
+    assert "2 [2, 2]" in page
+    assert "| cpu, 2 threads " in page
+    assert "other load on the machine: 50 % of a core; not counted: x \\| y" in page
+    assert "events ms" not in page
+    assert "Nothing was timed yet." in certificate.page([], {})
+
+
+def test_what_a_gpu_adds_is_shown(store: Store) -> None:
+    more = {name: pack(np.full(50, ms, "<f4")) for name, ms in (("events_ms", 1.5), ("graph_ms", 0.5), ("async_ms", 0.25))}
+    store.put_latency(timed(2.0, **CERTIFIED, **more, device="cuda", kernels=12))
+    (row,) = rows_of(certificate.csv(store.latencies(), {}))
+    figures = [row[name] for name in ("events_p50_ms", "graph_p50_ms", "async_p50_ms", "sync_over_async", "kernels")]
+    assert figures == ["1.5", "0.5", "0.25", "8", "12"]
+    page = certificate.page(store.latencies(), {})
+    assert "0.25 (8 ×)" in page
+    assert "launching takes the time" in page
+
+
+def test_one_thread_fills_the_stable_columns_and_a_doubt_is_marked(store: Store) -> None:
+    for model in ("linear", "mlp"):  # mlp is not timed: its gaps must not make floats of linear's counts
+        store.put_run(run(model, 0, 0.1))
+    store.put_latency(timed(2.0, **CERTIFIED))
+    store.put_latency(timed(1.0, **{**CERTIFIED, "threads": 2, "validity": ["not settled after 9 warm-up calls"]}))
+    report.write(store)
+    row, untimed = rows_of((store.folder / "comparison.csv").read_text())
+    assert (untimed["latency_cpu_b1_operators"], untimed["latency_cpu_b1_validity"]) == ("", "")
+    assert (row["latency_cpu_b1_p50_ms"], row["latency_cpu_b1_p50_low_ms"], row["latency_cpu_b1_validity"]) == ("2", "2", "")
+    assert (row["latency_cpu_all_b1_p50_ms"], row["latency_cpu_all_b1_validity"]) == ("1", "not settled after 9 warm-up calls")
+    assert (row["latency_cpu_b1_operators"], row["latency_cpu_b1_forward_peak_bytes"]) == ("1234567", "2345678")
+    assert "| 2†" not in (store.folder / "comparison.md").read_text()
+    store.put_latency(timed(2.0, **{**CERTIFIED, "validity": ["other load on the machine: 50 % of a core"]}))
+    page = report.write(store).read_text()
+    assert "| 2† " in page
+    assert "| 2† " in (store.folder / "comparison.md").read_text()
+    assert "50 % of a core" in (store.folder / "latency.md").read_text()
+
+
+def test_old_records_of_several_threads_and_the_newer_of_two(store: Store) -> None:
+    store.put_latency(timed(5.0, machine={"slug": "box", "threads": 2}))
+    (row,) = summary.rows(store)
+    assert "latency_cpu_b1_p50_ms" not in row.latency
+    assert row.latency["latency_cpu_all_b1_p50_ms"] == 5
+    store.put_latency(timed(1.0, **{**CERTIFIED, "threads": 2}))
+    (row,) = summary.rows(store)
+    assert row.latency["latency_cpu_all_b1_p50_ms"] == 1
+
+
+def test_untrained_arithmetics_are_rows_of_their_own(store: Store) -> None:
+    store.put_latency(timed(2.0))
+    store.put_latency(timed(1.0, dtype="bfloat16"))
+    assert {(row.dtype, row.latency["latency_cpu_b1_p50_ms"], row.reason) for row in summary.rows(store)} == {
+        ("float32", 2.0, "timed, not trained"),
+        ("bfloat16", 1.0, "timed in bfloat16, not trained"),
+    }

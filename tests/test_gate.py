@@ -1,0 +1,348 @@
+"""The gate on real trees: what is compared, what each difference is called, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bench import INTERFACE, machine
+from bench.__main__ import main
+from bench.gate import contest, selftest, trees, work
+from bench.gate.trees import Tree
+from bench.gate.trio import Arm, Nursery, arms
+from bench.grid import RequestError
+from tests.conftest import ROOT, environment
+
+HERE = Tree("here", ROOT)
+
+
+def copy(target: Path) -> Path:
+    """The parts of this checkout that a gate measures."""
+    (target / "bench").mkdir(parents=True)
+    shutil.copy(ROOT / "bench" / "__init__.py", target / "bench")
+    for part in ("datasets", "models"):
+        shutil.copytree(ROOT / part, target / part, ignore=shutil.ignore_patterns("__pycache__"))
+    return target
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    one = Nursery(tmp_path_factory.mktemp("bytecode"))
+    yield one
+    one.close()
+
+
+MODEL = '''"""A model of a test."""
+
+import os
+
+from torch import nn
+
+from models import Unsupported, register
+
+
+@register
+def {name}(task):
+    {body}
+    return nn.Sequential(nn.Flatten(), nn.Linear(task.input.size, task.output.size), *{more})
+'''
+
+
+def write(tree: Path, name: str, *, body: str = "pass", more: str = "[]") -> None:
+    (tree / "models" / f"{name}.py").write_text(MODEL.format(name=name, body=body, more=more))
+
+
+@pytest.fixture(scope="module")
+def verdicts(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict[str, contest.Cell]:
+    """Every way in which head can differ from base, in one survey."""
+    folder = tmp_path_factory.mktemp("trees")
+    base, head = copy(folder / "base"), copy(folder / "head")
+    for name in ("t_same", "t_deleted", "t_renamed", "t_raises", "t_dies", "t_operator", "t_broken", "t_unsupported"):
+        write(base, name, body="raise ValueError('as before')" if name == "t_broken" else "pass")
+    write(head, "t_same")
+    write(head, "t_renamed_to")
+    write(head, "t_raises", body="raise ValueError('now it raises')")
+    write(head, "t_dies", body="os._exit(3)")
+    write(head, "t_operator", more="[nn.ReLU()]")
+    write(head, "t_broken", body="raise ValueError('as before')")
+    write(head, "t_unsupported", body="raise Unsupported('no longer')")
+    one = contest.Contest(Tree("base", base), Tree("head", head), 0.01, 1)
+    contest.survey(one, nursery, "t_*", "iris", [1], lambda *_: None, None)
+    return {cell.id.removesuffix("-iris-cpu-b1"): cell for cell in one.cells}
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "why"),
+    [
+        ("t_same", "", ""),
+        ("t_deleted", "missing", "there is no model t_deleted"),
+        ("t_renamed", "missing", "there is no model t_renamed"),
+        ("t_renamed_to", "new", "there is no model t_renamed_to"),
+        ("t_raises", "failing", "now it raises"),
+        ("t_dies", "failing", "its process ended"),
+        ("t_broken", "broken", "as before"),
+        ("t_unsupported", "missing", "no longer"),
+        ("t_operator", "", ""),
+    ],
+)
+def test_each_difference_has_its_verdict(verdicts: dict[str, contest.Cell], name: str, word: str, why: str) -> None:
+    assert verdicts[name].verdict == word
+    assert why in verdicts[name].reason
+
+
+def test_one_layer_more_is_exactly_one_operator_more(verdicts: dict[str, contest.Cell]) -> None:
+    costs = verdicts["t_operator"].costs
+    assert costs["head"]["operators"] == costs["base"]["operators"] + 1
+    assert costs["head"]["params"] == costs["base"]["params"]
+    assert verdicts["t_same"].costs["head"] == verdicts["t_same"].costs["base"]
+
+
+def test_a_tree_is_measured_from_its_own_files_and_never_written_to(
+    verdicts: dict[str, contest.Cell], nursery: Nursery, tmp_path: Path
+) -> None:
+    tree = copy(tmp_path / "tree")
+    (tree / "models" / "mlp.py").unlink()
+    before = sorted(tree.rglob("*"))
+    with arms(nursery, {"base": Tree("tree", tree)}, 0, None) as one:
+        assert "mlp" not in one["base"].ask("hello")["models"]
+    assert sorted(tree.rglob("*")) == before
+
+
+def test_a_file_that_does_not_import_fails_its_models_and_no_others(nursery: Nursery, tmp_path: Path) -> None:
+    head = copy(tmp_path / "head")
+    (head / "models" / "mlp.py").write_text('"""Broken."""\nimport nothing_of_that_name\n')
+    one = contest.Contest(HERE, Tree("head", head), 0.01, 1)
+    contest.survey(one, nursery, "mlp,transformer", "iris", [1], lambda *_: None, None)
+    assert {cell.model: cell.verdict for cell in one.cells} == {"mlp": "failing", "transformer": ""}
+    assert "nothing_of_that_name" in one.cells[0].reason
+
+
+def test_arms_that_run_on_other_versions_cannot_be_compared(nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Arm.ask
+
+    def ask(self: Arm, do: str, **message: Any) -> dict[str, Any]:
+        reply = plain(self, do, **message)
+        if do == "hello" and not seen:
+            reply["facts"]["torch"] = "1.0"
+            seen.append(1)
+        return reply
+
+    seen: list[int] = []
+    monkeypatch.setattr(Arm, "ask", ask)
+    with pytest.raises(RequestError, match=r"cannot be compared: base runs on torch 1\.0, head on torch"):
+        contest.survey(contest.Contest(HERE, HERE, 0.01, 1), nursery, "mlp", "iris", [1], lambda *_: None, None)
+
+
+def test_a_trio_measures_and_an_arm_that_dies_in_the_middle_fails_its_cell_only(nursery: Nursery, tmp_path: Path) -> None:
+    base, head = copy(tmp_path / "base"), copy(tmp_path / "head")
+    steps = [
+        "calls = []",
+        "class Late(nn.Module):",
+        "    def forward(self, x):",
+        "        calls.append(1)",
+        "        {}",
+        "        return x",
+    ]
+    late = "\n    ".join(steps)
+    write(base, "t_late", body=late.format("pass"), more="[Late()]")
+    write(head, "t_late", body=late.format("len(calls) > 40 and os._exit(1)"), more="[Late()]")
+    one = contest.Contest(Tree("base", base), Tree("head", head), 0.01, 0.2)
+    contest.survey(one, nursery, "t_late,linear", "iris", [1], lambda *_: None, None)
+    for i, _ in enumerate(contest.rounds(one, nursery, time.perf_counter(), lambda *_: None)):
+        if i == 2:
+            break
+    by_model = {cell.model: cell for cell in one.cells}
+    assert by_model["t_late"].verdict == "failing"
+    assert by_model["linear"].verdict == ""
+    assert len(by_model["linear"].first) >= 2
+    assert all(abs(sample.ratio) < 1 and sample.ms > 0 for sample in by_model["linear"].first)
+
+
+def command(*options: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "bench", "gate", *options]
+    return subprocess.run(line, cwd=folder, env=environment(ROOT), capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_the_command_line_says_what_is_missing_in_three_ways_and_fails(tmp_path: Path) -> None:
+    head = copy(tmp_path / "head")
+    (head / "models" / "mlp.py").rename(head / "models" / "mlp_.py")
+    text = (head / "models" / "mlp_.py").read_text()
+    (head / "models" / "mlp_.py").write_text(text.replace("def mlp(", "def mlp_renamed("))
+    page = tmp_path / "comment.md"
+    options = ["--head", str(head), "--models", "mlp*,linear", "--datasets", "gaussian", "--minutes", "0.05"]
+    done = command("--base", str(copy(tmp_path / "base")), *options, "--json", "--markdown", str(page))
+    assert done.returncode == 1, done.stderr
+    found = {fact["cell"]: fact["latency"] for fact in json.loads(done.stdout)}
+    assert found["mlp-gaussian-cpu-b1"] == "missing"
+    assert found["mlp_renamed-gaussian-cpu-b1"] == "new"
+    assert found["linear-gaussian-cpu-b1"] == "undecided"  # three seconds are too few
+    assert page.read_text().startswith("## Latency: 1 missing, 1 undecided, 1 new of 3 cells")
+
+
+def test_unchanged_code_passes(tmp_path: Path) -> None:
+    done = command("--base", str(copy(tmp_path / "base")), "--models", "linear", "--datasets", "gaussian", "--minutes", "0.05")
+    assert done.returncode == 0, done.stderr
+    assert "no exact cost grew" in done.stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    tree = copy(tmp_path / "repository")
+    git(tree, "init", "-q")
+    git(tree, "add", ".")
+    git(tree, "commit", "-qm", "one")
+    return tree
+
+
+def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """The message of a request that is exit code 2."""
+    assert main(["gate", *options]) == 2
+    return capsys.readouterr().err
+
+
+def test_what_cannot_be_compared(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    assert "neither a revision nor a folder" in refused(capsys, "--base", "no-such-branch")
+    assert "neither a revision nor a folder" in refused(capsys, "--base=-p")
+    (tmp_path / "plain").mkdir()
+    assert "no bench/__init__.py" in refused(capsys, "--base", str(tmp_path / "plain"))
+    (repository / "models" / "linear_.py").write_text('"""New."""\n')
+    assert "uncommitted changes" in refused(capsys, "--base", str(repository))
+    (repository / "models" / "linear_.py").unlink()
+    (repository / "bench" / "__init__.py").write_text(f'"""Later."""\n\nINTERFACE = {INTERFACE + 1}\n')
+    git(repository, "commit", "-qam", "two")
+    assert f"serves interface {INTERFACE + 1}" in refused(capsys, "--base", "HEAD")
+    git(repository, "rm", "-rq", "bench")
+    git(repository, "commit", "-qm", "three")
+    assert "has no bench/__init__.py" in refused(capsys, "--base", "HEAD")
+    monkeypatch.chdir(tmp_path)
+    assert "not a git repository" in refused(capsys, "--base", "main")
+
+
+def test_another_pinned_torch_cannot_be_compared(
+    repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "constraints.txt").write_text("torch==2.14.0\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "pins")
+    (repository / "constraints.txt").write_text("torch==2.15.0\n")
+    monkeypatch.chdir(repository)
+    assert "pins torch 2.14.0" in refused(capsys, "--base", "HEAD", "--models", "linear", "--datasets", "iris")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "needs --base"),
+        (("--base", "HEAD", "--allow", "nan"), "--allow takes"),
+        (("--base", "HEAD", "--allow=-1%"), "--allow takes"),
+        (("--base", "HEAD", "--minutes", "0"), "--minutes takes"),
+        (("--base", "HEAD", "--batches", "0"), "--batches takes"),
+        (("--base", "HEAD", "--batches", ","), "no batch size"),
+        (("--base", "HEAD", "--markdown", "/no/such/folder/x.md"), "cannot be written"),
+        (("--self-test", "--gates", "x"), "--gates takes"),
+    ],
+)
+def test_nonsense_is_refused_before_anything_runs(options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message in refused(capsys, *options)
+
+
+def test_a_name_that_neither_tree_knows_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    tree = str(copy(tmp_path / "tree"))
+    assert "did you mean 'mlp'?" in refused(capsys, "--base", tree, "--head", tree, "--models", "mlq")
+
+
+def test_a_revision_is_laid_out_aside(repository: Path, tmp_path: Path) -> None:
+    (repository / "models" / "mlp.py").unlink()
+    tree = trees.resolve("base", "HEAD", repository, tmp_path)
+    assert (tree.folder / "models" / "mlp.py").is_file()
+    assert not tree.folder.is_relative_to(repository)
+    listed = subprocess.run(["git", "-C", str(repository), "worktree", "list"], capture_output=True, text=True, check=True).stdout
+    assert len(listed.splitlines()) == 1
+    assert not (repository / "models" / "mlp.py").exists()
+
+
+def test_an_older_tree_without_a_stated_interface_has_the_first(tmp_path: Path) -> None:
+    tree = copy(tmp_path / "tree")
+    (tree / "bench" / "__init__.py").write_text('"""Older."""\n')
+    assert trees.interface(tree) == 1
+
+
+def places() -> set[Path]:
+    return {path for path in Path(trees.tempfile.gettempdir()).glob(f"{trees.PREFIX}*") if path.is_dir()}
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_killed_in_the_middle_nothing_is_left(
+    how: signal.Signals, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = environment(ROOT) | {"TMPDIR": str(tmp_path)}
+    monkeypatch.setattr(trees.tempfile, "gettempdir", lambda: str(tmp_path))
+    line = [sys.executable, "-P", "-m", "bench", "gate", "--base", "HEAD", "--models", "linear", "--datasets", "iris", "--minutes", "5"]
+    gate = subprocess.Popen(line, cwd=repository, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    waited = time.monotonic()
+    children: list[psutil.Process] = []
+    while len(children) < 3 and gate.poll() is None and time.monotonic() < waited + 120:  # the nursery and its arms
+        time.sleep(0.05)
+        children = psutil.Process(gate.pid).children(recursive=True)
+    assert len(places()) == 1
+    gate.send_signal(how)
+    gate.communicate(timeout=60)
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive
+    with trees.workplace() as mine:  # what SIGKILL left, the next gate clears away
+        assert places() == {mine}
+    assert places() == set()
+    assert gate.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}[how]
+
+
+def test_a_place_in_use_is_not_swept_away() -> None:
+    with trees.workplace() as first, trees.workplace():
+        assert (first / "lock").is_file()
+
+
+def test_the_self_tests_head_differs_in_work_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loaded in a process of its own, the slowed tree does exactly the stated work in exactly the named cell."""
+    tree = selftest.slower_tree(tmp_path, {"linear-iris": 123})
+    changed = {p.relative_to(tree.folder) for p in tree.folder.rglob("*.py")} ^ {
+        p.relative_to(machine.ROOT) for part in trees.PARTS for p in (machine.ROOT / part).rglob("*.py")
+    }
+    assert changed == {Path("models/zz_slowed.py")}
+    probe = (
+        "import bench.gate.work as w; done = []; w.slowed = lambda f, n: lambda x: done.append(n) or f(x)\n"
+        "import datasets, models, torch\n"
+        "x = torch.zeros(1, 4)\n"
+        "for name in ('linear', 'mlp'): models.build(name, datasets.task('iris'))(x)\n"
+        "models.build('linear', datasets.task('gaussian'))(torch.zeros(1, 2))\n"
+        "print(done)"
+    )
+    env = os.environ | {"PYTHONPATH": str(tree.folder)}
+    said = subprocess.run([sys.executable, "-c", probe], cwd=tree.folder, env=env, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[123]"
+
+
+def test_work_adds_up_and_changes_nothing() -> None:
+    seconds = {"call": 1e-3, "iteration": 1e-7, "wrapper": 1e-6}
+    assert selftest.iterations(0.05, seconds) == 490
+    assert selftest.iterations(0.0001, seconds) == 0
+    assert work.slowed(lambda x: x + 1, 5)(2) == 3
+    assert work.work(0) == 1
+    assert work.work(3) == work.work(3) != work.work(2)
