@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--budget", default="default", help="smoke, default, paper, … (python -m bench list --budgets)")
     group.addoption("--seeds", metavar="N", help="train seeds 0 … N-1 (default: the budget's own number)")
     group.addoption("--devices", help="cpu, cuda or both: the first trains, all are timed (default: what there is, GPU first)")
+    group.addoption("--dtypes", help="fp32, bf16 or both: arithmetics to time (default: the budget's own)")
     group.addoption("--data", metavar="ROOT", help="where real data lie (default: $ATTENTION_BENCH_DATA or ~/.cache/attention-bench)")
     group.addoption("--download", action="store_true", help="fetch real data that are asked for and not in the data root")
     group.addoption("--results", metavar="DIR", help="where results go (default: results/local)")
@@ -34,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "harness: benchmarks of the harness itself (run with -m harness)")
+    config.addinivalue_line("markers", "peers: our models beside those of others (run with -m peers)")
     option = config.getoption
     try:
         session = begin(
@@ -42,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
             budget=option("--budget"),
             seeds=option("--seeds"),
             devices=option("--devices"),
+            dtypes=option("--dtypes"),
             data=option("--data"),
             results=option("--results"),
             plugins=option("--plugin"),
@@ -64,11 +67,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Training comes before latency; the harness's own benchmarks run only when asked for."""
+    """Training comes before latency; the harness's own benchmarks and those of peers run only when asked for."""
     items.sort(key=lambda item: "timing" in getattr(item, "fixturenames", ()))
-    if config.option.markexpr or any("test_harness" in arg for arg in config.args):
+    if config.option.markexpr or any(name in arg for arg in config.args for name in ("test_harness", "test_peers")):
         return
-    own = [item for item in items if item.get_closest_marker("harness")]
+    own = [item for item in items if item.get_closest_marker("harness") or item.get_closest_marker("peers")]
     config.hook.pytest_deselected(items=own)
     items[:] = [item for item in items if item not in own]
 

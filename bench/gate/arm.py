@@ -29,7 +29,15 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parents[2]
-LIBRARIES = ("numpy", "torch", "torchvision.datasets", "scipy.stats", "sklearn.datasets", "einops")
+LIBRARIES = (
+    "numpy",
+    "torch.utils.flop_counter",
+    "torchvision.datasets",
+    "scipy.stats",
+    "sklearn.datasets",
+    "sklearn.model_selection",
+    "einops",
+)
 WARM_UP = 0.02  # seconds of calls before a cell's first turn
 GAP = 1 << 16  # bytes: the most that is put before a model, so that no two arms' models lie alike in memory
 
@@ -170,9 +178,7 @@ def hatch(tree: str, seed: int, core: int | None, bytecode: str, channel: socket
     importlib.import_module("datasets")
     importlib.import_module("models")
     del ballast
-    gc.collect()
     gc.freeze()
-    gc.disable()
     arm.serve(channel)
 
 
@@ -181,6 +187,9 @@ def nursery(control: socket.socket) -> None:
     for library in LIBRARIES:
         with contextlib.suppress(ImportError):  # a tree that needs what is not installed says so itself
             importlib.import_module(library)
+    gc.collect()
+    gc.freeze()  # a collector that looked at what is shared with the forks would copy all of it
+    gc.disable()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the dead
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the gate's to answer; its closed channels end us
     control.send(b"ready")
