@@ -8,6 +8,18 @@ from bench import report
 from bench.store import Store
 from bench.summary import rows, shown
 
+PAGES = {
+    "latency.md": "every timing with its certificate",
+    "peers.md": "our models beside their peers",
+    "gate.md": "what the latency gate catches here",
+}
+
+
+def more(folder: Path) -> list[str]:
+    """Links to the other pages of a machine, those there are."""
+    links = [f"[{what}]({folder.name}/{page})" for page, what in PAGES.items() if (folder / page).is_file()]
+    return ["More of this machine: " + ", ".join(links) + "."] if links else []
+
 
 def write(results: Path) -> Path:
     """Rebuild the page from the folders results/<machine>/; `local` is not one of them."""
@@ -29,6 +41,7 @@ def write(results: Path) -> Path:
             answer,
             f"Leaders, bold where they beat every other model; {report.DOUBTED} marks a timing with a complaint in `latency.md`:",
             leaders,
+            *more(folder),
         ]
     if len(parts) == 2:
         parts.append("There are none yet.")

@@ -16,8 +16,12 @@ of which 5 are read. The large one has 50,464,876 parameters with the true side.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
 import torch
-from einops import rearrange
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datasets.task import Task
@@ -25,20 +29,103 @@ from models import Unsupported, register
 from models.attention import SelfAttention
 from models.dropout import Dropout
 
+CACHED = 600  # tokens that a CPU core's cache holds with what a layer makes of them; larger batches are evaluated in parts
+FEW = 8  # tokens up to which a batch of images does without the fused kernel, whose start costs more than they do
+AT_ONCE = 2**17  # numbers up to which dropout is drawn for all layers at once: a small draw costs more than its numbers
+Keep = list[Tensor | None]  # four factors of dropout of a layer, in the order of `Layer.struck`
+
+
+# Calling a module costs as much as the arithmetic of a few tokens, so parameters are handed to the functions directly.
+def linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    return F.linear(x, layer.weight, layer.bias)
+
+
+def norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
+    return torch.layer_norm(x, layer.normalized_shape, layer.weight, layer.bias, layer.eps)
+
+
+def dropped(x: Tensor, keep: Tensor | None) -> Tensor:
+    return x if keep is None else x * keep
+
+
+class Attention(SelfAttention):
+    """Self-attention without biases of query, key and value, which can answer for the class token alone.
+
+    Of dropout it does that of the weights: `keep` has a factor for each, (batch · heads, key, query), or is None.
+    """
+
+    fused = True  # torch's own kernel does the same, and quicker; on a CPU it knows no dropout
+
+    def weights(self, scores: Tensor, keep: Tensor | None) -> Tensor:
+        """How much every value counts, (batch · heads, key, query); softmax over few keys is quicker where they are not last."""
+        return dropped(scores.softmax(1), keep)
+
+    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        batch, tokens, _ = x.shape
+        if self.fused and not self.training and x.is_cpu and tokens <= FEW and batch >= 8:
+            return self.few(x)
+        qkv = linear(self.qkv, x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        if keep is None and self.fused:
+            q, k, v = qkv.unbind(0)
+            y = F.scaled_dot_product_attention(q, k, v)
+        else:
+            q, k, v = qkv.reshape(3, batch * self.heads, tokens, -1).unbind(0)
+            weights = self.weights(torch.bmm(k, q.mT) * q.shape[-1] ** -0.5, keep)
+            y = torch.bmm(weights.mT, v).view(batch, self.heads, tokens, -1)
+        return linear(self.out, y.transpose(1, 2).reshape(batch, tokens, -1))
+
+    def few(self, x: Tensor) -> Tensor:
+        """`forward` for few tokens of many images: heads come out of the projection side by side, and nothing is copied."""
+        batch, tokens, dim = x.shape
+        heads = self.qkv.weight.view(3 * self.heads, -1, dim).mT
+        q, k, v = torch.bmm(x.view(1, -1, dim).expand(len(heads), -1, -1), heads).view(3, self.heads * batch, tokens, -1).unbind(0)
+        weights = self.weights(torch.bmm(k, q.mT) * q.shape[-1] ** -0.5, None)
+        y = torch.bmm(weights.mT, v).view(self.heads, batch, tokens, -1)
+        return linear(self.out, y.permute(1, 2, 0, 3).reshape(batch, tokens, -1))
+
+    def first(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        """What `forward` gives the first token, (batch, tokens, dim) -> (batch, dim).
+
+        One query needs no keys and values of all tokens: q · (Wk x) is (q Wk) · x, and the sum of w (Wv x) is Wv (the sum of w x).
+        """
+        batch, tokens, dim = x.shape
+        query, key, value = self.qkv.weight.view(3, self.heads, -1, dim).unbind(0)  # (heads, head_dim, dim)
+        q = torch.bmm(x[:, 0].expand(self.heads, batch, dim), query.mT)
+        scores = torch.bmm(torch.bmm(q * q.shape[-1] ** -0.5, key).transpose(0, 1), x.mT)
+        weights = self.weights(scores.view(-1, tokens, 1), keep).view(scores.shape)
+        seen = torch.bmm(torch.bmm(weights, x).transpose(0, 1), value.mT)
+        return linear(self.out, seen.transpose(0, 1).reshape(batch, -1))
+
 
 class Layer(nn.Module):
-    """One pre-norm encoder layer, (batch, tokens, dim) -> the same; query, key and value without biases."""
+    """One pre-norm encoder layer, (batch, tokens, dim) -> the same; `first` gives the class token alone, (batch, dim)."""
 
-    def __init__(self, dim: int, heads: int, head_dim: int, hidden: int, dropout: float, attention: type[SelfAttention]) -> None:
+    mlp: Any
+
+    def __init__(self, dim: int, heads: int, head_dim: int, hidden: int, dropout: float, attention: type[Attention]) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.attention = attention(dim, heads, head_dim=head_dim, qkv_bias=False, dropout=dropout)
-        drop = [Dropout(dropout)] if dropout else []
-        self.mlp = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.GELU(), *drop, nn.Linear(hidden, dim), *drop)
+        drop = Dropout(dropout)  # not called: the model draws for all layers (`ViT.keep`)
+        self.mlp = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.GELU(), drop, nn.Linear(hidden, dim), drop)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(self.norm(x))
-        return x + self.mlp(x)
+    def forward(self, x: Tensor, keep: Keep) -> Tensor:
+        weights, out, *inner = keep
+        return self.inner(x + dropped(self.attention(norm(self.norm, x), weights), out), *inner)
+
+    def first(self, x: Tensor, keep: Keep) -> Tensor:
+        weights, out, *inner = keep
+        return self.inner(x[:, 0] + dropped(self.attention.first(norm(self.norm, x), weights), out), *inner)
+
+    def inner(self, x: Tensor, hidden: Tensor | None, out: Tensor | None) -> Tensor:
+        before, up, _, _, down, _ = self.mlp
+        return x + dropped(linear(down, dropped(F.gelu(linear(up, norm(before, x))), hidden)), out)
+
+    def struck(self, batch: int, tokens: int, first: bool) -> list[tuple[int, ...]]:
+        """Shapes of what dropout strikes: attention weights, what comes from them, the hidden layer, what comes from it."""
+        up, heads, rows = self.mlp[1], self.attention.heads, (batch,) if first else (batch, tokens)
+        outer = (*rows, up.in_features)
+        return [(batch * heads, tokens, 1 if first else tokens), outer, (*rows, up.out_features), outer]
 
 
 class ViT(nn.Module):
@@ -47,6 +134,9 @@ class ViT(nn.Module):
     side        side of the images that the position table is built for, where it is not theirs; the first rows are read
     attention   the layer that mixes the tokens
     """
+
+    embed: Any
+    layers: Any
 
     def __init__(
         self,
@@ -61,27 +151,59 @@ class ViT(nn.Module):
         hidden: int,
         dropout: float,
         side: int | None = None,
-        attention: type[SelfAttention] = SelfAttention,
+        attention: type[Attention] = Attention,
     ) -> None:
         super().__init__()
         channels, height, width = shape
         self.patch = patch
         pixels, patches = channels * patch**2, (height // patch) * (width // patch)
+        self.tokens = patches + 1
         rows = patches if side is None else (side // patch) ** 2
         if rows < patches:
             raise ValueError(f"a position table for a side of {side} pixels has {rows} patches; the image has {patches}")
         self.embed = nn.Sequential(nn.LayerNorm(pixels), nn.Linear(pixels, dim), nn.LayerNorm(dim))
         self.class_token = nn.Parameter(torch.randn(dim))
         self.positions = nn.Parameter(torch.randn(rows + 1, dim))
-        self.drop = Dropout(dropout) if dropout else nn.Identity()
+        self.dropout = Dropout(dropout)
         self.layers = nn.Sequential(*(Layer(dim, heads, head_dim, hidden, dropout, attention) for _ in range(depth)))
         self.norm, self.answer = nn.LayerNorm(dim), nn.Linear(dim, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.embed(rearrange(x, "b c (h p) (w q) -> b (h w) (p q c)", p=self.patch, q=self.patch))
-        x = torch.cat([self.class_token.expand(len(x), 1, -1), x], 1)
-        x = x + self.positions[: x.shape[1]]
-        return self.answer(self.norm(self.layers(self.drop(x))[:, 0]))
+        if self.training or x.device.type != "cpu":
+            return self.answers(x)
+        parts = -(-len(x) * self.tokens // CACHED)
+        return self.answers(x) if parts < 2 else torch.cat([self.answers(part) for part in x.chunk(parts)])
+
+    def answers(self, x: Tensor) -> Tensor:
+        before, project, after = self.embed
+        x = norm(after, linear(project, norm(before, self.patches(x))))
+        x = torch.cat([self.class_token.expand(len(x), 1, -1), x], 1) + self.positions[: self.tokens]
+        keep = self.keep(x)
+        x = dropped(x, next(keep))
+        *layers, last = self.layers
+        for layer in layers:
+            x = layer(x, [next(keep) for _ in range(4)])
+        return linear(self.answer, norm(self.norm, last.first(x, list(keep))))
+
+    def keep(self, x: Tensor) -> Iterator[Tensor | None]:
+        """Factors of dropout, 0 where it strikes: one for the tokens, then four for every layer."""
+        if not (self.training and self.dropout.p):
+            return iter([None] * (1 + 4 * len(self.layers)))
+        batch, tokens, _ = x.shape
+        shapes: list[tuple[int, ...]] = [tuple(x.shape)]
+        for i, layer in enumerate(self.layers, 1):
+            shapes += layer.struck(batch, tokens, first=i == len(self.layers))
+        sizes, one = [prod(shape) for shape in shapes], x.new_ones(())
+        if sum(sizes) > AT_ONCE:
+            return (self.dropout(one.expand(shape)) for shape in shapes)
+        drawn = self.dropout(one.expand(sum(sizes))).split(sizes)
+        return (part.view(shape) for part, shape in zip(drawn, shapes, strict=True))
+
+    def patches(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) -> (batch, patches, numbers of a patch: row, column, channel)."""
+        batch, channels, height, width = x.shape
+        cut = x.reshape(batch, channels, height // self.patch, self.patch, width // self.patch, self.patch)
+        return cut.permute(0, 2, 4, 3, 5, 1).reshape(batch, -1, channels * self.patch**2)
 
 
 def usual(side: int) -> dict[str, int]:
@@ -115,7 +237,7 @@ def vit(
     hidden: int | None = None,
     dropout: float = 0.1,
     side: int | None = None,
-    attention: type[SelfAttention] = SelfAttention,
+    attention: type[Attention] = Attention,
 ) -> ViT:
     patch = parted(task, patch)
     fitting = usual(min(task.input.shape[1:]))

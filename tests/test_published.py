@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 
 import pytest
 import torch
@@ -14,9 +13,11 @@ from vit_pytorch.deepvit import DeepViT as TheirDeepViT
 import datasets
 import models
 from bench.cost import active
+from bench.peers import transplant
 from datasets.task import Input, Output, Task
-from models.attention import ReAttention, SelfAttention, SignalAttention
-from models.vit import ViT
+from models import deepvit
+from models.attention import ReAttention, SignalAttention
+from models.vit import Attention, ViT
 
 S4 = {  # MNIST, CIFAR-10, CIFAR-100
     "cnn": (1_199_882, 1_626_442, 1_638_052),
@@ -90,38 +91,7 @@ def test_the_published_hybrid_answers_a_hundred_classes(dataset: str) -> None:
     assert torch.isfinite(task.loss(out, y))
 
 
-NAMES = {
-    r"cls_token": "class_token",
-    r"pos_embedding": "positions",
-    r"to_patch_embedding\.1": "embed.0",
-    r"to_patch_embedding\.2": "embed.1",
-    r"to_patch_embedding\.3": "embed.2",
-    r"transformer\.layers\.(\d+)\.0\.norm": r"layers.\1.norm",
-    r"transformer\.layers\.(\d+)\.0\.to_qkv": r"layers.\1.attention.qkv",
-    r"transformer\.layers\.(\d+)\.0\.to_out\.0": r"layers.\1.attention.out",
-    r"transformer\.layers\.(\d+)\.0\.reattn_weights": r"layers.\1.attention.mix",
-    r"transformer\.layers\.(\d+)\.0\.reattn_norm\.1": r"layers.\1.attention.norm",
-    r"transformer\.layers\.(\d+)\.1\.net": r"layers.\1.mlp",
-    r"transformer\.norm": "norm",
-    r"mlp_head(?=\.\D)": "answer",
-    r"mlp_head\.0": "norm",
-    r"mlp_head\.1": "answer",
-}
-
-
-def transplant(theirs: nn.Module, ours: ViT) -> None:
-    """Random weights, scales of norms included, in both; every name and shape must find its place."""
-    weights = {}
-    with torch.no_grad():
-        for name, p in theirs.named_parameters():
-            p.add_(0.1 * torch.randn_like(p))
-            old, new = next((old, new) for old, new in NAMES.items() if re.match(old, name))
-            place = re.sub(f"^{old}", new, name)
-            weights[place] = p.reshape(ours.get_parameter(place).shape)
-    ours.load_state_dict(weights)
-
-
-CLASSES = {"vit": (TheirViT, SelfAttention), "deepvit": (TheirDeepViT, ReAttention)}
+CLASSES = {"vit": (TheirViT, Attention), "deepvit": (TheirDeepViT, deepvit.ReAttention)}
 SHAPES = [  # channels, side, patch, classes, dim, depth, heads, head_dim, hidden
     (1, 28, 14, 10, 128, 6, 4, 64, 256),
     (3, 32, 16, 100, 128, 6, 4, 64, 256),

@@ -1,0 +1,300 @@
+"""Our models against their peers, in turns: pytest bench -m peers --benchmark-only. Writes peers.md and peers.csv.
+
+No time is asserted, as on a shared machine any limit would lie; outputs are, where weights can be carried over.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.metadata
+import importlib.util
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision.datasets as tv
+from pytest_benchmark.fixture import BenchmarkFixture
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torchvision import transforms
+
+import datasets
+import models
+from bench import machine, peers
+from bench.conftest import SESSION
+from bench.peers import ROUNDS, Call, Row, in_turns, ratio, transplant
+from bench.progress import Progress
+from bench.recipe import optimizer
+from bench.session import Session
+from bench.store import StoreError
+from bench.train import Training
+from datasets.shapes import LENGTH, NOISE, QUARTER, SCALE, SHAPES, signals
+from models.attention import SelfAttention
+
+pytestmark = [pytest.mark.peers, pytest.mark.benchmark(disable_gc=True)]
+IMAGES = {
+    "28×28×1, patch 14": (1, 28, 14),
+    "28×28×1, patch 7": (1, 28, 7),
+    "32×32×3, patch 16": (3, 32, 16),
+    "32×32×3, patch 4": (3, 32, 4),
+}
+WIDE = {"dim": 128, "depth": 6, "heads": 4, "mlp_dim": 256, "dropout": 0.1, "emb_dropout": 0.1}
+STEP, FORWARD, DEFAULT = "training step", "forward", "training step, default Adam"
+AIMS = {("vit", FORWARD, 1): 0.85, ("vit", FORWARD, 64): 0.75, ("vit", STEP, 1): 0.8, ("vit", STEP, 64): 0.8}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two things to time. `model`, `peer`, `input`, `what`, `batch` are the table's; `peer` starts with its package."""
+
+    model: str
+    peer: str
+    input: str
+    what: str
+    batch: int
+
+    @property
+    def id(self) -> str:
+        words = f"{self.model} {self.peer} {self.input} {self.what} b{self.batch}"
+        return "-".join("".join(c if c.isalnum() else " " for c in words).split())
+
+    @property
+    def aim(self) -> float:
+        if self.model == "deepvit" and self.what == FORWARD:
+            return 0.95
+        return AIMS.get((self.model, self.what, self.batch), 1.05) if self.peer.startswith("vit_pytorch") else 1.05
+
+
+def vision(what: str) -> list[Pair]:
+    theirs = [(model, f"vit_pytorch.{peer}", name) for model, peer in (("vit", "ViT"), ("deepvit", "DeepViT")) for name in IMAGES]
+    theirs += [("vit", "timm.VisionTransformer", name) for name in IMAGES if name.startswith("28")]
+    return [Pair(model, peer, name, what, batch) for model, peer, name in theirs for batch in (1, 64)]
+
+
+LAYERS = [
+    Pair("SelfAttention", "torch.nn.MultiheadAttention", f"{n} tokens of 128, 4 heads", what, b)
+    for n in (5, 65)
+    for b in (1, 64)
+    for what in (FORWARD, STEP)
+]
+PAIRS = [*vision(FORWARD), *vision(STEP), *LAYERS]
+PAIRS += [Pair("vit", "vit_pytorch.ViT", "28×28×1, patch 14", DEFAULT, batch) for batch in (1, 64)]
+
+
+def their_vision(pair: Pair, channels: int, side: int, patch: int) -> nn.Module:
+    if pair.peer.startswith("timm"):
+        timm = importlib.import_module("timm.models.vision_transformer")
+        sizes = {"embed_dim": 128, "depth": 6, "num_heads": 4, "mlp_ratio": 2.0, "qkv_bias": False, "num_classes": 10}
+        drops = {"pos_drop_rate": 0.1, "proj_drop_rate": 0.1, "attn_drop_rate": 0.1}
+        return timm.VisionTransformer(img_size=side, patch_size=patch, in_chans=channels, **sizes, **drops)
+    place = importlib.import_module("vit_pytorch.vit" if pair.model == "vit" else "vit_pytorch.deepvit")
+    build = getattr(place, pair.peer.split(".")[1])
+    return build(image_size=side, patch_size=patch, num_classes=10, channels=channels, **WIDE)
+
+
+def built(pair: Pair) -> tuple[nn.Module, nn.Module, Tensor, bool]:
+    """Ours, theirs, an input, and whether the weights were carried over."""
+    torch.manual_seed(0)
+    if pair.model == "SelfAttention":
+        theirs: nn.Module = MultiHead(nn.MultiheadAttention(128, 4, dropout=0.1, batch_first=True))
+        ours: nn.Module = SelfAttention(128, 4, dropout=0.1)
+        transplant(theirs.layer, ours)  # type: ignore[arg-type]
+        return ours, theirs, torch.randn(pair.batch, int(pair.input.split()[0]), 128), True
+    channels, side, patch = IMAGES[pair.input]
+    theirs = their_vision(pair, channels, side, patch)
+    same = pair.peer.startswith("vit_pytorch")
+    task = datasets.task("mnist" if channels == 1 else "cifar10")
+    ours = models.build(pair.model, task, patch=patch, head_dim=64 if same else 32)  # timm's heads share out the width
+    if same:
+        transplant(theirs, ours)
+    return ours, theirs, torch.randn(pair.batch, channels, side, side), same
+
+
+class MultiHead(nn.Module):
+    """torch's layer as self-attention, without the weights that nobody reads."""
+
+    def __init__(self, layer: nn.MultiheadAttention) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x, x, x, need_weights=False)[0]
+
+
+def forward(module: nn.Module, x: Tensor) -> Call:
+    module.eval()
+
+    def call() -> None:
+        with torch.inference_mode():
+            module(x)
+
+    return call
+
+
+def step(module: nn.Module, x: Tensor, fused: bool) -> Call:
+    """A training step: gradients dropped, forward, backward, Adam."""
+    module.train()
+    weights: list[Tensor] = list(module.parameters())
+    adam = optimizer(datasets.task("mnist").budget("paper"), weights) if fused else torch.optim.Adam(weights, lr=1e-4)
+    y = torch.randint(10, (len(x),))
+
+    def call() -> None:
+        adam.zero_grad()
+        out = module(x)
+        (F.cross_entropy(out, y) if out.ndim == 2 else out.square().mean()).backward()
+        adam.step()
+
+    return call
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def table(request: pytest.FixtureRequest) -> Iterator[list[Row]]:
+    """The rows measured in this session; written in the end, whatever stops it."""
+    rows: list[Row] = []
+    yield rows
+    known = machine.facts()
+    facts: dict[str, object] = {name: known[name] for name in ("cpu", "cores", "torch", "python", "commit")}
+    facts |= {
+        name: importlib.metadata.version(name) for name in ("vit-pytorch", "timm") if importlib.util.find_spec(name.replace("-", "_"))
+    }
+    try:
+        peers.write(request.config.stash[SESSION].settings.store, rows, facts)
+    except StoreError as error:
+        pytest.exit(f"attention-bench: {error}", returncode=1)
+
+
+def measure(table: list[Row], progress: Progress, benchmark: BenchmarkFixture, row: Row, round_: Callable[[], tuple[float, float]]) -> None:
+    """Run the rounds and put the row into the table."""
+    kept: list[tuple[float, float]] = []
+
+    def one() -> None:
+        kept.append(round_())
+        progress.advance(len(kept) / ROUNDS)
+
+    benchmark.pedantic(one, rounds=ROUNDS)
+    mean = ratio(kept)
+    ours, theirs = (1e3 * min(times) for times in zip(*kept, strict=True))
+    row = replace(row, ours_ms=ours, peer_ms=theirs, ratio=mean.mean, low=mean.low, high=mean.high, rounds=mean.n)
+    table.append(row)
+    progress.end(row.line())
+
+
+def skip(table: list[Row], progress: Progress, row: Row, reason: str) -> None:
+    table.append(replace(row, reason=reason))
+    progress.end()
+    pytest.skip(reason)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.id)
+def test_models(pair: Pair, table: list[Row], progress: Progress, benchmark: BenchmarkFixture, one_thread: None) -> None:
+    row = Row(pair.model, pair.peer, pair.input, pair.what, pair.batch, 1, pair.aim)
+    package = pair.peer.split(".")[0]
+    if importlib.util.find_spec(package) is None:
+        skip(table, progress, row, f"{package} is not installed")
+    ours, theirs, x, same = built(pair)
+    if same:
+        with torch.inference_mode():
+            difference = float((ours.eval()(x) - theirs.eval()(x)).abs().max())
+        assert difference <= 1e-5, f"outputs differ by {difference:g}"
+
+    def round_() -> tuple[float, float]:
+        both = copy.deepcopy(ours), copy.deepcopy(theirs)
+        if pair.what == FORWARD:
+            return in_turns(forward(both[0], x), forward(both[1], x))
+        return in_turns(step(both[0], x, fused=True), step(both[1], x, fused=pair.what != DEFAULT))
+
+    measure(table, progress, benchmark, row, round_)
+
+
+STEPS = 20  # of a training loop in one turn
+
+
+@pytest.mark.parametrize(("model", "aim"), [("cnn", 1 / 1.3), ("vit", 1 / 1.8)], ids=["cnn", "vit"])
+def test_loop(model: str, aim: float, table: list[Row], suite: Session, progress: Progress, benchmark: BenchmarkFixture) -> None:
+    """Time of a sample: our loop on tensors in memory, and a plain one on a DataLoader with transforms of each image."""
+    row = Row(f"{model}, bench.train", "torch.utils.data.DataLoader", "MNIST", "training loop", 64, torch.get_num_threads(), aim)
+    root = suite.settings.root
+    try:
+        data = datasets.load("mnist", root, 0).for_training
+    except (datasets.Missing, datasets.Corrupt) as error:
+        skip(table, progress, row, str(error))
+    task = datasets.task("mnist")
+    budget = replace(task.budget("paper"), samples=64 * STEPS, evaluations=1)
+    whiten = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
+    images = tv.MNIST(str(root), train=True, transform=whiten)
+    small = replace(data, val=datasets.Split(data.val.x[:64], data.val.y[:64]))
+
+    def ours() -> float:
+        training = Training(partial(models.build, model, task), task, budget, [0], [small], torch.device("cpu"))
+        training.run()
+        return training.position.seconds
+
+    def plain() -> float:
+        net = models.build(model, task).train()
+        adam = optimizer(budget, list(net.parameters()))
+        start = time.perf_counter()
+        for i, (x, y) in enumerate(DataLoader(images, batch_size=64, shuffle=True)):
+            if i == STEPS:
+                break
+            adam.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            adam.step()
+        return time.perf_counter() - start
+
+    def round_() -> tuple[float, float]:
+        a, b, c, d = ours(), plain(), plain(), ours()
+        return (a + d) / 2 / STEPS, (b + c) / 2 / STEPS
+
+    round_()  # warm-up
+    measure(table, progress, benchmark, row, round_)
+
+
+def by_hand(rng: random.Random) -> tuple[list[float], list[float]]:
+    """One signal of datasets/shapes.py and its target, number by number."""
+    kinds, widths, heights, centres = [], [], [], []
+    for quarter in range(SHAPES):
+        width = rng.randint(3, 9)
+        kinds.append(rng.random() < 0.5)
+        widths.append(width)
+        heights.append(rng.uniform(5, 49))
+        centres.append(quarter * QUARTER + width / 2 + rng.uniform(0, QUARTER - 1 - width))
+    means = []
+    for kind in kinds:
+        same = [height for other, height in zip(kinds, heights, strict=True) if other == kind]
+        means.append(sum(same) / len(same))
+    x, y = [0.0] * LENGTH, [0.0] * LENGTH
+    for kind, width, height, centre, mean in zip(kinds, widths, heights, centres, means, strict=True):
+        for i in range(LENGTH):
+            distance = abs(i - centre) / (width / 2)
+            if distance <= 1:
+                profile = 1 - distance if kind else 1.0
+                x[i] += profile * height
+                y[i] += profile * mean
+    return [(value + rng.gauss(0, NOISE)) / SCALE for value in x], [value / SCALE for value in y]
+
+
+@pytest.mark.parametrize("n", [1000])
+def test_signals(n: int, table: list[Row], progress: Progress, benchmark: BenchmarkFixture, one_thread: None) -> None:
+    rng, g = random.Random(0), torch.Generator().manual_seed(0)
+    row = Row("datasets.shapes", "a loop in Python", f"{n} signals", "drawing", None, 1, 0.1)
+
+    def plain() -> Tensor:
+        return torch.tensor([by_hand(rng) for _ in range(n)])
+
+    deviations = signals(n, False, g)[1].std(), plain()[:, 1].std()
+    assert math.isclose(*deviations, rel_tol=0.1)
+    measure(table, progress, benchmark, row, lambda: in_turns(lambda: signals(n, False, g), plain))
