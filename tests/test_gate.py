@@ -18,7 +18,7 @@ import pytest
 
 from bench import INTERFACE, machine
 from bench.__main__ import main
-from bench.gate import contest, selftest, trees, work
+from bench.gate import calibration, contest, trees, trio, work
 from bench.gate.trees import Tree
 from bench.gate.trio import Arm, Nursery, arms
 from bench.grid import RequestError
@@ -75,7 +75,10 @@ def verdicts(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict
     base, head = copy(folder / "base"), copy(folder / "head")
     for name in ("t_same", "t_deleted", "t_renamed", "t_raises", "t_dies", "t_operator", "t_broken", "t_unsupported"):
         write(base, name, body="raise ValueError('as before')" if name == "t_broken" else "pass")
-    write(head, "t_same")
+    write(base, "t_fixed", body="raise ValueError('as before')")
+    write(base, "t_dies_in_base", body="os._exit(3)")
+    for name in ("t_fixed", "t_dies_in_base", "t_same"):
+        write(head, name)
     write(head, "t_renamed_to")
     write(head, "t_raises", body="raise ValueError('now it raises')")
     write(head, "t_dies", body="os._exit(3)")
@@ -90,6 +93,8 @@ def verdicts(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict
 @pytest.mark.parametrize(
     ("name", "word", "why"),
     [
+        ("t_fixed", "fixed", "as before"),
+        ("t_dies_in_base", "crashed", "its process ended"),
         ("t_same", "", ""),
         ("t_deleted", "missing", "there is no model t_deleted"),
         ("t_renamed", "missing", "there is no model t_renamed"),
@@ -149,29 +154,64 @@ def test_arms_that_run_on_other_versions_cannot_be_compared(nursery: Nursery, mo
         contest.survey(contest.Contest(HERE, HERE, 0.01, 1), nursery, "mlp", "iris", [1], lambda *_: None, None)
 
 
-def test_a_trio_measures_and_an_arm_that_dies_in_the_middle_fails_its_cell_only(nursery: Nursery, tmp_path: Path) -> None:
-    base, head = copy(tmp_path / "base"), copy(tmp_path / "head")
-    steps = [
-        "calls = []",
-        "class Late(nn.Module):",
-        "    def forward(self, x):",
-        "        calls.append(1)",
-        "        {}",
-        "        return x",
-    ]
-    late = "\n    ".join(steps)
-    write(base, "t_late", body=late.format("pass"), more="[Late()]")
-    write(head, "t_late", body=late.format("len(calls) > 40 and os._exit(1)"), more="[Late()]")
-    one = contest.Contest(Tree("base", base), Tree("head", head), 0.01, 0.2)
-    contest.survey(one, nursery, "t_late,linear", "iris", [1], lambda *_: None, None)
-    for i, _ in enumerate(contest.rounds(one, nursery, time.perf_counter(), lambda *_: None)):
-        if i == 2:
+def timed(one: contest.Contest, nursery: Nursery, trios: int) -> dict[str, contest.Cell]:
+    for i, _ in enumerate(contest.rounds(one, nursery, time.perf_counter(), lambda *_: None), 1):
+        if i == trios:
             break
-    by_model = {cell.model: cell for cell in one.cells}
-    assert by_model["t_late"].verdict == "failing"
-    assert by_model["linear"].verdict == ""
-    assert len(by_model["linear"].first) >= 2
-    assert all(abs(sample.ratio) < 1 and sample.ms > 0 for sample in by_model["linear"].first)
+    return {cell.model: cell for cell in one.cells}
+
+
+@pytest.mark.parametrize(("role", "word"), [("head", "failing"), ("base", "crashed")])
+def test_an_arm_that_dies_while_timing_fails_its_cell_and_no_other(nursery: Nursery, tmp_path: Path, role: str, word: str) -> None:
+    found = {name: copy(tmp_path / name) for name in ("base", "head")}
+    marker = tmp_path / "now"
+    for name, tree in found.items():
+        write(tree, "t_late", body=f"os.path.exists({str(marker)!r}) and os._exit(1)" if name == role else "pass")
+    one = contest.Contest(Tree("base", found["base"]), Tree("head", found["head"]), 0.01, 1)
+    contest.survey(one, nursery, "t_late,linear", "iris", [1], lambda *_: None, None)
+    assert [cell.verdict for cell in one.cells] == ["", ""]
+    marker.touch()
+    cells = timed(one, nursery, 5)
+    assert (cells["t_late"].verdict, cells["t_late"].deaths) == (word, 2)
+    assert cells["linear"].verdict == ""
+    assert len(cells["linear"].first) >= 3
+    assert all(abs(sample.ratio) < 1 and sample.ms > 0 for sample in cells["linear"].first)
+
+
+def test_a_model_that_hangs_fails_and_its_process_ends(nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trio, "PATIENCE", 1.0)
+    monkeypatch.setattr(trio, "GRACE", 1.0)
+    head = copy(tmp_path / "head")
+    write(head, "t_hangs", body="while True: pass")
+    write(copy(tmp_path / "base"), "t_hangs")
+    one = contest.Contest(Tree("base", tmp_path / "base"), Tree("head", head), 0.01, 1)
+    before = set(psutil.Process(nursery.process.pid).children())
+    contest.survey(one, nursery, "t_hangs", "iris,gaussian", [1], lambda *_: None, None)
+    assert [cell.verdict for cell in one.cells] == ["failing", "failing"]
+    assert "took too long" in one.cells[0].reason or "no answer in time" in one.cells[0].reason
+    assert "not tried, as it ended its process on" in one.cells[1].reason
+    _, alive = psutil.wait_procs(set(psutil.Process(nursery.process.pid).children()) - before, timeout=10)
+    assert not alive
+
+
+@pytest.mark.parametrize("file", ["models/__init__.py", "datasets/task.py"])
+def test_a_tree_that_does_not_import_cannot_be_compared(nursery: Nursery, tmp_path: Path, file: str) -> None:
+    head = copy(tmp_path / "head")
+    (head / file).write_text('"""Broken."""\ndef (\n')
+    with pytest.raises(RequestError, match="head the tree does not import: SyntaxError"):
+        contest.survey(contest.Contest(HERE, Tree("the tree", head), 0.01, 1), nursery, "mlp", "iris", [1], lambda *_: None, None)
+
+
+def test_a_tree_too_old_for_what_measures_it_cannot_be_compared(nursery: Nursery, tmp_path: Path) -> None:
+    base = copy(tmp_path / "base")
+    (base / "datasets" / "vocabulary.py").unlink()
+    with pytest.raises(RequestError, match=r"base old does not import: .*vocabulary"):
+        contest.survey(contest.Contest(Tree("old", base), HERE, 0.01, 1), nursery, "mlp", "iris", [1], lambda *_: None, None)
+
+
+def test_no_cell_at_all_is_no_success(nursery: Nursery) -> None:
+    with pytest.raises(RequestError, match="no cell can be built"):
+        contest.survey(contest.Contest(HERE, HERE, 0.01, 1), nursery, "stn", "iris", [1], lambda *_: None, None)
 
 
 def command(*options: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -192,13 +232,23 @@ def test_the_command_line_says_what_is_missing_in_three_ways_and_fails(tmp_path:
     assert found["mlp-gaussian-cpu-b1"] == "missing"
     assert found["mlp_renamed-gaussian-cpu-b1"] == "new"
     assert found["linear-gaussian-cpu-b1"] == "undecided"  # three seconds are too few
-    assert page.read_text().startswith("## Latency: 1 missing, 1 undecided, 1 new of 3 cells")
+    assert page.read_text().splitlines()[1].startswith("## Latency: 1 missing, 1 undecided, 1 new of 3 cells")
 
 
-def test_unchanged_code_passes(tmp_path: Path) -> None:
-    done = command("--base", str(copy(tmp_path / "base")), "--models", "linear", "--datasets", "gaussian", "--minutes", "0.05")
-    assert done.returncode == 0, done.stderr
-    assert "no exact cost grew" in done.stdout
+def test_a_model_that_does_twice_the_work_is_slower(tmp_path: Path) -> None:
+    """The whole way, to exit code 1; beside it a cell that did not change, and a model that prints."""
+    base, head = copy(tmp_path / "base"), copy(tmp_path / "head")
+    write(base, "t_slow", body="print('a model may print')")
+    write(head, "t_slow", body="print('a model may print')", more="[nn.Linear(task.output.size, task.output.size) for _ in range(30)]")
+    options = ["--models", "t_slow,linear", "--datasets", "iris", "--minutes", "4", "--allow", "25%", "--accept-costs", "--json"]
+    done = command("--base", str(base), "--head", str(head), *options)
+    assert done.returncode == 1, done.stderr
+    found = {fact["cell"]: fact for fact in json.loads(done.stdout)}
+    slow, same = found["t_slow-iris-cpu-b1"], found["linear-iris-cpu-b1"]
+    assert (slow["latency"], same["latency"]) == ("slower", "same")
+    assert slow["low"] > 1.25 > same["high"]
+    assert slow["trios"] >= 8 <= same["trios"]
+    assert (slow["costs"]["verdict"], same["costs"]["verdict"]) == ("grew", "same")
 
 
 @pytest.fixture
@@ -254,6 +304,10 @@ def test_another_pinned_torch_cannot_be_compared(
         ((), "needs --base"),
         (("--base", "HEAD", "--allow", "nan"), "--allow takes"),
         (("--base", "HEAD", "--allow=-1%"), "--allow takes"),
+        (("--base", "HEAD", "--allow", "0"), "--allow takes"),
+        (("--base", ""), "base is empty"),
+        (("--base", "~nobody_of_that_name/x"), "~nobody_of_that_name"),
+        (("--self-test", "--base", "HEAD"), "leave out --base"),
         (("--base", "HEAD", "--minutes", "0"), "--minutes takes"),
         (("--base", "HEAD", "--batches", "0"), "--batches takes"),
         (("--base", "HEAD", "--batches", ","), "no batch size"),
@@ -300,7 +354,7 @@ def test_killed_in_the_middle_nothing_is_left(
     gate = subprocess.Popen(line, cwd=repository, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     waited = time.monotonic()
     children: list[psutil.Process] = []
-    while len(children) < 3 and gate.poll() is None and time.monotonic() < waited + 120:  # the nursery and its arms
+    while len(children) < 4 and gate.poll() is None and time.monotonic() < waited + 120:  # the nursery and a trio
         time.sleep(0.05)
         children = psutil.Process(gate.pid).children(recursive=True)
     assert len(places()) == 1
@@ -314,6 +368,20 @@ def test_killed_in_the_middle_nothing_is_left(
     assert gate.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}[how]
 
 
+def test_a_place_that_may_not_be_looked_into_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / f"{trees.PREFIX}foreign").mkdir()
+    (tmp_path / f"{trees.PREFIX}old").mkdir()
+    os.utime(tmp_path / f"{trees.PREFIX}old", (0, 0))
+    plain = Path.is_file
+    monkeypatch.setattr(Path, "is_file", lambda self: denied() if "foreign" in str(self) else plain(self))
+    trees.sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [f"{trees.PREFIX}foreign"]
+
+
+def denied() -> bool:
+    raise PermissionError("another user's")
+
+
 def test_a_place_in_use_is_not_swept_away() -> None:
     with trees.workplace() as first, trees.workplace():
         assert (first / "lock").is_file()
@@ -321,7 +389,7 @@ def test_a_place_in_use_is_not_swept_away() -> None:
 
 def test_the_self_tests_head_differs_in_work_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loaded in a process of its own, the slowed tree does exactly the stated work in exactly the named cell."""
-    tree = selftest.slower_tree(tmp_path, {"linear-iris": 123})
+    tree = calibration.slower_tree(tmp_path, {"linear-iris": 123})
     changed = {p.relative_to(tree.folder) for p in tree.folder.rglob("*.py")} ^ {
         p.relative_to(machine.ROOT) for part in trees.PARTS for p in (machine.ROOT / part).rglob("*.py")
     }
@@ -341,8 +409,10 @@ def test_the_self_tests_head_differs_in_work_alone(tmp_path: Path, monkeypatch: 
 
 def test_work_adds_up_and_changes_nothing() -> None:
     seconds = {"call": 1e-3, "iteration": 1e-7, "wrapper": 1e-6}
-    assert selftest.iterations(0.05, seconds) == 490
-    assert selftest.iterations(0.0001, seconds) == 0
+    assert calibration.iterations(0.05, seconds) == 490
+    assert calibration.iterations(0.0001, seconds) == 0
     assert work.slowed(lambda x: x + 1, 5)(2) == 3
+    line = calibration.Line((100, 300), (0.05, 0.11))
+    assert [line.amount(share) for share in (0.05, 0.08, 0.11, 0.0)] == [100, 200, 300, 0]
     assert work.work(0) == 1
     assert work.work(3) == work.work(3) != work.work(2)

@@ -6,6 +6,7 @@
     verdicts   ratios of several trios -> slower, faster, same or undecided, corrected for the number of cells
     contest    asks for trios until every cell is decided or the time is up
     table      the answer for a terminal, a pull request and a machine
+    calibration  how much work makes which slowdown, for the self-test
     selftest   the gate on code made slower by a known amount, and on unchanged code: what it catches and whom it accuses
 
 What makes two processes with the same code differ here, measured on two cores shared with other work: the core they run on

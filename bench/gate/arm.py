@@ -2,9 +2,10 @@
 
 A nursery (this file as a script) imports the libraries once and forks an arm for every tree it is handed. The fork takes
 `models` and `datasets` from that tree and everything that measures from the gate's own checkout, so that all arms are measured by
-the same code. Messages are lines of JSON; a closed channel ends the process, so that nothing outlives a killed gate.
+the same code. Messages are lines of JSON, each with the seconds the answer may take. A closed channel ends the process, and an
+alarm ends one that is stuck in a model, so that nothing outlives a killed gate.
 
-    {"do": "hello"}                                  -> names of the tree's models and data sets, versions
+    {"do": "hello"}                                  -> names of the tree's models and data sets, versions; comes first
     {"do": "open", "model", "dataset", "batch"}      -> {"seconds": of one call}
     {"do": "turn", "calls": n}                       -> {"seconds": lower quartile of n calls}
     {"do": "exact"}                                  -> {"params", "flops", "operators", "peak_bytes", "names"}
@@ -25,6 +26,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +59,16 @@ class Arm:
         self.call: Callable[[], Any] = lambda: None
 
     def hello(self) -> dict[str, Any]:
+        """Import the tree, and what measures it."""
         import torch
 
+        ballast = [bytearray(self.random.randrange(1, 4096)) for _ in range(self.random.randrange(1000))]
         import datasets
         import models
 
+        importlib.import_module("bench.exact")
+        del ballast
+        gc.freeze()
         return {
             "models": models.names(published=True),
             "datasets": {name: datasets.task(name).embedded for name in datasets.names(published=True)},
@@ -94,12 +101,9 @@ class Arm:
         x = exact.sample(task, batch, torch.device("cpu"))
         forward = answer(module, task)
 
-        def call() -> None:
-            with torch.inference_mode():
-                forward(x)
-
-        self.made, self.call = (module, task, batch), call
-        return {"seconds": self.warm_up()}
+        self.made, self.call = (module, task, batch), partial(forward, x)
+        with torch.inference_mode():
+            return {"seconds": self.warm_up()}
 
     def warm_up(self) -> float:
         times: list[float] = []
@@ -111,14 +115,17 @@ class Arm:
         return quartile(times[1:])
 
     def turn(self, calls: int) -> dict[str, Any]:
+        import torch
+
         call, clock = self.call, time.perf_counter
-        if calls > 1:
-            call()  # brings the model back into the caches that the other arms filled
         times = []
-        for _ in range(calls):
-            start = clock()
-            call()
-            times.append(clock() - start)
+        with torch.inference_mode():
+            if calls > 1:
+                call()  # brings the model back into the caches that the other arms filled
+            for _ in range(calls):
+                start = clock()
+                call()
+                times.append(clock() - start)
         return {"seconds": quartile(times)}
 
     def calibrate(self, calls: int) -> dict[str, Any]:
@@ -154,10 +161,12 @@ class Arm:
         with channel.makefile("rw", encoding="utf-8") as lines:
             for line in lines:
                 message = json.loads(line)
+                signal.setitimer(signal.ITIMER_REAL, message.pop("within"))  # nobody waits for a later answer
                 try:
                     reply = getattr(self, message.pop("do"))(**message)
                 except Exception as error:  # whatever a model raises is the cell's answer
                     reply = {"error": f"{type(error).__name__}: {error}"[:500], "kind": "raised"}
+                signal.setitimer(signal.ITIMER_REAL, 0)
                 print(json.dumps(reply), file=lines, flush=True)
 
 
@@ -173,13 +182,7 @@ def hatch(tree: str, seed: int, core: int | None, bytecode: str, channel: socket
     sys.path.insert(0, str(HERE))
     importlib.import_module("bench")
     sys.path[0] = tree
-    arm = Arm(seed)
-    ballast = [bytearray(arm.random.randrange(1, 4096)) for _ in range(arm.random.randrange(1000))]
-    importlib.import_module("datasets")
-    importlib.import_module("models")
-    del ballast
-    gc.freeze()
-    arm.serve(channel)
+    Arm(seed).serve(channel)
 
 
 def nursery(control: socket.socket) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from bench import machine
 from bench.gate import contest, selftest, table, trees
+from bench.gate.trio import Died
 from bench.grid import RequestError, split
 from bench.progress import Progress
 
@@ -25,7 +26,7 @@ def add(commands: Any) -> None:
     gate.add_argument("--datasets", help="names or patterns, comma-separated (default: all that need no network)")
     gate.add_argument("--batches", default="1", help="batch sizes, comma-separated (default: 1)")
     gate.add_argument("--allow", default="1%", metavar="PERCENT", help="the slowdown that is let pass (default: 1%%)")
-    gate.add_argument("--minutes", default="15", help="the time it may take (default: 15); most gates need less")
+    gate.add_argument("--minutes", help="the time it may take (default: 15, in the self-test 3 for each gate); most gates need less")
     gate.add_argument("--accept-costs", action="store_true", help="exact costs that grew are told, and fail nothing")
     gate.add_argument("--json", action="store_true", help="print one object a cell")
     gate.add_argument("--markdown", metavar="FILE", help="also write the table as a comment for a pull request")
@@ -47,8 +48,8 @@ def positive(option: str, text: str, unit: str = "") -> float:
 
 
 def share(text: str) -> float:
-    """'1%' or '1' -> 0.01; 0 is allowed."""
-    value = 0.0 if text.strip().removesuffix("%").strip() in ("0", "0.0") else positive("--allow", text, "%")
+    """'1%' or '1' -> 0.01. 0 is refused: that nothing at all was lost is what no measurement can show."""
+    value = positive("--allow", text, "%")
     if value >= 100:
         raise RequestError(f"--allow takes per cent below 100, not {text!r}")
     return value / 100
@@ -62,7 +63,7 @@ def whole(option: str, text: str) -> int:
 
 def writable(file: str) -> Path:
     """A path that can be written, found out before the time is spent."""
-    path = Path(file).expanduser()
+    path = trees.path(file)
     if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
         raise RequestError(f"--markdown {file} cannot be written: name a file in a folder that exists and is yours")
     return path
@@ -81,14 +82,28 @@ def follow(bar: Progress) -> contest.Say:
 
 
 def run(options: argparse.Namespace) -> int:
-    minutes, allow = positive("--minutes", options.minutes), share(options.allow)
-    batches = [whole("--batches", text) for text in split(options.batches)]
+    if not sys.platform.startswith("linux"):
+        raise RequestError("the gate hands open sockets to forks and binds them to a core, which it knows how to do on Linux only")
+    minutes, allow = positive("--minutes", options.minutes or ("3" if options.self_test else "15")), share(options.allow)
+    batches = list(dict.fromkeys(whole("--batches", text) for text in split(options.batches)))
     if not batches:
         raise RequestError("no batch size named; --batches takes whole numbers, comma-separated")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was laid out is cleared away
-    if options.self_test:
-        plan = selftest.Plan(whole("--gates", options.gates), minutes if options.minutes != "15" else 3.0, allow)
-        return selftest.run(plan, Path(options.results).expanduser())
+    try:
+        return self_test(options, minutes, allow) if options.self_test else gate(options, minutes, allow, batches)
+    except (Died, OSError) as error:
+        raise RequestError(f"the gate could not be held: {error}") from error
+
+
+def self_test(options: argparse.Namespace, minutes: float, allow: float) -> int:
+    given = [name for name in ("base", "models", "datasets", "json", "markdown", "accept_costs") if getattr(options, name)]
+    if given:
+        raise RequestError(f"--self-test chooses its own cells and prints its own report; leave out --{given[0].replace('_', '-')}")
+    plan = selftest.Plan(whole("--gates", options.gates), minutes, allow)
+    return selftest.run(plan, trees.path(options.results))
+
+
+def gate(options: argparse.Namespace, minutes: float, allow: float, batches: list[int]) -> int:
     if options.base is None:
         raise RequestError("a gate needs --base REF: a git revision or a folder, 'origin/main' say (or --self-test)")
     page = writable(options.markdown) if options.markdown else None
@@ -102,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
             done = contest.run(asked, options.models, options.datasets, batches, place / "bytecode", follow(bar))
         finally:
             bar.close()
+    print(json.dumps(table.facts(done), indent=1) if options.json else table.terminal(done), flush=True)
     if page is not None:
         page.write_text(table.markdown(done), encoding="utf-8")
-    print(json.dumps(table.facts(done), indent=1) if options.json else table.terminal(done))
     return int(table.failed(done, options.accept_costs))

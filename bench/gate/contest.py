@@ -11,9 +11,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,8 @@ EVERY = 4  # trios between two looks
 MOST = 40  # trios a cell may ask for in one phase
 AIM = 20  # trios the time should be enough for
 SHORTEST, LONGEST = 0.1, 0.6  # seconds of turns that a cell gets from a trio
+SURVEY = 2  # minutes that the survey may take at least
+STILLBORN = 3  # trios in which a process does not come to life, and the gate gives up
 NO_CELL = "no cell"  # in neither tree
 COSTS = ("params", "flops", "operators", "peak_bytes")
 
@@ -46,6 +46,7 @@ class Cell:
     confirm: list[Sample] | None = None
     verdict: str = ""
     reason: str = ""
+    deaths: int = 0  # of processes that were timing it
     latency: Latency | None = None
 
     @property
@@ -109,18 +110,31 @@ def grid(base: dict[str, Any], head: dict[str, Any], models: str | None, dataset
     return [Cell(m, d, b) for d in select("data set", datasets, usual_data, every_dataset) for m in chosen for b in batches]
 
 
-def counted(arm: Arm, cells: list[Cell], role: str, again: Callable[[], Arm], say: Callable[[], None]) -> None:
-    """Build every cell in one arm and count its exact costs; an arm that dies is replaced, and the cell has its reason."""
-    for cell in cells:
-        try:
-            reply = arm.ask("open", **cell.request)
-            cell.costs[role] = reply if "error" in reply else arm.ask("exact")
-        except Died as error:
-            cell.costs[role] = {"error": str(error), "kind": "raised"}
-            arm.close()
-            arm = again()
-        say()
-    arm.close()
+def answers(two: dict[str, Arm], roles: list[str], do: str, **message: Any) -> dict[str, dict[str, Any] | Died]:
+    """The same command to several arms at once: they work side by side."""
+    found: dict[str, dict[str, Any] | Died] = {}
+    for step in ("post", "receive"):
+        for role in [role for role in roles if role not in found]:
+            try:
+                if step == "post":
+                    two[role].post(do, **message)
+                else:
+                    found[role] = two[role].receive()
+            except Died as error:
+                found[role] = error
+    return found
+
+
+def counted(two: dict[str, Arm], cell: Cell, fresh: Callable[[str], Arm]) -> None:
+    """Build a cell in both trees and count its exact costs; an arm that dies is replaced, and the cell has its reason."""
+    for do, message in (("open", cell.request), ("exact", {})):
+        roles = [role for role in two if do == "open" or "error" not in cell.costs[role]]
+        for role, reply in answers(two, roles, do, **message).items():
+            if isinstance(reply, Died):
+                two[role].close()
+                two[role] = fresh(role)
+                reply = {"error": str(reply), "kind": "raised", "died": True}
+            cell.costs[role] = reply
 
 
 def survey(
@@ -135,35 +149,45 @@ def survey(
     """Fill the contest's cells with their exact costs, both trees at once. RequestError if they cannot be compared."""
 
     def fresh(role: str) -> Arm:
-        return nursery.arm(contest.trees[role], 0, None)
+        one = nursery.arm(contest.trees[role], 0, None)
+        greetings[role] = one.ask("hello")
+        if "error" in greetings[role]:
+            raise RequestError(f"{role} {contest.trees[role].name} does not import: {greetings[role]['error']}")
+        return one
 
+    greetings: dict[str, dict[str, Any]] = {}
     two = {role: fresh(role) for role in ("base", "head")}
-    greetings = {role: arm.ask("hello") for role, arm in two.items()}
-    for role, greeting in greetings.items():
-        if "error" in greeting:
-            raise RequestError(f"{role} {contest.trees[role].name} does not import: {greeting['error']}")
-    contest.facts = same_facts(greetings["base"]["facts"], greetings["head"]["facts"])
-    every = grid(greetings["base"], greetings["head"], models, datasets, batches)
-    contest.cells = [cell for cell in every if only is None or cell.id in only]
-    done = iter(range(1, 2 * len(contest.cells) + 1))
-
-    def tell() -> None:
-        say(0.0, f"exact costs, {next(done)} of {2 * len(contest.cells)}")
-
-    with ThreadPoolExecutor(2) as pool:
-        for task in [pool.submit(counted, arm, contest.cells, role, partial(fresh, role), tell) for role, arm in two.items()]:
-            task.result()
-    for cell in contest.cells:
-        presence(cell)
+    try:
+        contest.facts = same_facts(greetings["base"]["facts"], greetings["head"]["facts"])
+        every = grid(greetings["base"], greetings["head"], models, datasets, batches)
+        contest.cells = [cell for cell in every if only is None or cell.id in only]
+        died: dict[tuple[str, str], str] = {}
+        for i, cell in enumerate(contest.cells):
+            say(0.0, f"exact costs, {i + 1} of {len(contest.cells)}: {cell.id}")
+            hopeless = [(role, died[role, cell.model]) for role in two if (role, cell.model) in died]
+            if hopeless:  # a model that hangs or kills its process is not given the time to do so on every data set
+                role, where = hopeless[0]
+                cell.settle("failing" if role == "head" else "crashed", f"{role}: not tried, as it ended its process on {where}")
+                continue
+            counted(two, cell, fresh)
+            died |= {(role, cell.model): cell.dataset for role in two if cell.costs[role].get("died")}
+            presence(cell)
+    finally:
+        for one in two.values():
+            one.close()
     contest.cells = [cell for cell in contest.cells if cell.verdict != NO_CELL]
+    if not contest.cells:
+        raise RequestError("no cell can be built: these models make no sense on these data sets (python -m bench list says why)")
 
 
 def presence(cell: Cell) -> None:
     """Settle what needs no clock: cells that one tree has not, or where a model raises."""
     base, head = cell.costs["base"], cell.costs["head"]
     if "error" not in head:
-        if "error" in base:
-            cell.settle("new", f"base: {base['error']}")
+        if base.get("died"):
+            cell.settle("crashed", f"base: {base['error']}")
+        elif "error" in base:
+            cell.settle("fixed" if base["kind"] == "raised" else "new", f"base: {base['error']}")
     elif "error" not in base:
         cell.settle("failing" if head["kind"] == "raised" else "missing", f"head: {head['error']}")
     elif head["kind"] == "raised":
@@ -212,38 +236,43 @@ def share(minutes: float, cells: int) -> float:
 
 def rounds(contest: Contest, nursery: Nursery, started: float, say: Say) -> Iterator[None]:
     """Trio after trio over the cells that are open, yielding after each; ends when none is open or the next would be late."""
-    stop, length, rng = started + 60 * contest.minutes, 0.0, random.Random(0)
+    stop, length, stillborn, rng = started + 60 * contest.minutes, 0.0, 0, random.Random(0)
     seconds = share(contest.minutes, sum(not cell.verdict for cell in contest.cells))
     where = cores()
     while waiting := [cell for cell in contest.cells if not cell.verdict]:
         begun = time.perf_counter()
         if begun + length * len(waiting) > stop:
             return
-        core = where[contest.trios % len(where)]
-        with arms(nursery, contest.trees, contest.trios + 1, core) as trio:
-            for i, cell in enumerate(rng.sample(waiting, len(waiting))):
-                if time.perf_counter() > stop:
-                    break
-                say(
-                    (time.perf_counter() - started) / (60 * contest.minutes),
-                    f"trio {contest.trios + 1}, {len(waiting) - i} cells: {cell.id}",
-                )
-                if not one(cell, trio, seconds, rng):
-                    break  # a process ended: the next trio goes on with the other cells
+        try:
+            with arms(nursery, contest.trees, contest.trios + 1, where[contest.trios % len(where)]) as trio:
+                for i, cell in enumerate(rng.sample(waiting, len(waiting))):
+                    if time.perf_counter() > stop:
+                        break
+                    gone = (time.perf_counter() - started) / (60 * contest.minutes)
+                    say(gone, f"trio {contest.trios + 1}, {len(waiting) - i} cells: {cell.id}")
+                    if not one(cell, trio, seconds, rng):
+                        break  # a process ended: the next trio goes on with the other cells
+        except Died:
+            stillborn += 1
+            if stillborn == STILLBORN:
+                raise
+            continue
         contest.trios += 1
         length = (time.perf_counter() - begun) / len(waiting)
         yield
 
 
 def one(cell: Cell, trio: dict[str, Arm], seconds: float, rng: random.Random) -> bool:
-    """One sample of a cell; False if the trio is of no more use."""
+    """One sample of a cell; False if the trio is of no more use. A process that ends may be the machine's fault: once."""
     try:
         found = measure(trio, cell.request, seconds, rng)
     except Died as error:
-        cell.settle("failing" if error.role == "head" else "broken", f"{error.role}: {error}")
+        cell.deaths += 1
+        if cell.deaths > 1:
+            cell.settle("failing" if error.role == "head" else "crashed", f"{error.role}: {error}, twice")
         return False
     if isinstance(found, Failed):
-        cell.settle("failing" if found.roles == ("head",) else "broken", f"{found.roles[0]}: {found.reason}")
+        cell.settle("failing" if found.roles == ("head",) else "crashed", f"{found.roles[0]}: {found.reason}")
     else:
         cell.samples.append(found)
     return True
@@ -260,7 +289,7 @@ def run(
 ) -> Contest:
     """Compare; fills the contest. `only` leaves out cells of other ids. RequestError if nothing can be compared."""
     started = time.perf_counter()
-    nursery = Nursery(bytecode)
+    nursery = Nursery(bytecode, started + 60 * max(SURVEY, contest.minutes))
     try:
         survey(contest, nursery, models, datasets, batches, say, only)
         for _ in rounds(contest, nursery, started, say):

@@ -1,6 +1,6 @@
 """What the gate is worth on this machine: real gates on unchanged code and on code made slower by a known amount.
 
-    calibrate     how many iterations of work.py make 1 % of each cell's forward pass
+    calibrate     how many iterations of work.py make each cell's forward pass longer by how much, where they are done
     gates         unchanged, + 3 %, + 5 %, + 10 %, in random order; in each of the slower kinds every other cell is slowed
     report        DIR/gate.md: what share was caught, who was accused wrongly, with exact binomial intervals
 
@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import shutil
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,33 +26,14 @@ from tabulate import tabulate
 
 from bench import fingerprint, machine
 from bench.gate import contest, table, trees
-from bench.gate.trio import TURN, Nursery, arms, cores
-from bench.grid import RequestError
+from bench.gate.calibration import Line, calibrated, slower_tree
+from bench.gate.trio import Nursery
 from bench.progress import Progress
 from bench.store import Store
 
+UNTIMED = ("__init__", "command", "selftest", "table", "trees")  # files of the gate that no ratio depends on
 KINDS = (0.0, 0.03, 0.05, 0.1)  # the slowdowns, as shares
 CELLS = ["mlp-gaussian", "backbone_conv-iris", "cnn-digits", "conv1d_attention-shapes", "vit-digits", "vit-mnist"]
-CALIBRATIONS = 6  # fresh arms that the amount of work is a median of
-
-SLOWED = '''"""Written by the gate's self-test: adds work to the forward pass of the cells in WORK."""
-
-import models
-from bench.gate.work import slowed
-
-WORK = {work}
-plain = models.build
-
-
-def build(name, task, **size):
-    module = plain(name, task, **size)
-    if (iterations := WORK.get(f"{{name}}-{{task.name}}", 0)) > 0:
-        module.forward = slowed(module.forward, iterations)
-    return module
-
-
-models.build = build
-'''
 
 
 @dataclass(frozen=True)
@@ -78,53 +58,23 @@ class Plan:
 
     @property
     def source(self) -> str:
-        """What a gate's outcome depends on: gates of other code or rules are made again."""
-        code = [(Path(__file__).with_name(f"{part}.py")).read_text(encoding="utf-8") for part in ("arm", "trio", "verdicts", "contest")]
-        return fingerprint.digest({"minutes": self.minutes, "allow": self.allow, "cells": self.cells, "code": code})
+        """What a gate's outcome depends on: gates of other code, rules or machines are made again."""
+        rules = {"minutes": self.minutes, "allow": self.allow, "cells": self.cells, "machine": machine.slug()}
+        code = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py")) if path.stem not in UNTIMED]
+        return fingerprint.digest({**rules, "torch": machine.facts()["torch"], "code": code})
 
 
-def calibrated(plan: Plan, nursery: Nursery, tree: trees.Tree) -> dict[str, dict[str, float]]:
-    """Seconds of each cell's call, of an iteration of work and of its wrapper: medians over fresh arms on all cores."""
-    found: dict[str, list[dict[str, float]]] = {cell: [] for cell in plan.cells}
-    where = cores()
-    for i in range(CALIBRATIONS):
-        with arms(nursery, {"base": tree}, i, where[i % len(where)]) as one:
-            for cell in plan.cells:
-                model, dataset = cell.rsplit("-", 1)
-                reply = one["base"].ask("open", model=model, dataset=dataset, batch=1)
-                if "error" not in reply:
-                    reply = one["base"].ask("calibrate", calls=max(1, round(TURN / reply["seconds"])))
-                if "error" in reply:
-                    raise RequestError(f"the self-test cannot time {cell}: {reply['error']}")
-                found[cell].append(reply)
-    return {cell: {name: float(np.median([one[name] for one in several])) for name in several[0]} for cell, several in found.items()}
-
-
-def iterations(share: float, seconds: dict[str, float]) -> int:
-    """How much work makes a call longer by that share, the wrapper's own time included."""
-    return max(0, round((share * seconds["call"] - seconds["wrapper"]) / seconds["iteration"]))
-
-
-def slower_tree(place: Path, work: dict[str, int]) -> trees.Tree:
-    """A copy of this checkout's measured parts, in which the named cells do more work."""
-    folder = place / "slowed"
-    shutil.rmtree(folder, ignore_errors=True)
-    for part in trees.PARTS:
-        shutil.copytree(machine.ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "models" / "zz_slowed.py").write_text(SLOWED.format(work=work), encoding="utf-8")
-    return trees.Tree("the same with work added" if work else "a copy of it", folder)
-
-
-def gate(plan: Plan, kind: float, number: int, work: dict[str, dict[str, float]], place: Path, say: contest.Say) -> dict[str, Any]:
+def gate(plan: Plan, kind: float, number: int, base: trees.Tree, work: dict[str, Line], place: Path, say: contest.Say) -> dict[str, Any]:
     """One real gate, as a record."""
     slowed = plan.slowed(kind, number)
-    head = slower_tree(place, {cell: iterations(kind, work[cell]) for cell in slowed})
-    asked = contest.Contest(trees.Tree("this checkout", machine.ROOT), head, plan.allow, plan.minutes)
+    head = slower_tree(place, {cell: work[cell].amount(kind) for cell in slowed})
+    asked = contest.Contest(base, head, plan.allow, plan.minutes)
     models, datasets = (",".join(dict.fromkeys(part)) for part in zip(*(cell.rsplit("-", 1) for cell in plan.cells), strict=True))
     wanted = [f"{cell}-cpu-b1" for cell in plan.cells]
     done = contest.run(asked, models, datasets, [1], place / "bytecode", say, only=wanted)
     cells = [{**fact, "slowed": fact["cell"].removesuffix("-cpu-b1") in slowed} for fact in table.facts(done)]
     about = {"kind": kind, "number": number, "seconds": round(done.seconds, 1), "trios": done.trios, "source": plan.source}
+    about["work"] = {cell: work[cell].amount(kind) for cell in slowed}
     return {**about, "machine": {"slug": machine.slug(), **machine.facts()}, "cells": cells}
 
 
@@ -134,7 +84,7 @@ def kept(folder: Path, plan: Plan) -> dict[tuple[float, int], dict[str, Any]]:
     for path in sorted(folder.glob("*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            if record["source"] == plan.source:
+            if record["source"] == plan.source and record["number"] < plan.gates:
                 found[record["kind"], record["number"]] = record
         except (ValueError, KeyError, TypeError) as error:
             path.rename(path.with_name(path.name + ".broken"))
@@ -151,15 +101,16 @@ def run(plan: Plan, results: Path) -> int:
     bar.weight = 1.0
     try:
         with trees.workplace() as place:
+            base = slower_tree(place, {}, "base")  # a copy, so that what is edited here meanwhile changes nothing
             nursery = Nursery(place / "bytecode")
             try:
-                work = calibrated(plan, nursery, trees.Tree("this checkout", machine.ROOT))
+                work = calibrated(plan.cells, nursery, base, place)
             finally:
                 nursery.close()
             for kind, number in plan.order:
                 bar.begin(f"{100 * kind:+.0f} %, gate {number + 1}", 1.0)
                 if (kind, number) not in done:
-                    record = gate(plan, kind, number, work, place, lambda *_: None)
+                    record = gate(plan, kind, number, base, work, place, lambda *_: None)
                     done[kind, number] = record
                     store.write(store.folder / "gate" / f"{100 * kind:g}-{number:02}.json", json.dumps(record, indent=1).encode() + b"\n")
                 bar.end()

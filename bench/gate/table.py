@@ -13,16 +13,20 @@ from bench.gate.contest import COSTS, Cell, Contest
 from bench.gate.verdicts import judge
 from bench.wording import escape
 
-FAILS = ("slower", "missing", "failing")
-ORDER = (*FAILS, "undecided", "faster", "new", "broken", "same")
+FAILS = ("slower", "missing", "failing", "crashed")
+ORDER = (*FAILS, "undecided", "faster", "new", "fixed", "broken", "same")
 MEANING = {
     "slower": "the interval's lower end passes what is allowed, again in a rerun",
     "missing": "base has it, head does not: deleted or renamed",
     "failing": "runs on base, raises on head",
+    "crashed": "base's process ended while it was timed",
     "undecided": "the interval is wider than the question",
     "broken": "raises on both",
     "new": "only head has it",
+    "fixed": "raises on base, runs on head",
 }
+MARK = "<!-- attention-bench gate -->"  # by which a workflow finds its own comment
+REASON, ROOM = 160, 60_000  # characters of a cell's text, and of all tables of a comment
 HEADERS = ["cell", "latency", "head / base", "95 % interval", "detectable", "base, ms", "trios", "exact costs", "why"]
 
 
@@ -56,9 +60,10 @@ def per_cent(ratio: float) -> str:
 def row(cell: Cell) -> list[str]:
     costs, said = worded(growth(cell)), cell.latency
     figures = [""] * 5
-    if said is not None and cell.samples:
+    samples = cell.samples or cell.first
+    if said is not None and samples:
         interval = f"{per_cent(said.low)} to {per_cent(said.high)}"
-        ms = float(np.median([sample.ms for sample in cell.samples]))
+        ms = float(np.median([sample.ms for sample in samples]))
         figures = [per_cent(said.ratio), interval, per_cent(1 + said.mds), f"{ms:.3g}", str(said.trios)]
     return [cell.id, cell.verdict, *figures, costs, cell.reason]
 
@@ -132,16 +137,24 @@ def terminal(contest: Contest) -> str:
     return "\n\n".join([table, noise(contest), rules(contest), headline(contest)])
 
 
+def piped(lines: list[list[str]]) -> str:
+    """A Markdown table without padding: a comment may have 65,536 characters."""
+    body = [HEADERS, ["---"] * len(HEADERS), *([escape(text[:REASON]) for text in line] for line in lines)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in body)
+
+
 def markdown(contest: Contest) -> str:
-    """The comment under a pull request: what matters on top, all cells folded below."""
+    """The comment under a pull request: what matters on top, all cells folded below if there is room."""
     lines = [row(cell) for cell in ordered(contest)]
     costly = {cell.id for cell in contest.cells if (costs := growth(cell)) is not None and costs["verdict"] != "same"}
     told = [line for line in lines if line[1] != "same" or line[0] in costly]
-    whole = [[escape(text) for text in line] for line in lines]
-    top = [[escape(text) for text in line] for line in told]
-    shown = tabulate(top, headers=HEADERS, tablefmt="github", disable_numparse=True) if top else "Every cell: same."
     legend = "; ".join(f"*{word}*: {MEANING[word]}" for word in ORDER if word in MEANING and any(line[1] == word for line in lines))
-    table = tabulate(whole, headers=HEADERS, tablefmt="github", disable_numparse=True)
-    folded = f"<details><summary>All {len(lines)} cells</summary>\n\n{table}\n\n</details>"
-    parts = [f"## Latency: {headline(contest)}", shown, legend + "." * bool(legend), escape(noise(contest)), escape(rules(contest)), folded]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    shown = piped(told) if told else "Every cell: same."
+    about = [f"{MARK}\n## Latency: {headline(contest)}", legend + "." * bool(legend), escape(noise(contest)), escape(rules(contest))]
+    folded = f"<details><summary>All {len(lines)} cells</summary>\n\n{piped(lines)}\n\n</details>"
+    while len(shown) > ROOM:
+        told = told[: len(told) * 3 // 4]
+        shown = f"{piped(told)}\n\nThe first {len(told)} of {len(lines)} cells: more than fit into a comment."
+    if len(shown) + len(folded) > ROOM:
+        folded = f"All {len(lines)} cells are more than fit into a comment; the gate printed them."
+    return "\n\n".join(part for part in (about[0], shown, *about[1:], folded) if part) + "\n"

@@ -8,8 +8,9 @@ import io
 import re
 import shutil
 import subprocess
-import tarfile
 import tempfile
+import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from bench.grid import RequestError
 
 PARTS = ("bench", "datasets", "models")  # what a latency depends on; all else stays where it is
 PREFIX = "attention-bench-gate-"
+UNLOCKED = 3600  # seconds after which a folder without a lock is nobody's
 PINNED = re.compile(r"^(torch|numpy)==(\S+)", re.MULTILINE)
 
 
@@ -29,6 +31,14 @@ class Tree:
 
     name: str
     folder: Path
+
+
+def path(name: str) -> Path:
+    """A path as a user writes it, with ~ for a home. RequestError for the home of nobody."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise RequestError(f"{name}: {error}") from error
 
 
 def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -44,7 +54,13 @@ def commit(repository: Path, revision: str) -> str | None:
 
 
 def within_git(folder: Path) -> bool:
-    return shutil.which("git") is not None and git(folder, "rev-parse", "--is-inside-work-tree").returncode == 0
+    """Whether a folder lies in a checkout. RequestError where git refuses to say, in a checkout that another user owns for instance."""
+    if shutil.which("git") is None:
+        return False
+    asked = git(folder, "rev-parse", "--is-inside-work-tree")
+    if asked.returncode and b"not a git repository" not in asked.stderr:
+        raise RequestError(f"git cannot be asked about {folder}: {asked.stderr.decode().strip()}")
+    return asked.returncode == 0
 
 
 def dirty(folder: Path) -> list[str]:
@@ -57,7 +73,8 @@ def dirty(folder: Path) -> list[str]:
 def interface(folder: Path) -> int:
     """The version of models' and data sets' interface that a tree serves: read, never run. Trees older than it have the first."""
     for node in ast.parse((folder / "bench" / "__init__.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and [getattr(t, "id", "") for t in node.targets] == ["INTERFACE"]:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and [getattr(t, "id", "") for t in targets] == ["INTERFACE"]:
             return int(ast.literal_eval(node.value))
     return 1
 
@@ -69,7 +86,7 @@ def checked(tree: Tree) -> Tree:
             raise RequestError(f"{tree.name} has no {part}/__init__.py: it is no tree of attention-bench; name a revision that has one")
     try:
         version = interface(tree.folder)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, TypeError) as error:
         raise RequestError(f"{tree.name}: bench/__init__.py cannot be read: {error}") from error
     if version != INTERFACE:
         raise RequestError(
@@ -101,25 +118,26 @@ def extract(repository: Path, revision: str, folder: Path) -> None:
     wanted = [name for name in (*PARTS, "constraints.txt") if name in listed]
     if not wanted:
         return
-    packed = git(repository, "archive", "--format=tar", revision, "--", *wanted)
+    packed = git(repository, "archive", "--format=zip", "-0", revision, "--", *wanted)
     if packed.returncode:
         raise RequestError(f"git cannot lay out {revision}: {packed.stderr.decode().strip()}")
-    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
-        archive.extractall(folder, filter="data")
+    with zipfile.ZipFile(io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(folder)  # keeps every name inside the folder, and makes no links
 
 
 def sweep(parent: Path) -> None:
-    """Remove folders of gates that were killed: those whose lock nobody holds."""
+    """Remove folders of gates that were killed: those whose lock nobody holds, or that are old and have none."""
     for folder in parent.glob(f"{PREFIX}*"):
-        lock = folder / "lock"
-        if not lock.is_file():
-            continue
-        with lock.open() as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        try:
+            if not (folder / "lock").is_file():
+                if time.time() - folder.stat().st_mtime > UNLOCKED:
+                    shutil.rmtree(folder, ignore_errors=True)
                 continue
-            shutil.rmtree(folder, ignore_errors=True)
+            with (folder / "lock").open() as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue  # in use, or another user's
 
 
 @contextmanager
@@ -134,7 +152,9 @@ def workplace() -> Iterator[Path]:
 
 def resolve(role: str, name: str, repository: Path, place: Path) -> Tree:
     """`name` as a revision of `repository`, or as a folder. RequestError, with the way out, for anything else."""
-    folder = Path(name).expanduser()
+    if not name.strip():
+        raise RequestError(f"{role} is empty: name a git revision or a folder")
+    folder = path(name)
     if folder.is_dir() and (name.startswith((".", "/", "~")) or not within_git(repository) or commit(repository, name) is None):
         changed = dirty(folder) if role == "base" else []
         if changed:

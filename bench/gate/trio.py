@@ -22,8 +22,9 @@ from bench.gate import arm
 from bench.gate.trees import Tree
 
 TURN = 0.004  # seconds: short, so that whatever else the machine does falls on all arms alike
-PATIENCE = 120.0  # seconds an arm may take for one answer
+PATIENCE, GRACE = 60.0, 10.0  # seconds an arm may take for one answer; the same when the time is up
 FEWEST = 2  # rounds of turns a cell gets from a trio
+STDERR = 2  # what a model prints must not get between the lines that the gate prints
 ORDERS = ("base head again", "head again base", "again base head")  # each is followed by its mirror image
 
 
@@ -34,26 +35,38 @@ class Died(RuntimeError):
 
 
 class Arm:
-    """The gate's end of a channel to an arm."""
+    """The gate's end of a channel to an arm. `stop` is when the gate's time is up, by time.perf_counter."""
 
-    def __init__(self, channel: socket.socket) -> None:
-        self.channel = channel
-        channel.settimeout(PATIENCE)
+    def __init__(self, channel: socket.socket, stop: float = math.inf) -> None:
+        self.channel, self.stop = channel, stop
         self.lines = channel.makefile("rw", encoding="utf-8")
 
-    def ask(self, do: str, **message: Any) -> dict[str, Any]:
-        """One command, one answer. Raises Died if there is none."""
+    def post(self, do: str, **message: Any) -> None:
+        """Give a command; `receive` waits for its answer. Raises Died if there is nobody."""
+        within = max(GRACE, min(PATIENCE, self.stop - time.perf_counter()))
+        self.channel.settimeout(within + 1)
         try:
-            print(json.dumps({"do": do, **message}), file=self.lines, flush=True)
+            print(json.dumps({"do": do, "within": within, **message}), file=self.lines, flush=True)
+        except OSError as error:
+            raise Died(f"its process ended: {error}") from error
+
+    def receive(self) -> dict[str, Any]:
+        """The answer to the last command. Raises Died if there is none."""
+        try:
             line = self.lines.readline()
         except TimeoutError as error:
-            raise Died(f"no answer within {PATIENCE:.0f} s") from error
+            raise Died("no answer in time") from error
         except OSError as error:
             raise Died(f"its process ended: {error}") from error
         if not line:
-            raise Died("its process ended")
+            raise Died("its process ended, or was ended because it took too long")
         reply: dict[str, Any] = json.loads(line)
         return reply
+
+    def ask(self, do: str, **message: Any) -> dict[str, Any]:
+        """One command, one answer."""
+        self.post(do, **message)
+        return self.receive()
 
     def close(self) -> None:
         for end in (self.lines, self.channel):
@@ -66,25 +79,29 @@ class Arm:
 class Nursery:
     """A process that has imported the libraries and forks arms; see arm.py."""
 
-    def __init__(self, bytecode: Path) -> None:
-        self.bytecode = bytecode
+    def __init__(self, bytecode: Path, stop: float = math.inf) -> None:
+        self.bytecode, self.stop = bytecode, stop
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             command = [sys.executable, "-P", arm.__file__, str(theirs.fileno())]
             environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-            self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL)
-        self.control.settimeout(PATIENCE)
+            self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL, stdout=STDERR)
+        self.control.settimeout(2 * PATIENCE)
         self.ready = False
 
     def arm(self, tree: Tree, seed: int, core: int | None) -> Arm:
-        if not self.ready and self.control.recv(16) != b"ready":
-            raise Died("the process that forks the arms ended while importing torch")
-        self.ready = True
+        """A fresh arm that has said hello to nobody yet. Raises Died if the nursery has gone."""
         ours, theirs = socket.socketpair()
         request = {"tree": str(tree.folder), "seed": seed, "core": core, "bytecode": str(self.bytecode)}
-        with theirs:
-            socket.send_fds(self.control, [json.dumps(request).encode()], [theirs.fileno()])
-        return Arm(ours)
+        try:
+            if not self.ready and self.control.recv(16) != b"ready":
+                raise Died("the process that forks the arms ended while it imported torch")
+            self.ready = True
+            with theirs:
+                socket.send_fds(self.control, [json.dumps(request).encode()], [theirs.fileno()])
+        except OSError as error:
+            raise Died(f"the process that forks the arms has gone: {error}") from error
+        return Arm(ours, self.stop)
 
     def close(self) -> None:
         self.control.close()
@@ -96,9 +113,12 @@ class Nursery:
 
 @contextmanager
 def arms(nursery: Nursery, trees: dict[str, Tree], seed: int, core: int | None) -> Iterator[dict[str, Arm]]:
-    """Fresh arms by role; they end with the block."""
+    """Fresh arms by role, their trees imported; they end with the block. Raises Died if one does not come to life."""
     found = {role: nursery.arm(tree, seed * len(trees) + i, core) for i, (role, tree) in enumerate(trees.items())}
     try:
+        for role in found:
+            if "error" in (reply := asked(found, role, "hello")):
+                raise Died(f"{role} does not import: {reply['error']}")
         yield found
     finally:
         for one in found.values():
@@ -143,8 +163,8 @@ def measure(trio: dict[str, Arm], cell: dict[str, Any], seconds: float, rng: ran
     opened = {role: asked(trio, role, "open", **cell) for role in roles}
     wrong = {role: reply for role, reply in opened.items() if "error" in reply}
     if wrong:
-        first = next(iter(wrong.values()))
-        return Failed(tuple(role for role in trio if role in wrong), first["kind"], first["error"])
+        first = next(role for role in trio if role in wrong)
+        return Failed(tuple(role for role in trio if role in wrong), wrong[first]["kind"], wrong[first]["error"])
     calls = max(1, round(TURN / min(reply["seconds"] for reply in opened.values())))
     rounds: list[dict[str, float]] = []
     stop = time.perf_counter() + seconds
