@@ -122,7 +122,7 @@ INTRODUCTION = """# Our models beside their peers
 **Ratio of times, ours / peer: below 1 ours is faster.** low and high bound the 95 % Student interval over rounds; each round has
 fresh copies of both models, which take turns (ours, peer, peer, ours). aim is what the ratio should stay under.
 
-The same for both: process, threads, input, sizes, float32, and, in training steps, the loss and torch's fused Adam. Where the
+The same for both: process, threads, input, sizes, float32, and, in a *training step*, the loss and torch's fused Adam. Where the
 model is built alike the weights were carried over, and the outputs agreed to 1e-5 before anything was timed. Not the same:
 
 - timm's ViT has no LayerNorms around its patch embedding, so its weights are others; its heads are dim / heads = 32 wide, and for

@@ -26,27 +26,21 @@ from torchvision import transforms
 
 import datasets
 import models
-from bench import machine, peers
+from bench import machine, peer_models, peers
 from bench.conftest import SESSION
+from bench.peer_models import IMAGES, MultiHead, by_hand, example
 from bench.peers import ROUNDS, Call, Row, in_turns, ratio, transplant
 from bench.progress import Progress
 from bench.recipe import optimizer
 from bench.session import Session
 from bench.store import StoreError
 from bench.train import Training
-from datasets.shapes import LENGTH, NOISE, QUARTER, SCALE, SHAPES, signals
+from datasets.shapes import signals
 from models.attention import SelfAttention
 
 pytestmark = [pytest.mark.peers, pytest.mark.benchmark(disable_gc=True)]
-IMAGES = {
-    "28×28×1, patch 14": (1, 28, 14),
-    "28×28×1, patch 7": (1, 28, 7),
-    "32×32×3, patch 16": (3, 32, 16),
-    "32×32×3, patch 4": (3, 32, 4),
-}
-WIDE = {"dim": 128, "depth": 6, "heads": 4, "mlp_dim": 256, "dropout": 0.1, "emb_dropout": 0.1}
 STEP, FORWARD, DEFAULT = "training step", "forward", "training step, default Adam"
-AIMS = {("vit", FORWARD, 1): 0.85, ("vit", FORWARD, 64): 0.75, ("vit", STEP, 1): 0.8, ("vit", STEP, 64): 0.8}
+AIMS = {("vit", FORWARD, 1): 0.85, ("vit", FORWARD, 64): 0.75, **{("vit", what, b): 0.8 for what in (STEP, DEFAULT) for b in (1, 64)}}
 
 
 @dataclass(frozen=True)
@@ -84,18 +78,7 @@ LAYERS = [
     for what in (FORWARD, STEP)
 ]
 PAIRS = [*vision(FORWARD), *vision(STEP), *LAYERS]
-PAIRS += [Pair("vit", "vit_pytorch.ViT", "28×28×1, patch 14", DEFAULT, batch) for batch in (1, 64)]
-
-
-def their_vision(pair: Pair, channels: int, side: int, patch: int) -> nn.Module:
-    if pair.peer.startswith("timm"):
-        timm = importlib.import_module("timm.models.vision_transformer")
-        sizes = {"embed_dim": 128, "depth": 6, "num_heads": 4, "mlp_ratio": 2.0, "qkv_bias": False, "num_classes": 10}
-        drops = {"pos_drop_rate": 0.1, "proj_drop_rate": 0.1, "attn_drop_rate": 0.1}
-        return timm.VisionTransformer(img_size=side, patch_size=patch, in_chans=channels, **sizes, **drops)
-    place = importlib.import_module("vit_pytorch.vit" if pair.model == "vit" else "vit_pytorch.deepvit")
-    build = getattr(place, pair.peer.split(".")[1])
-    return build(image_size=side, patch_size=patch, num_classes=10, channels=channels, **WIDE)
+PAIRS += [Pair("vit", "vit_pytorch.ViT", name, DEFAULT, batch) for name in IMAGES for batch in (1, 64)]
 
 
 def built(pair: Pair) -> tuple[nn.Module, nn.Module, Tensor, bool]:
@@ -107,24 +90,13 @@ def built(pair: Pair) -> tuple[nn.Module, nn.Module, Tensor, bool]:
         transplant(theirs.layer, ours)  # type: ignore[arg-type]
         return ours, theirs, torch.randn(pair.batch, int(pair.input.split()[0]), 128), True
     channels, side, patch = IMAGES[pair.input]
-    theirs = their_vision(pair, channels, side, patch)
+    theirs = peer_models.vision(pair.peer, channels, side, patch)
     same = pair.peer.startswith("vit_pytorch")
     task = datasets.task("mnist" if channels == 1 else "cifar10")
     ours = models.build(pair.model, task, patch=patch, head_dim=64 if same else 32)  # timm's heads share out the width
     if same:
         transplant(theirs, ours)
     return ours, theirs, torch.randn(pair.batch, channels, side, side), same
-
-
-class MultiHead(nn.Module):
-    """torch's layer as self-attention, without the weights that nobody reads."""
-
-    def __init__(self, layer: nn.MultiheadAttention) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer(x, x, x, need_weights=False)[0]
 
 
 def forward(module: nn.Module, x: Tensor) -> Call:
@@ -225,13 +197,18 @@ STEPS = 20  # of a training loop in one turn
 
 @pytest.mark.parametrize(("model", "aim"), [("cnn", 1 / 1.3), ("vit", 1 / 1.8)], ids=["cnn", "vit"])
 def test_loop(model: str, aim: float, table: list[Row], suite: Session, progress: Progress, benchmark: BenchmarkFixture) -> None:
-    """Time of a sample: our loop on tensors in memory, and a plain one on a DataLoader with transforms of each image."""
-    row = Row(f"{model}, bench.train", "torch.utils.data.DataLoader", "MNIST", "training loop", 64, torch.get_num_threads(), aim)
+    """Time of a step of 64 samples: our loop on tensors in memory, and the example's on a DataLoader with transforms of each image."""
+    peer = "the MNIST example's loop" + (", vit_pytorch.ViT" if model == "vit" else "")
+    row = Row(f"{model}, bench.train", peer, "MNIST", "training loop", 64, torch.get_num_threads(), aim)
     root = suite.settings.root
     try:
         data = datasets.load("mnist", root, 0).for_training
-    except (datasets.Missing, datasets.Corrupt) as error:
+        ours_net, theirs_net = (
+            sum(p.numel() for p in net.parameters()) for net in (models.build(model, datasets.task("mnist")), example(model))
+        )
+    except (datasets.Missing, datasets.Corrupt, ImportError) as error:
         skip(table, progress, row, str(error))
+    assert ours_net == theirs_net
     task = datasets.task("mnist")
     budget = replace(task.budget("paper"), samples=64 * STEPS, evaluations=1)
     whiten = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
@@ -244,8 +221,8 @@ def test_loop(model: str, aim: float, table: list[Row], suite: Session, progress
         return training.position.seconds
 
     def plain() -> float:
-        net = models.build(model, task).train()
-        adam = optimizer(budget, list(net.parameters()))
+        net = example(model).train()
+        adam = torch.optim.Adam(net.parameters(), lr=budget.lr)
         start = time.perf_counter()
         for i, (x, y) in enumerate(DataLoader(images, batch_size=64, shuffle=True)):
             if i == STEPS:
@@ -261,30 +238,6 @@ def test_loop(model: str, aim: float, table: list[Row], suite: Session, progress
 
     round_()  # warm-up
     measure(table, progress, benchmark, row, round_)
-
-
-def by_hand(rng: random.Random) -> tuple[list[float], list[float]]:
-    """One signal of datasets/shapes.py and its target, number by number."""
-    kinds, widths, heights, centres = [], [], [], []
-    for quarter in range(SHAPES):
-        width = rng.randint(3, 9)
-        kinds.append(rng.random() < 0.5)
-        widths.append(width)
-        heights.append(rng.uniform(5, 49))
-        centres.append(quarter * QUARTER + width / 2 + rng.uniform(0, QUARTER - 1 - width))
-    means = []
-    for kind in kinds:
-        same = [height for other, height in zip(kinds, heights, strict=True) if other == kind]
-        means.append(sum(same) / len(same))
-    x, y = [0.0] * LENGTH, [0.0] * LENGTH
-    for kind, width, height, centre, mean in zip(kinds, widths, heights, centres, means, strict=True):
-        for i in range(LENGTH):
-            distance = abs(i - centre) / (width / 2)
-            if distance <= 1:
-                profile = 1 - distance if kind else 1.0
-                x[i] += profile * height
-                y[i] += profile * mean
-    return [(value + rng.gauss(0, NOISE)) / SCALE for value in x], [value / SCALE for value in y]
 
 
 @pytest.mark.parametrize("n", [1000])

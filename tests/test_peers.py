@@ -11,17 +11,20 @@ import pytest
 import torch
 from vit_pytorch import ViT as TheirViT
 
+import datasets
+import models
 from bench import peers
+from bench.peer_models import by_hand, example
 from bench.peers import Row, in_turns, page, ratio, transplant
 from bench.store import Store
-from bench.test_peers import FORWARD, PAIRS, built, by_hand
+from bench.test_peers import FORWARD, PAIRS, Pair, built
 from models.vit import Attention, ViT
 
 ROW = Row("vit", "theirs", "28×28", "forward", 64, 1, 0.75, 7.0, 10.0, 0.7, 0.65, 0.76, 10)
 
 
 @pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair.what == FORWARD and pair.batch == 1], ids=lambda pair: pair.id)
-def test_outputs_agree_where_weights_are_carried_over(pair: peers.Pair) -> None:
+def test_outputs_agree_where_weights_are_carried_over(pair: Pair) -> None:
     if pair.peer.startswith("timm"):
         pytest.importorskip("timm")
     ours, theirs, x, same = built(replace(pair, batch=3))
@@ -132,3 +135,9 @@ def test_the_plain_generator_draws_what_it_says() -> None:
     assert len(x) == len(y) == 100
     assert 5 / 50 / 3 < max(y) <= 49 / 50
     assert y.count(0.0) > 50
+
+
+@pytest.mark.parametrize("model", ["cnn", "vit"])
+def test_the_examples_loop_trains_the_same_architecture(model: str) -> None:
+    ours, theirs = models.build(model, datasets.task("mnist")), example(model)
+    assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in theirs.parameters())

@@ -15,6 +15,7 @@ import json
 import math
 import random
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -96,29 +97,37 @@ def run(plan: Plan, results: Path) -> int:
     """Make the gates that are missing, one after another, then the report."""
     store = Store(results.resolve())
     store.writable()
-    done = kept(results / "gate", plan)
-    bar = Progress(len(plan.order))
-    bar.weight = 1.0
-    try:
-        with trees.workplace() as place:
-            base = slower_tree(place, {}, "base")  # a copy, so that what is edited here meanwhile changes nothing
-            nursery = Nursery(place / "bytecode")
-            try:
-                work = calibrated(plan.cells, nursery, base, place)
-            finally:
-                nursery.close()
-            for kind, number in plan.order:
-                bar.begin(f"{100 * kind:+.0f} %, gate {number + 1}", 1.0)
-                if (kind, number) not in done:
-                    record = gate(plan, kind, number, base, work, place, lambda *_: None)
-                    done[kind, number] = record
-                    store.write(store.folder / "gate" / f"{100 * kind:g}-{number:02}.json", json.dumps(record, indent=1).encode() + b"\n")
-                bar.end()
-    finally:
-        bar.close()
-    store.write(store.folder / "gate.md", report(plan, list(done.values())).encode())
+    done = kept(store.folder / "gate", plan)
+    missing = [gate for gate in plan.order if gate not in done]
+    if missing:
+        bar = Progress(len(missing) + 1)
+        try:
+            for record in made(plan, missing, bar):
+                done[record["kind"], record["number"]] = record
+                name = f"{100 * record['kind']:g}-{record['number']:02}.json"
+                store.write(store.folder / "gate" / name, json.dumps(record, indent=1).encode() + b"\n")
+        finally:
+            bar.close()
+    store.write(store.folder / "gate.md", report(plan, [done[key] for key in sorted(done)]).encode())
     print(f"self-test: {store.folder / 'gate.md'}")
     return 0
+
+
+def made(plan: Plan, missing: list[tuple[float, int]], bar: Progress) -> Iterator[dict[str, Any]]:
+    """Calibrate, then hold the gates of these kinds and numbers."""
+    with trees.workplace() as place:
+        bar.begin("calibration", 1.0)
+        base = slower_tree(place, {}, "base")  # a copy, so that what is edited here meanwhile changes nothing
+        nursery = Nursery(place / "bytecode")
+        try:
+            work = calibrated(plan.cells, nursery, base, place)
+        finally:
+            nursery.close()
+        bar.end()
+        for kind, number in missing:
+            bar.begin(f"{100 * kind:+.0f} %, gate {number + 1}", 1.0)
+            yield gate(plan, kind, number, base, work, place, lambda *_: None)
+            bar.end()
 
 
 def proportion(k: int, n: int) -> str:
