@@ -12,6 +12,7 @@ PAGES = {
     "latency.md": "every timing with its certificate",
     "peers.md": "our models beside their peers",
     "gate.md": "what the latency gate catches here",
+    "gate-grid.md": "a gate over the whole embedded grid",
 }
 
 
