@@ -32,7 +32,7 @@ from bench.gate.trio import Nursery
 from bench.progress import Progress
 from bench.store import Store
 
-UNTIMED = ("__init__", "command", "selftest", "table", "trees")  # files of the gate that no ratio depends on
+TIMING = ("arm", "trio", "verdicts", "contest", "work")  # files that a gate's outcome depends on; how much work was added it keeps
 KINDS = (0.0, 0.03, 0.05, 0.1)  # the slowdowns, as shares
 CELLS = ["mlp-gaussian", "backbone_conv-iris", "cnn-digits", "conv1d_attention-shapes", "vit-digits", "vit-mnist"]
 
@@ -61,7 +61,7 @@ class Plan:
     def source(self) -> str:
         """What a gate's outcome depends on: gates of other code, rules or machines are made again."""
         rules = {"minutes": self.minutes, "allow": self.allow, "cells": self.cells, "machine": machine.slug()}
-        code = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py")) if path.stem not in UNTIMED]
+        code = [Path(__file__).with_name(f"{part}.py").read_text(encoding="utf-8") for part in TIMING]
         return fingerprint.digest({**rules, "torch": machine.facts()["torch"], "code": code})
 
 
