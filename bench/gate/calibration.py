@@ -22,8 +22,8 @@ from bench.gate import trees
 from bench.gate.trio import TURN, Failed, Nursery, arms, cores, measure
 from bench.grid import RequestError
 
-ARMS, TRIOS = 4, 30  # fresh ones that the calibration is a median of, roughly and finely
-POINTS = (0.04, 0.12)  # slowdowns between which the amount of work is read off
+ARMS, TRIOS = 4, 60  # fresh ones that the calibration is a median of, roughly and finely
+POINTS = (0.03, 0.1)  # slowdowns between which the amount of work is read off
 
 SLOWED = '''"""Written by the gate's self-test: adds work to the forward pass of the cells in WORK."""
 
