@@ -214,38 +214,35 @@ def test_no_cell_at_all_is_no_success(nursery: Nursery) -> None:
         contest.survey(contest.Contest(HERE, HERE, 0.01, 1), nursery, "stn", "iris", [1], lambda *_: None, None)
 
 
-def command(*options: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "bench", "gate", *options]
-    return subprocess.run(line, cwd=folder, env=environment(ROOT), capture_output=True, text=True, timeout=300, check=False)
-
-
-def test_the_command_line_says_what_is_missing_in_three_ways_and_fails(tmp_path: Path) -> None:
+def test_the_command_line_says_what_is_missing_in_three_ways_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     head = copy(tmp_path / "head")
     (head / "models" / "mlp.py").rename(head / "models" / "mlp_.py")
     text = (head / "models" / "mlp_.py").read_text()
     (head / "models" / "mlp_.py").write_text(text.replace("def mlp(", "def mlp_renamed("))
     page = tmp_path / "comment.md"
     options = ["--head", str(head), "--models", "mlp*,linear", "--datasets", "gaussian", "--minutes", "0.05"]
-    done = command("--base", str(copy(tmp_path / "base")), *options, "--json", "--markdown", str(page))
-    assert done.returncode == 1, done.stderr
-    found = {fact["cell"]: fact["latency"] for fact in json.loads(done.stdout)}
+    assert main(["gate", "--base", str(copy(tmp_path / "base")), *options, "--json", "--markdown", str(page)]) == 1
+    found = {fact["cell"]: fact["latency"] for fact in json.loads(capsys.readouterr().out)}
     assert found["mlp-gaussian-cpu-b1"] == "missing"
     assert found["mlp_renamed-gaussian-cpu-b1"] == "new"
     assert found["linear-gaussian-cpu-b1"] == "undecided"  # three seconds are too few
     assert page.read_text().splitlines()[1].startswith("## Latency: 1 missing, 1 undecided, 1 new of 3 cells")
 
 
-def test_a_model_that_does_twice_the_work_is_slower(tmp_path: Path) -> None:
+def test_a_model_that_does_twice_the_work_is_slower(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The whole way, to exit code 1; beside it a cell that did not change, and a model that prints."""
     base, head = copy(tmp_path / "base"), copy(tmp_path / "head")
     write(base, "t_slow", body="print('a model may print')")
     write(head, "t_slow", body="print('a model may print')", more="[nn.Linear(task.output.size, task.output.size) for _ in range(30)]")
     options = ["--models", "t_slow,linear", "--datasets", "iris", "--minutes", "4", "--allow", "25%", "--accept-costs", "--json"]
-    done = command("--base", str(base), "--head", str(head), *options)
-    assert done.returncode == 1, done.stderr
-    found = {fact["cell"]: fact for fact in json.loads(done.stdout)}
+    monkeypatch.setattr(contest, "LONGEST", 0.1)
+    assert main(["gate", "--base", str(base), "--head", str(head), *options]) == 1
+    found = {fact["cell"]: fact for fact in json.loads(capfd.readouterr().out)}
     slow, same = found["t_slow-iris-cpu-b1"], found["linear-iris-cpu-b1"]
     assert (slow["latency"], same["latency"]) == ("slower", "same")
+    assert "also in" in slow["reason"]
     assert slow["low"] > 1.25 > same["high"]
     assert slow["trios"] >= 8 <= same["trios"]
     assert (slow["costs"]["verdict"], same["costs"]["verdict"]) == ("grew", "same")

@@ -88,11 +88,13 @@ def run(options: argparse.Namespace) -> int:
     batches = list(dict.fromkeys(whole("--batches", text) for text in split(options.batches)))
     if not batches:
         raise RequestError("no batch size named; --batches takes whole numbers, comma-separated")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was laid out is cleared away
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was laid out is cleared away
     try:
         return self_test(options, minutes, allow) if options.self_test else gate(options, minutes, allow, batches)
     except (Died, OSError) as error:
         raise RequestError(f"the gate could not be held: {error}") from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def self_test(options: argparse.Namespace, minutes: float, allow: float) -> int:
