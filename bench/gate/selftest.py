@@ -187,6 +187,7 @@ def report(plan: Plan, records: list[dict[str, Any]]) -> str:
     bound = float(stats.binomtest(accused, max(1, len(unchanged))).proportion_ci(method="exact").high)
     one_sided = float(stats.beta.ppf(0.95, accused + 1, max(1, len(unchanged)) - accused))
     about = records[0]["machine"] if records else {}
+    notes = " ".join(sorted({record["note"] for record in records if record.get("note")}))
     commits = sorted({record["machine"]["commit"] + " (changed)" * record["machine"]["dirty"] for record in records})
     kinds = tabulate(
         by_kind(records),
@@ -218,6 +219,6 @@ them (two-sided interval: up to {100 * bound:.1f} %).
 from 0 the ratio of identical code came out.
 
 Machine: {about.get("cpu", "?")}, {about.get("cores", "?")} cores, torch {about.get("torch", "?")}, Python {about.get("python", "?")};
-commit {", ".join(commits)}.
+commit {", ".join(commits)}. {notes}
 Rebuilt by `python -m bench gate --self-test --gates {plan.gates} --results DIR`; one file a gate in `gate/`.
 """
