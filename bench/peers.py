@@ -127,8 +127,10 @@ model is built alike the weights were carried over, and the outputs agreed to 1e
 
 - timm's ViT has no LayerNorms around its patch embedding, so its weights are others; its heads are dim / heads = 32 wide, and for
   this comparison ours are too (against vit-pytorch: 64);
-- "default Adam" leaves the peer the optimiser that `torch.optim.Adam(parameters)` gives: one parameter after the other, not fused;
-- the loops train one model with one optimiser: ours on tensors in memory, the peer on a DataLoader that transforms each image.
+- *training step, default Adam*: each as its users train it, ours with the suite's fused Adam, the peer with what
+  `torch.optim.Adam(parameters)` gives;
+- *training loop*: ours on tensors in memory; the peer's as in PyTorch's MNIST example, a DataLoader that transforms each image,
+  torch's own layers (or vit-pytorch's ViT) and default Adam; the same architecture and learning rate.
 """
 
 
