@@ -19,6 +19,7 @@ from bench.batches import together
 from bench.evaluate import half, kept, means, score
 from bench.grid import Cell, out_of_memory
 from bench.learners import Single, stays_alone
+from bench.snapshots import Snapshots
 from bench.store import Record, Store, StoreError, pack
 from bench.train import Trained, Training, fresh
 from datasets import bleu
@@ -167,19 +168,26 @@ def train(cell: Cell, settings: Settings, head: Record, missing: list[int], prog
             continue
         if snapshot is not None:
             resume(training, snapshot, settings.store, head["recipe"])
+        snapshots = Snapshots(training, task, snapshot)
         start = training.position.step * budget.batch
-        trained = training.run(
-            lambda part, n=n, left=left, done=done: progress(1 - (left + (1 - part) * n) / (done + n + left)),  # type: ignore[misc]
-            partial(settings.store.save_checkpoint, head["recipe"]),
-            settings.checkpoint_every,
-        )
+
+        def evaluated(part: float, n: int = n, left: int = left, done: int = done, snapshots: Snapshots = snapshots) -> None:
+            snapshots.take()
+            progress(1 - (left + (1 - part) * n) / (done + n + left))
+
+        def save(_: Record, snapshots: Snapshots = snapshots) -> None:
+            settings.store.save_checkpoint(head["recipe"], snapshots.checkpoint())
+
+        trained = training.run(evaluated, save, settings.checkpoint_every)
         if len(seeds) > 1:  # a kill between the records of one stack must not make the rest a smaller stack
-            settings.store.save_checkpoint(head["recipe"], training.snapshot())
+            save({})
         by = {"scored_by": bleu.signature()} if task.metric == BLEU else {}
         shared = by | {"costs": costs, "notes": machine.anonymous(notes), "alone": machine.anonymous(why), "continued_from": start}
         for one, samples in zip(trained, data, strict=True):
             if one.seed in missing:
                 records[one.seed] = head | shared | scored(build, one, samples, task, budget, settings)
+                if (kept := snapshots.kept(one)) is not None:
+                    settings.store.put_weights(records[one.seed], kept)
                 settings.store.put_run(records[one.seed])
         settings.store.drop_checkpoint(head["recipe"], seeds)
     return records

@@ -3,6 +3,7 @@
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-s<seed>.json     one trained seed
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-cell.json        what came of the cell when it was last asked for
 DIR/latency/<dataset>/<model>/<machine>-<device>-b<batch>-<dtype>[-<threads>t].json
+DIR/weights/<dataset>/<model>/<budget>-<recipe>-s<seed>.pt    what a run keeps for its pictures, tensors and numbers only
 DIR/checkpoints/<recipe>-s<first>-<last>-<group>.pt           runs in progress, tensors and numbers only
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import json
 import os
 import pickle
@@ -115,6 +117,31 @@ class Store:
         name = f"{record['machine']['slug']}-{record['device']}-b{record['batch']}-{record['dtype']}"
         more = record.get("threads", 1)
         self.put("latency", name if more == 1 else f"{name}-{more}t", record)
+
+    def weights_of(self, run: Record) -> Path:
+        name = f"{run['budget']['name']}-{run['recipe']}-s{run['seed']}.pt"
+        return self.folder / "weights" / run["dataset"] / run["model"] / name
+
+    def put_weights(self, run: Record, kept: dict[str, Any]) -> None:
+        """Beside a run's record, what its pictures need. Plain tensors, numbers and text: it loads with weights_only."""
+        content = io.BytesIO()
+        torch.save(kept, content)
+        self.write(self.weights_of(run), content.getvalue())
+
+    def weights(self, run: Record) -> dict[str, Any] | None:
+        """What `put_weights` was given; None if there is none, or, with a warning, if it cannot be read (then it is set aside)."""
+        path = self.weights_of(run)
+        try:
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+            return {"last": dict(saved["last"]), "snapshots": dict(saved["snapshots"])}
+        except FileNotFoundError:
+            return None
+        except (OSError, TypeError, ValueError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+            aside = path.with_name(path.name + ".broken")
+            with contextlib.suppress(OSError):
+                path.replace(aside)
+            warnings.warn(f"{path.name} cannot be read ({type(error).__name__}); set aside as {aside.name}", stacklevel=2)
+            return None
 
     def read(self, path: Path) -> Record | None:
         """One record; None, with a warning, if the file is broken (then it is set aside) or from a later version."""

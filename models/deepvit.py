@@ -11,25 +11,12 @@ The authors' code normalises the mixed maps by statistics of the batch; S4 does 
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from datasets.task import Task
-from models import attention, register
-from models.vit import Attention, pixels, vit
-
-
-class ReAttention(Attention, attention.ReAttention):
-    """The layer of attention.py for the layers of vit.py; the heads stand in front of keys and queries all the time."""
-
-    fused = False
-
-    def weights(self, scores: Tensor, keep: Tensor | None) -> Tensor:
-        mix = self.mix - self.mix.mean(1, keepdim=True)  # mixes and takes the mean over the heads away in one
-        weights = super().weights(scores, keep).view(-1, self.heads, scores[0].numel())
-        mixed = torch.bmm(mix.mT.expand(len(weights), -1, -1), weights)
-        scale = (mixed.square().mean(1, keepdim=True) + self.norm.eps).rsqrt()
-        return torch.addcmul(self.norm.bias[:, None], mixed * scale, self.norm.weight[:, None]).view(scores.shape)
+from models import register
+from models.attention import ReAttention
+from models.vit import pixels, vit
 
 
 @register(family="attention")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -12,7 +15,14 @@ class Dropout(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0 or x.device.type != "cpu":
             return super().forward(x)
-        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        return x * self.factors(x, *x.shape)
+
+    def factors(self, like: Tensor, *shape: int) -> Tensor:
+        """What dropout multiplies by, 0 where it strikes and 1 / (1 - p) elsewhere, in the type and on the device of `like`."""
+        if like.device.type != "cpu":
+            return F.dropout(like.new_ones(shape), self.p)
+        size = prod(shape)
+        words = torch.empty(-(-size // 4), dtype=torch.int64).random_(-(2**63), None)
         threshold = min(round(self.p * 2**16), 2**16 - 1) - 2**15
-        keep = (words.view(torch.int16)[: x.numel()] >= threshold).view(x.shape)
-        return x * keep * (1 / (1 - self.p))
+        keep = words.view(torch.int16)[:size] >= threshold
+        return keep.to(like.dtype).mul_(1 / (1 - self.p)).view(shape)

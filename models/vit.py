@@ -26,20 +26,15 @@ from torch import Tensor, nn
 
 from datasets.task import Task
 from models import Unsupported, register
-from models.attention import SelfAttention
+from models.attention import SelfAttention, linear
 from models.dropout import Dropout
 
 CACHED = 600  # tokens that a CPU core's cache holds with what a layer makes of them; larger batches are evaluated in parts
-FEW = 8  # tokens up to which a batch of images does without the fused kernel, whose start costs more than they do
 AT_ONCE = 2**17  # numbers up to which dropout is drawn for all layers at once: a small draw costs more than its numbers
 Keep = list[Tensor | None]  # four factors of dropout of a layer, in the order of `Layer.struck`
 
 
-# Calling a module costs as much as the arithmetic of a few tokens, so parameters are handed to the functions directly.
-def linear(layer: nn.Linear, x: Tensor) -> Tensor:
-    return F.linear(x, layer.weight, layer.bias)
-
-
+# As in attention.py: calling a module costs as much as the arithmetic of a few tokens.
 def norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
     return torch.layer_norm(x, layer.normalized_shape, layer.weight, layer.bias, layer.eps)
 
@@ -48,61 +43,12 @@ def dropped(x: Tensor, keep: Tensor | None) -> Tensor:
     return x if keep is None else x * keep
 
 
-class Attention(SelfAttention):
-    """Self-attention without biases of query, key and value, which can answer for the class token alone.
-
-    Of dropout it does that of the weights: `keep` has a factor for each, (batch · heads, key, query), or is None.
-    """
-
-    fused = True  # torch's own kernel does the same, and quicker; on a CPU it knows no dropout
-
-    def weights(self, scores: Tensor, keep: Tensor | None) -> Tensor:
-        """How much every value counts, (batch · heads, key, query); softmax over few keys is quicker where they are not last."""
-        return dropped(scores.softmax(1), keep)
-
-    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        batch, tokens, _ = x.shape
-        if self.fused and not self.training and x.is_cpu and tokens <= FEW and batch >= 8:
-            return self.few(x)
-        qkv = linear(self.qkv, x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        if keep is None and self.fused:
-            q, k, v = qkv.unbind(0)
-            y = F.scaled_dot_product_attention(q, k, v)
-        else:
-            q, k, v = qkv.reshape(3, batch * self.heads, tokens, -1).unbind(0)
-            weights = self.weights(torch.bmm(k, q.mT) * q.shape[-1] ** -0.5, keep)
-            y = torch.bmm(weights.mT, v).view(batch, self.heads, tokens, -1)
-        return linear(self.out, y.transpose(1, 2).reshape(batch, tokens, -1))
-
-    def few(self, x: Tensor) -> Tensor:
-        """`forward` for few tokens of many images: heads come out of the projection side by side, and nothing is copied."""
-        batch, tokens, dim = x.shape
-        heads = self.qkv.weight.view(3 * self.heads, -1, dim).mT
-        q, k, v = torch.bmm(x.view(1, -1, dim).expand(len(heads), -1, -1), heads).view(3, self.heads * batch, tokens, -1).unbind(0)
-        weights = self.weights(torch.bmm(k, q.mT) * q.shape[-1] ** -0.5, None)
-        y = torch.bmm(weights.mT, v).view(self.heads, batch, tokens, -1)
-        return linear(self.out, y.permute(1, 2, 0, 3).reshape(batch, tokens, -1))
-
-    def first(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        """What `forward` gives the first token, (batch, tokens, dim) -> (batch, dim).
-
-        One query needs no keys and values of all tokens: q · (Wk x) is (q Wk) · x, and the sum of w (Wv x) is Wv (the sum of w x).
-        """
-        batch, tokens, dim = x.shape
-        query, key, value = self.qkv.weight.view(3, self.heads, -1, dim).unbind(0)  # (heads, head_dim, dim)
-        q = torch.bmm(x[:, 0].expand(self.heads, batch, dim), query.mT)
-        scores = torch.bmm(torch.bmm(q * q.shape[-1] ** -0.5, key).transpose(0, 1), x.mT)
-        weights = self.weights(scores.view(-1, tokens, 1), keep).view(scores.shape)
-        seen = torch.bmm(torch.bmm(weights, x).transpose(0, 1), value.mT)
-        return linear(self.out, seen.transpose(0, 1).reshape(batch, -1))
-
-
 class Layer(nn.Module):
     """One pre-norm encoder layer, (batch, tokens, dim) -> the same; `first` gives the class token alone, (batch, dim)."""
 
     mlp: Any
 
-    def __init__(self, dim: int, heads: int, head_dim: int, hidden: int, dropout: float, attention: type[Attention]) -> None:
+    def __init__(self, dim: int, heads: int, head_dim: int, hidden: int, dropout: float, attention: type[SelfAttention]) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.attention = attention(dim, heads, head_dim=head_dim, qkv_bias=False, dropout=dropout)
@@ -111,7 +57,7 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, keep: Keep) -> Tensor:
         weights, out, *inner = keep
-        return self.inner(x + dropped(self.attention(norm(self.norm, x), weights), out), *inner)
+        return self.inner(x + dropped(self.attention.mixed(norm(self.norm, x), weights), out), *inner)
 
     def first(self, x: Tensor, keep: Keep) -> Tensor:
         weights, out, *inner = keep
@@ -151,7 +97,7 @@ class ViT(nn.Module):
         hidden: int,
         dropout: float,
         side: int | None = None,
-        attention: type[Attention] = Attention,
+        attention: type[SelfAttention] = SelfAttention,
     ) -> None:
         super().__init__()
         channels, height, width = shape
@@ -177,7 +123,8 @@ class ViT(nn.Module):
     def answers(self, x: Tensor) -> Tensor:
         before, project, after = self.embed
         x = norm(after, linear(project, norm(before, self.patches(x))))
-        x = torch.cat([self.class_token.expand(len(x), 1, -1), x], 1) + self.positions[: self.tokens]
+        first, others = self.positions[: self.tokens].split([1, self.tokens - 1])
+        x = F.pad(x, (0, 0, 1, 0)) + torch.cat([self.class_token + first, others])  # joining the class token to every image is slow
         keep = self.keep(x)
         x = dropped(x, next(keep))
         *layers, last = self.layers
@@ -193,10 +140,10 @@ class ViT(nn.Module):
         shapes: list[tuple[int, ...]] = [tuple(x.shape)]
         for i, layer in enumerate(self.layers, 1):
             shapes += layer.struck(batch, tokens, first=i == len(self.layers))
-        sizes, one = [prod(shape) for shape in shapes], x.new_ones(())
+        sizes = [prod(shape) for shape in shapes]
         if sum(sizes) > AT_ONCE:
-            return (self.dropout(one.expand(shape)) for shape in shapes)
-        drawn = self.dropout(one.expand(sum(sizes))).split(sizes)
+            return (self.dropout.factors(x, *shape) for shape in shapes)
+        drawn = self.dropout.factors(x, sum(sizes)).split(sizes)
         return (part.view(shape) for part, shape in zip(drawn, shapes, strict=True))
 
     def patches(self, x: Tensor) -> Tensor:
@@ -237,7 +184,7 @@ def vit(
     hidden: int | None = None,
     dropout: float = 0.1,
     side: int | None = None,
-    attention: type[Attention] = Attention,
+    attention: type[SelfAttention] = SelfAttention,
 ) -> ViT:
     patch = parted(task, patch)
     fitting = usual(min(task.input.shape[1:]))

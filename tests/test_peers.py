@@ -18,7 +18,8 @@ from bench.peer_models import by_hand, example
 from bench.peers import Row, in_turns, page, ratio, transplant
 from bench.store import Store
 from bench.test_peers import FORWARD, PAIRS, Pair, built
-from models.vit import Attention, ViT
+from models.attention import SelfAttention
+from models.vit import ViT
 
 ROW = Row("vit", "theirs", "28×28", "forward", 64, 1, 0.75, 7.0, 10.0, 0.7, 0.65, 0.76, 10)
 
@@ -39,7 +40,7 @@ def test_gradients_agree_with_vit_pytorch_without_dropout() -> None:
     torch.manual_seed(0)
     sizes = {"dim": 32, "depth": 3, "heads": 4, "dropout": 0.0}
     theirs = TheirViT(image_size=12, patch_size=4, channels=2, num_classes=5, dim_head=8, mlp_dim=48, **sizes).double()
-    ours = ViT((2, 12, 12), 5, patch=4, head_dim=8, hidden=48, attention=Attention, **sizes).double()
+    ours = ViT((2, 12, 12), 5, patch=4, head_dim=8, hidden=48, attention=SelfAttention, **sizes).double()
     transplant(theirs, ours)
     x = torch.randn(4, 2, 12, 12, dtype=torch.float64)
     for model in (ours, theirs):

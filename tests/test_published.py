@@ -15,9 +15,8 @@ import models
 from bench.cost import active
 from bench.peers import transplant
 from datasets.task import Input, Output, Task
-from models import deepvit
-from models.attention import ReAttention, SignalAttention
-from models.vit import Attention, ViT
+from models.attention import ReAttention, SelfAttention, SignalAttention
+from models.vit import ViT
 
 S4 = {  # MNIST, CIFAR-10, CIFAR-100
     "cnn": (1_199_882, 1_626_442, 1_638_052),
@@ -91,7 +90,7 @@ def test_the_published_hybrid_answers_a_hundred_classes(dataset: str) -> None:
     assert torch.isfinite(task.loss(out, y))
 
 
-CLASSES = {"vit": (TheirViT, Attention), "deepvit": (TheirDeepViT, deepvit.ReAttention)}
+CLASSES = {"vit": (TheirViT, SelfAttention), "deepvit": (TheirDeepViT, ReAttention)}
 SHAPES = [  # channels, side, patch, classes, dim, depth, heads, head_dim, hidden
     (1, 28, 14, 10, 128, 6, 4, 64, 256),
     (3, 32, 16, 100, 128, 6, 4, 64, 256),

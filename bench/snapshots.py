@@ -1,0 +1,53 @@
+"""What a run keeps for its pictures: the weights of the last step of one seed, and for functions over the plane the way there."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import Tensor
+
+from bench.train import Trained, Training
+from datasets.task import Task
+
+SEED = 0  # whose weights are kept
+LARGEST = 2**26  # bytes; of larger models nothing is kept
+ON_THE_WAY = 2**21  # bytes of all snapshots; of more every second is kept, or every third, …
+
+
+def over_the_plane(task: Task) -> bool:
+    """Whether a model of this task is a function of two numbers, which can be drawn whole."""
+    return task.input.kind == "points"
+
+
+class Snapshots:
+    """Weights of one seed at the start and at every evaluation, in half precision, as {samples seen: {name: weights}}.
+
+    Give `save` and `progress` of `Training.run` through here: what was taken goes into the checkpoint and comes back from it.
+    """
+
+    def __init__(self, training: Training, task: Task, saved: dict[str, Any] | None) -> None:
+        self.training = training
+        self.wanted = SEED in training.seeds and over_the_plane(task)
+        self.taken: dict[int, dict[str, Tensor]] = saved["snapshots"] if saved and training.position.step and "snapshots" in saved else {}
+        if training.position.step == 0:
+            self.take()
+
+    def take(self) -> None:
+        if self.wanted:
+            i, samples = self.training.seeds.index(SEED), self.training.position.step * self.training.budget.batch
+            self.taken[samples] = {name: value[i].detach().half().cpu() for name, value in self.training.learner.state().items()}
+
+    def checkpoint(self) -> dict[str, Any]:
+        """What `Training.snapshot` gives, and what was taken."""
+        return self.training.snapshot() | {"snapshots": self.taken}
+
+    def kept(self, one: Trained) -> dict[str, Any] | None:
+        """What is kept of this seed: its weights after the last step, and the snapshots; None for other seeds and large models."""
+        if one.seed != SEED or sum(value.nbytes for value in one.last.values()) > LARGEST:
+            return None
+        size = sum(value.nbytes for weights in self.taken.values() for value in weights.values())
+        every = max(1, math.ceil(size / ON_THE_WAY))
+        thinned = sorted({*sorted(self.taken)[:1], *sorted(self.taken, reverse=True)[::every]})
+        last = {name: value.detach().cpu().clone() for name, value in one.last.items()}
+        return {"last": last, "snapshots": {samples: self.taken[samples] for samples in thinned}}
