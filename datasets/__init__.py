@@ -12,19 +12,24 @@ from pathlib import Path
 from datasets.data import Corrupt, Data, Missing, Split
 from datasets.registry import Registry
 from datasets.task import Task
+from datasets.vocabulary import Vocabulary
 
-__all__ = ["Corrupt", "Data", "Missing", "Split", "Task", "errors", "load", "names", "register", "source", "task"]
+__all__ = ["Corrupt", "Data", "Missing", "Split", "Task", "errors", "load", "names", "register", "source", "task", "vocabularies"]
 
 Load = Callable[[Path, int, bool], Data]
-_registry: Registry[tuple[Task, Load]] = Registry("data set", __name__)
+Vocabularies = Callable[[Path, int], tuple[Vocabulary, Vocabulary]]
+_registry: Registry[tuple[Task, Load, Vocabularies | None]] = Registry("data set", __name__)
 errors = _registry.errors
 
 
-def register(task: Task) -> Callable[[Load], Load]:
-    """Add a data set under `task.name`. A name twice, or one that is not [a-z0-9_]+, is a ValueError."""
+def register(task: Task, *, vocabularies: Vocabularies | None = None) -> Callable[[Load], Load]:
+    """Add a data set under `task.name`. A name twice, or one that is not [a-z0-9_]+, is a ValueError.
+
+    A data set of tokens says what they mean: `vocabularies(root, seed)` -> that of the input, that of the answer.
+    """
 
     def add(load: Load) -> Load:
-        _registry.add(task.name, (task, load), load)
+        _registry.add(task.name, (task, load, vocabularies), load)
         return load
 
     return add
@@ -48,6 +53,12 @@ def source(name: str) -> Path:
 def load(name: str, root: str | Path | None = None, seed: int = 0, download: bool = False) -> Data:
     """The samples of `name` for `seed`. Raises Missing (with the way to get them) or Corrupt (with the file)."""
     return _registry[name][1](data_root(root), seed, download)
+
+
+def vocabularies(name: str, root: str | Path | None = None, seed: int = 0) -> tuple[Vocabulary, Vocabulary] | None:
+    """The words of input and answer; None if the data set has none or does not tell. Raises Missing or Corrupt as `load` does."""
+    tell = _registry[name][2]
+    return tell(data_root(root), seed) if tell is not None else None
 
 
 def data_root(root: str | Path | None = None) -> Path:

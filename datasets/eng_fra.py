@@ -105,22 +105,28 @@ def divided(found: list[Pair], sizes: tuple[int, int, int], seed: int) -> tuple[
 
 
 def add(task: Task) -> None:
-    def load(root: Path, seed: int, download: bool) -> Data:
+    def parts(root: Path, seed: int) -> tuple[list[Pair], list[Pair], list[Pair]]:
         path = root / FILE
         if not path.is_file():
             raise Missing(
                 f"{task.name} is not in the data root: put fra.txt of manythings.org/anki (fra-eng.zip) at {FILE} under --data ROOT"
             )
-        parts = divided(pairs(path), task.sizes, seed)
-        english = Vocabulary.of((a for a, _ in parts[0]), task.input.vocabulary, least=2)
-        french = Vocabulary.of((b for _, b in parts[0]), task.output.vocabulary, least=2)
+        return divided(pairs(path), task.sizes, seed)
+
+    def known(train: list[Pair]) -> tuple[Vocabulary, Vocabulary]:
+        english = Vocabulary.of((a for a, _ in train), task.input.vocabulary, least=2)
+        return english, Vocabulary.of((b for _, b in train), task.output.vocabulary, least=2)
+
+    def load(root: Path, seed: int, download: bool) -> Data:
+        found = parts(root, seed)
+        english, french = known(found[0])
         train, val, test = (
             Split(english.encode([a for a, _ in part], LONGEST, end=False), french.encode([b for _, b in part], ANSWER, end=True))
-            for part in parts
+            for part in found
         )
         return Data(train, val, test)
 
-    register(task)(load)
+    register(task, vocabularies=lambda root, seed: known(parts(root, seed)[0]))(load)
 
 
 add(TASK)

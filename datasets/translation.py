@@ -99,7 +99,11 @@ def split(n: int, held_out: bool, banned: Banned, said: set[str], g: Random) -> 
     return Split(x, Vocabulary(TARGET).encode([target for _, target in pairs], ANSWER, end=True))
 
 
-@register(TASK)
+def vocabularies(root: Path, seed: int) -> tuple[Vocabulary, Vocabulary]:
+    return Vocabulary(SOURCE), Vocabulary(TARGET)
+
+
+@register(TASK, vocabularies=vocabularies)
 def translation(root: Path, seed: int, download: bool) -> Data:
     every = [(adjective, noun) for adjective in ADJECTIVES for noun in NOUNS]
     banned = set(Random(derive("translation/banned", seed)).sample(every, len(every) // 6))
