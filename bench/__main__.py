@@ -1,4 +1,4 @@
-"""python -m bench list | report | claims | gate | machine | reference. Exit code 2 where the request or its input is wrong."""
+"""python -m bench list | report | claims | figures | gate | machine | reference. Exit code 2 where the request or its input is wrong."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tabulate import tabulate
 import datasets
 from bench import claims, grid, ledger, machine, reference, report
 from bench.evidence import Evidence
+from bench.figures import command as figures
 from bench.gate import command
 from bench.store import Store, StoreError
 
@@ -43,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     verdicts.add_argument("--json", action="store_true", help="print the rows of claims.csv as JSON")
     verdicts.set_defaults(run=claims_)
 
+    figures.add(commands)
     command.add(commands)
 
     name = commands.add_parser("machine", help="this machine's short name and what a run records about it")

@@ -1,0 +1,63 @@
+"""The kinds of pictures by name, filled by decorators as the files of this folder are imported.
+
+@of_cell(lambda task: task.input.kind == "points")           @of_suite()
+def plane(subject: Subject) -> bytes: ...                    def ranks(sections: dict[str, list[Row]]) -> bytes: ...
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.figures.subject import Subject
+from bench.summary import Row
+from datasets.task import Task
+
+Suffix = Literal["png", "gif"]
+OfCell = Callable[[Subject], bytes]
+OfSuite = Callable[[dict[str, list[Row]]], bytes]
+Fits = Callable[[Task], bool]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`fits`: the tasks it can be drawn of. Drawing raises NoPicture where a model has nothing to show."""
+
+    name: str
+    suffix: Suffix
+    fits: Fits
+    draw: OfCell
+
+
+cells: dict[str, Kind] = {}
+suites: dict[str, OfSuite] = {}
+
+
+def of_cell(fits: Fits, suffix: Suffix = "png") -> Callable[[OfCell], OfCell]:
+    """Add a kind of picture, one for each cell whose task it fits, under the function's name."""
+
+    def add(draw: OfCell) -> OfCell:
+        cells[draw.__name__] = Kind(draw.__name__, suffix, fits, draw)
+        return draw
+
+    return add
+
+
+def of_suite() -> Callable[[OfSuite], OfSuite]:
+    """Add a picture of the whole suite, a PNG, under the function's name. It gets the ranked rows of every data set."""
+
+    def add(draw: OfSuite) -> OfSuite:
+        suites[draw.__name__] = draw
+        return draw
+
+    return add
+
+
+def load() -> None:
+    """Import every file of this folder."""
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        if path.stem not in ("__init__", "command"):
+            importlib.import_module(f"{__package__}.{path.stem}")

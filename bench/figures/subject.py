@@ -1,0 +1,74 @@
+"""A trained cell opened again, for its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import nn
+
+import datasets
+import models
+from bench import fingerprint
+from bench.store import Record, Store
+from bench.summary import Row
+from datasets.data import Data, derive
+from datasets.task import Task
+
+
+class NoPicture(Exception):
+    """Why a cell has no picture of some kind; the rest is drawn. A message without a capital and a full stop."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One cell of the store. `run` is the record of the seed whose weights were kept; `data` are that seed's."""
+
+    row: Row
+    run: Record
+    task: Task
+    store: Store
+    load: Callable[[str], Data]
+    root: str | None = None
+
+    @property
+    def title(self) -> str:
+        """Which cell this is, to begin a picture's title with."""
+        return f"{self.row.model} on {self.row.dataset}"
+
+    @cached_property
+    def data(self) -> Data:
+        """Raises NoPicture where the data are not at hand."""
+        try:
+            return self.load(self.row.dataset)
+        except (datasets.Missing, datasets.Corrupt) as error:
+            raise NoPicture(str(error)) from error
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """{"last": weights, "snapshots": {samples seen: weights}}. Raises NoPicture where the run kept nothing that fits."""
+        if fingerprint.closure(models.source(self.row.model)) != self.run["source"]:
+            raise NoPicture("the model's code has changed since it was trained; train it again")
+        kept = self.store.weights(self.run)
+        if kept is None:
+            raise NoPicture("the store has no weights of this run; train it again with --retrain")
+        return kept
+
+    @cached_property
+    def module(self) -> nn.Module:
+        """The model with the weights of the last step, in evaluation mode, float32 on the CPU."""
+        return self.at(self.kept["last"])
+
+    def at(self, weights: dict[str, torch.Tensor]) -> nn.Module:
+        """The model with other weights: those of `kept["snapshots"]`. Each call builds a new one."""
+        with torch.random.fork_rng(devices=[]):  # the seed's own initialisation: it may hold random numbers that are not saved
+            torch.manual_seed(derive("init", self.run["seed"]))
+            module = models.build(self.row.model, self.task)
+        try:
+            module.load_state_dict(weights)
+        except RuntimeError as error:
+            raise NoPicture("the weights that were kept do not fit the model; train it again") from error
+        return module.eval().requires_grad_(False)
