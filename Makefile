@@ -1,8 +1,8 @@
-# make venv | bench | test | harness | reference | lint | clean.  Options: make bench ARGS='--budget smoke --models vit'
+# make venv | bench | figures | test | harness | reference | lint | clean.  Options: make bench ARGS='--budget smoke --models vit'
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: venv bench test harness reference lint clean
+.PHONY: venv bench figures test harness reference lint clean
 
 venv: .venv/ready
 
@@ -17,6 +17,10 @@ venv: .venv/ready
 bench: venv
 	$(BIN)/python -m pytest bench --benchmark-only --benchmark-quiet $(ARGS)
 
+# Pictures of what the models learned, and the page with everything: make figures ARGS='--results DIR --datasets xor'
+figures: venv
+	$(BIN)/python -m bench figures $(ARGS)
+
 test: venv
 	$(BIN)/python -m pytest $(ARGS)
 
@@ -26,6 +30,7 @@ harness: venv
 # Results of this machine, committed under its name.
 reference: venv
 	$(BIN)/python -m pytest bench --benchmark-only --benchmark-quiet --results results/$$($(BIN)/python -m bench machine) $(ARGS)
+	$(BIN)/python -m bench figures --results results/$$($(BIN)/python -m bench machine)
 	$(BIN)/python -m bench reference
 	$(BIN)/python -m bench claims
 

@@ -1,4 +1,4 @@
-"""python -m bench list | report | claims | figures | gate | machine | reference. Exit code 2 where the request or its input is wrong."""
+"""python -m bench list | report | figures | page | claims | gate | machine | reference. Exit code 2: the request is wrong."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bench import claims, grid, ledger, machine, reference, report
 from bench.evidence import Evidence
 from bench.figures import command as figures
 from bench.gate import command
+from bench.page import build as page
 from bench.store import Store, StoreError
 
 
@@ -45,6 +46,11 @@ def parser() -> argparse.ArgumentParser:
     verdicts.set_defaults(run=claims_)
 
     figures.add(commands)
+
+    one_page = commands.add_parser("page", help="rebuild DIR/index.html, the page with everything, offline, without training")
+    one_page.add_argument("--results", default=str(machine.ROOT / "results" / "local"), metavar="DIR")
+    one_page.add_argument("--plugin", action="append", default=[], metavar="FILE")
+    one_page.set_defaults(run=page_)
     command.add(commands)
 
     name = commands.add_parser("machine", help="this machine's short name and what a run records about it")
@@ -83,17 +89,27 @@ def list_(options: argparse.Namespace) -> int:
     return 0
 
 
+def opened(results: str) -> Store:
+    """The store in a folder. RequestError if there is none."""
+    folder = Path(results).expanduser().resolve()
+    if not (folder / "runs").is_dir() and not (folder / "latency").is_dir():
+        raise grid.RequestError(f"no results in {results}; make some: pytest bench --benchmark-only --results {results}")
+    return Store(folder)
+
+
 def report_(options: argparse.Namespace) -> int:
     for file in options.plugin:
         grid.plugin(file)
-    folder = Path(options.results).expanduser().resolve()
-    if not (folder / "runs").is_dir() and not (folder / "latency").is_dir():
-        raise grid.RequestError(f"no results in {options.results}; make some: pytest bench --benchmark-only --results {options.results}")
-    page = report.write(Store(folder), say=lambda text: print(text, file=sys.stderr))
-    if options.json:
-        print(json.dumps(report.facts(Store(folder)), indent=1))
-    else:
-        print(f"report: {page}")
+    store = opened(options.results)
+    path = report.write(store, say=lambda text: print(text, file=sys.stderr))
+    print(json.dumps(report.facts(store), indent=1) if options.json else f"report: {path}")
+    return 0
+
+
+def page_(options: argparse.Namespace) -> int:
+    for file in options.plugin:
+        grid.plugin(file)
+    print(f"page: {page.write(opened(options.results))}")
     return 0
 
 
@@ -104,11 +120,11 @@ def claims_(options: argparse.Namespace) -> int:
     folder = Path(options.results).expanduser().resolve() if options.results else None
     evidence = Evidence(claims.stores(folder, machine.ROOT / "results"))
     found = claims.judged(whole, evidence)
-    page = claims.write(folder or machine.ROOT / "results", whole, found, evidence)
+    written = claims.write(folder or machine.ROOT / "results", whole, found, evidence)
     if options.json:
         print(json.dumps(claims.facts(found), indent=1))
     else:
-        print(f"{claims.terminal(whole, found)}\nclaims: {page}")
+        print(f"{claims.terminal(whole, found)}\nclaims: {written}")
     surprises = [one for one in found if one.surprising]
     for one in surprises:
         said = f"{claims.subject(one.claim)}: {claims.measured(one.found.value, one.claim)} {one.why}".strip()

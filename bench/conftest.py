@@ -10,6 +10,7 @@ import pytest
 from bench import progress as progress_
 from bench import report
 from bench.grid import RequestError
+from bench.page import build as page
 from bench.progress import Progress
 from bench.session import Session, begin
 from bench.store import StoreError
@@ -135,15 +136,19 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
 def write_report(session: pytest.Session) -> None:
     store = session.config.stash[SESSION].settings.store
     try:
-        page = report.write(store, say=lambda text: print(text, file=sys.stderr))
+        made = [f"report: {report.write(store, say=lambda text: print(text, file=sys.stderr))}"]
+        try:
+            made.append(f"page: {page.write(store)}")
+        except RequestError as reason:  # without plotly all else is still written
+            made.append(f"no page: {reason}")
     except StoreError as error:
         print(f"attention-bench: {error}", file=sys.stderr)
         session.exitstatus = 1
         return
-    session.config.stash[PAGE] = str(page)
+    session.config.stash[MADE] = made
 
 
-PAGE = pytest.StashKey[str]()
+MADE = pytest.StashKey[list[str]]()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -154,9 +159,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
                 terminalreporter.write_line(
                     f"{title}: {ratio['median']:.3f}, quartiles {low:.3f} to {high:.3f} (aim: at most {ratio['aim']:g})"
                 )
-    page = config.stash.get(PAGE, None)
-    if page is not None:
-        terminalreporter.write_line(f"report: {page}", bold=True)
+    for line in config.stash.get(MADE, []):
+        terminalreporter.write_line(line, bold=True)
 
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:

@@ -15,6 +15,20 @@ PAGES = {
     "gate-grid.md": "a gate over the whole embedded grid",
 }
 
+PICTURES = (  # those that carry the story, where they were made
+    "figures/map.png",
+    "figures/ranks.png",
+    "figures/shapes_pairs/conv1d_attention_positions-signal_attention.png",
+    "figures/eng_fra/bahdanau-alignment.png",
+    "figures/digits_affine/stn-stn.png",
+    "figures/spiral/backbone_attention-plane_training.gif",
+)
+
+
+def pictures(folder: Path) -> list[str]:
+    """The pictures there are, to be looked at before reading; what they find is written in them."""
+    return [f"![{picture.split('/', 1)[1]}]({folder.name}/{picture})" for picture in PICTURES if (folder / picture).is_file()]
+
 
 def more(folder: Path) -> list[str]:
     """Links to the other pages of a machine, those there are."""
@@ -42,6 +56,7 @@ def write(results: Path) -> Path:
             answer,
             f"Leaders, bold where they beat every other model; {report.DOUBTED} marks a timing with a complaint in `latency.md`:",
             leaders,
+            *pictures(folder),
             *more(folder),
         ]
     if len(parts) == 2:

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from bench.store import PICTURED
 from bench.train import Trained, Training
 from datasets.task import Task
 
-SEED = 0  # whose weights are kept
 LARGEST = 2**26  # bytes; of larger models nothing is kept
 ON_THE_WAY = 2**21  # bytes of all snapshots; of more every second is kept, or every third, …
 
@@ -28,14 +28,14 @@ class Snapshots:
 
     def __init__(self, training: Training, task: Task, saved: dict[str, Any] | None) -> None:
         self.training = training
-        self.wanted = SEED in training.seeds and over_the_plane(task)
+        self.wanted = PICTURED in training.seeds and over_the_plane(task)
         self.taken: dict[int, dict[str, Tensor]] = saved["snapshots"] if saved and training.position.step and "snapshots" in saved else {}
         if training.position.step == 0:
             self.take()
 
     def take(self) -> None:
         if self.wanted:
-            i, samples = self.training.seeds.index(SEED), self.training.position.step * self.training.budget.batch
+            i, samples = self.training.seeds.index(PICTURED), self.training.position.step * self.training.budget.batch
             self.taken[samples] = {name: value[i].detach().half().cpu() for name, value in self.training.learner.state().items()}
 
     def checkpoint(self) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class Snapshots:
 
     def kept(self, one: Trained) -> dict[str, Any] | None:
         """What is kept of this seed: its weights after the last step, and the snapshots; None for other seeds and large models."""
-        if one.seed != SEED or sum(value.nbytes for value in one.last.values()) > LARGEST:
+        if one.seed != PICTURED or sum(value.nbytes for value in one.last.values()) > LARGEST:
             return None
         size = sum(value.nbytes for weights in self.taken.values() for value in weights.values())
         every = max(1, math.ceil(size / ON_THE_WAY))

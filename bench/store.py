@@ -28,6 +28,7 @@ import torch
 SCHEMA = 1
 DEVICES, BATCHES = ("cpu", "cuda"), (1, 64)  # what latencies are measured for: batch 1, and 64 for throughput
 FINISHED = ("ok", "diverged")
+PICTURED = 0  # the seed whose weights are kept, for pictures
 Record = dict[str, Any]
 SHARED = ("created", "model", "dataset", "machine")
 REQUIRED = {

@@ -57,13 +57,23 @@ def test_models_know_tasks_but_no_data() -> None:
         assert not {name for name in imports(path) if not name.startswith(allowed)}, path.name
 
 
+TRAINS = {"train", "cells", "learners", "latency", "evaluate", "cost"}
+
+
 @pytest.mark.parametrize("module", ["report", "plots", "summary", "stats", "verdict", "reference", "certificate"])
 def test_reading_the_store_never_trains(module: str) -> None:
-    assert not reaches(module) & {"train", "cells", "learners", "latency", "evaluate", "cost"}
+    assert not reaches(module) & TRAINS
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("bench/figures/*.py")) + sorted(ROOT.glob("bench/page/*.py")), ids=lambda path: path.stem)
+def test_pictures_and_page_never_train(path: Path) -> None:
+    direct = {name.split(".")[1] for name in imports(path) if name.startswith("bench.")}
+    files = {name for name in direct if (ROOT / "bench" / f"{name}.py").is_file()}
+    assert not set().union(*map(reaches, files)) & TRAINS
 
 
 def test_only_the_store_reads_and_writes_runs() -> None:
-    for path in (ROOT / "bench").glob("*.py"):
+    for path in (ROOT / "bench").rglob("*.py"):
         if path.name not in ("store.py", "test_harness.py"):
             text = path.read_text()
             assert "torch.save" not in text, path.name

@@ -20,8 +20,7 @@ import models
 from bench import grid, machine
 from bench.figures import kinds
 from bench.figures.subject import NoPicture, Subject
-from bench.snapshots import SEED
-from bench.store import Store
+from bench.store import PICTURED, Store
 from bench.summary import Row, rows, shown
 from datasets.data import Data
 from datasets.registry import describe
@@ -60,9 +59,9 @@ def subject(row: Row, store: Store, root: str | None, load: Any) -> Subject:
     """NoPicture where the row has no run to draw from."""
     if row.model not in models.names(published=True) or row.dataset not in datasets.names(published=True):
         raise NoPicture("the model or the data set is not registered here; name its file with --plugin")
-    run = next((run for run in row.runs if run["seed"] == SEED and run["status"] == "ok"), None)
+    run = next((run for run in row.runs if run["seed"] == PICTURED and run["status"] == "ok"), None)
     if run is None:
-        raise NoPicture(f"no finished run of seed {SEED}{': ' + row.reason if row.reason else ''}")
+        raise NoPicture(f"no finished run of seed {PICTURED}{': ' + row.reason if row.reason else ''}")
     return Subject(row, run, datasets.task(row.dataset), store, load, root)
 
 
@@ -84,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
 
     @lru_cache(maxsize=2)
     def load(dataset: str) -> Data:
-        return datasets.load(dataset, options.data, SEED)
+        return datasets.load(dataset, options.data, PICTURED)
 
     def put(path: Path, draw: Any, kind: str, name: str) -> None:
         nonlocal failures, made

@@ -1,0 +1,246 @@
+"""The store -> what the page shows: one dict of plain, rounded facts, the same for the same files. Reads, never trains."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from bench import certificate, plots
+from bench.grid import RequestError
+from bench.stats import Interval
+from bench.store import BATCHES, Store
+from bench.summary import Row, rows, shown
+from bench.verdict import controlled, ranked, verdict
+from bench.wording import gap, quality
+
+QUESTION = "When does attention beat convolutions and MLPs, and what does it cost?"
+DIGITS = 4
+POINTS = 20  # of a curve
+MANY, FEWER = 1000, 9  # beyond so many rows curves have fewer points and no bands, or they would fill the page
+CURVES = ("val_loss", "train_loss", "val_metric")
+PICTURES = (".gif", ".png")
+TEXTS = ("model", "dataset", "budget", "dtype", "machine", "status", "family")
+UNDECIDED = "no difference shown"
+Piece = tuple[str, str]  # words, and what they are: a model's name, a finding or plain text
+
+
+def short(value: float | None) -> float | int | None:
+    """A figure with as many digits as the page can show; None if there is none or it is not finite. Whole numbers stay exact."""
+    if value is None or isinstance(value, int):
+        return value
+    if not math.isfinite(value):
+        return None
+    rounded = float(f"{value:.{DIGITS}g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
+
+
+def shorts(values: np.ndarray) -> list[float | int | None]:
+    return [short(value) for value in values.tolist()]
+
+
+def coded(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """A column of texts that repeat: every text once, and for each row its place among them."""
+    words = sorted(set(texts))
+    places = {word: place for place, word in enumerate(words)}
+    return {"words": words, "rows": [places[text] for text in texts]}
+
+
+def curve(row: Row, many: bool) -> dict[str, Any] | None:
+    """Mean over seeds of each curve and, unless there are many rows, lowest and highest, at some moments; None if there is no curve."""
+    count = min((len(run["curve"]["samples"]) for run in row.runs), default=0)
+    if not count:
+        return None
+    at = np.unique(np.linspace(0, count - 1, min(count, FEWER if many else POINTS)).round().astype(int))
+    found: dict[str, Any] = {"seeds": len(row.runs)}
+    for name in CURVES:
+        if all(name in run["curve"] for run in row.runs):
+            samples, seconds, *kinds = plots.averaged(row, name)
+            found |= {"samples": shorts(samples[at]), "seconds": shorts(seconds[at])}
+            found[name] = [shorts(kind[at]) for kind in kinds[: 1 if many or len(row.runs) == 1 else 3]]
+    return found if "samples" in found else None
+
+
+def latencies(table: Sequence[Row]) -> dict[str, list[float | int | None]]:
+    """Columns of medians and their bounds in ms for each place: of a batch of one, and of one sample of the large batch."""
+    found = {}
+    for place in certificate.PLACES:
+        for batch in BATCHES:
+            for bound in ("", "_low", "_high"):
+                values = [row.latency.get(f"latency_{place}_b{batch}_p50{bound}_ms") for row in table]
+                if any(value is not None for value in values):
+                    found[f"{place}_b{batch}{bound}"] = [short(None if value is None else value / batch) for value in values]
+    return found
+
+
+def figures_of(table: Sequence[Row], values: Sequence[Interval | None]) -> dict[str, list[float | int | None]]:
+    """All columns of numbers, by name; those of a device nobody timed are left out."""
+    return {
+        "value": [short(v.mean if v else None) for v in values],
+        "low": [short(v.low if v else None) for v in values],
+        "high": [short(v.high if v else None) for v in values],
+        "seeds": [len(row.values) or None for row in table],
+        "params": [short(row.costs.get("params_active")) for row in table],
+        "flops": [short(row.costs.get("flops")) for row in table],
+        "train_seconds": [short(row.train_seconds) for row in table],
+        **latencies(table),
+    }
+
+
+def texts_of(table: Sequence[Row], values: Sequence[Interval | None]) -> dict[str, dict[str, list[Any]]]:
+    """All columns of texts, by name; `doubts_<place>_b<batch>` are complaints about a timing."""
+    found = {name: coded([str(getattr(row, name)) for row in table]) for name in TEXTS}
+    found |= {"metric": coded([row.metric.name for row in table]), "reason": coded([row.reason for row in table])}
+    found["quality"] = coded([quality(value, row.metric) for row, value in zip(table, values, strict=True)])
+    for place in (f"{place}_b{batch}" for place in certificate.PLACES for batch in BATCHES):
+        if any(row.doubts.get(place) for row in table):
+            found[f"doubts_{place}"] = coded([row.doubts.get(place, "") for row in table])
+    return found
+
+
+def groups(table: Sequence[Row], sections: dict[str, list[Row]]) -> tuple[list[dict[str, Any]], list[int]]:
+    """What may be drawn in one plot, trained under equal conditions on one machine; and the group of each row, -1 if it has none."""
+    first: dict[tuple[str, ...], Row] = {}
+    members: list[tuple[str, ...]] = []
+    for row in table:
+        members.append((row.dataset, *row.terms, row.conditions) if row.runs else ())
+        if row.runs:
+            first.setdefault(members[-1], row)
+    leads = {name: next((row for row in own if row.values), own[0]) for name, own in sections.items()}
+    ranked_ = {(name, *row.terms, row.conditions) for name, row in leads.items()}
+    order = sorted(first, key=lambda key: (key[0], key not in ranked_, key))
+    places = {key: place for place, key in enumerate(order)}
+    described, seen = [], set()
+    for key in order:
+        row = first[key]
+        parts = [row.budget, *([row.dtype] if row.dtype != "float32" else []), f"{row.samples:,} samples", row.machine]
+        described.append(
+            {
+                "dataset": row.dataset,
+                "label": ", ".join(parts) + (" (another recipe)" if key[:4] in seen else ""),
+                "ranked": key in ranked_,
+                "metric": row.metric.name,
+                "better": row.metric.better,
+                "percent": row.metric.percent,
+            }
+        )
+        seen.add(key[:4])
+    return described, [places.get(key, -1) for key in members]
+
+
+def pieces(text: str, names: set[str]) -> Iterator[Piece]:
+    """A sentence with **findings** and model names, cut where the page changes colour or weight."""
+    for place, part in enumerate(text.split("**")):
+        for word in re.split(r"(\b[a-z0-9_]+\b)", part):
+            if word:
+                yield word, "model" if word in names else "finding" if place % 2 else ""
+
+
+def merged(found: Iterator[Piece]) -> list[Piece]:
+    """Neighbours of one kind as one piece."""
+    joined: list[Piece] = []
+    for words, kind in found:
+        if joined and joined[-1][1] == kind and kind != "model":
+            joined[-1] = joined[-1][0] + words, kind
+        else:
+            joined.append((words, kind))
+    return joined
+
+
+def answer(dataset: str, own: Sequence[Row]) -> dict[str, Any]:
+    """What one data set says, in two sentences: attention in the same backbone, and the best of all models."""
+    said, differences = controlled(own)
+    order = ranked(own)
+    names = {row.model for row in own}
+    lead = order[0] if order else own[0]
+    told: list[Piece] = []
+    said = said.replace("**", "")
+    finding = said if said == UNDECIDED or said.startswith("attention") else f"attention {said}"
+    if differences:
+        told.append((finding, "finding"))
+        gaps = ", ".join(f"{gap(d, lead.metric)} than {d.b}{'' if d.shown else ' (not shown)'}" for d in differences)
+        told += merged(pieces(f" in the same backbone: {gaps}.", names))
+    score = f"{lead.model} ({quality(lead.value, lead.metric)})"
+    won = verdict(own)
+    best = won.replace(lead.model, score, 1) if won else f"{score} is the only model."
+    return {
+        "dataset": dataset,
+        "summary": lead.summary,
+        "measure": f"test {lead.metric.name}, {lead.metric.better} is better" if lead.metric.name else "",
+        "verdict": finding if differences else "",
+        "controlled": told,
+        "best": merged(pieces(best, names)) if order else [],
+    }
+
+
+def machines(table: Sequence[Row]) -> list[dict[str, Any]]:
+    """What everything was measured on; of several descriptions of one machine the newest."""
+    slugs = sorted({row.machine for row in table})
+    return [max((row for row in table if row.machine == slug), key=lambda row: row.newest).facts | {"slug": slug} for slug in slugs]
+
+
+def ledger(folder: Path) -> list[dict[str, str]]:
+    """The rows of the nearest claims.csv, of this store or of all; RequestError if it cannot be read."""
+    path = next((p for p in (folder / "claims.csv", folder.parent / "claims.csv") if p.is_file()), None)
+    if path is None:
+        return []
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            found = [{name: value or "" for name, value in row.items() if name} for row in csv.DictReader(file)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RequestError(f"{path.name} cannot be read: {error}; make it again: python -m bench claims") from error
+    return [row for row in found if row.get("verdict")]
+
+
+def pictures(folder: Path) -> list[dict[str, str]]:
+    """Every picture under figures/: its data set ('' for the whole suite), its name in words and its address from the page."""
+    root = folder / "figures"
+    paths = [p.relative_to(root) for p in root.rglob("*") if p.suffix.lower() in PICTURES and p.is_file() and not p.name.startswith(".")]
+    found = []
+    for path in sorted(PurePosixPath(path.as_posix()) for path in paths):
+        group = path.parent.as_posix() if path.parent.parts else ""
+        words = path.stem.replace("-", ", ").replace("_", " ") if not group else path.stem.replace("-", ": ", 1)
+        address = quote(os.fsencode(f"figures/{path.as_posix()}"))
+        found.append({"dataset": group, "name": words, "address": address, "kind": path.suffix.lower()[1:]})
+    return found
+
+
+def looks(table: Sequence[Row]) -> dict[str, list[float]]:
+    """Each model's dashes, in widths of the line; none for a solid one. The colour is its family's."""
+    found = plots.styles(table)
+    return {name: [] if look["linestyle"] == "-" else list(look["linestyle"][1]) for name, look in sorted(found.items())}
+
+
+def facts(store: Store) -> dict[str, Any]:
+    """Everything the page shows, JSON-able. RequestError if a file beside the store cannot be read."""
+    table = rows(store)
+    sections = shown(table)
+    values = [row.value for row in table]
+    described, member = groups(table, sections)
+    # what is decided first, then what was compared, then the rest
+    answers = sorted((answer(*section) for section in sections.items()), key=lambda one: (not one["verdict"], one["verdict"] == UNDECIDED))
+    return {
+        "question": QUESTION,
+        "answers": answers,
+        "tally": Counter(one["verdict"] for one in answers if one["verdict"]).most_common(),
+        "colours": plots.COLOURS,
+        "looks": looks(table),
+        "places": list(certificate.PLACES),
+        "large": BATCHES[-1],
+        "texts": texts_of(table, values),
+        "numbers": figures_of(table, values),
+        "groups": described,
+        "group": member,
+        "curves": [curve(row, len(table) > MANY) for row in table],
+        "claims": ledger(store.folder),
+        "pictures": pictures(store.folder),
+        "machines": machines(table),
+    }
