@@ -213,8 +213,8 @@ def test_plots_answer_the_mouse_and_the_table(visit: Visit) -> None:
     visit.page.wait_for_selector("#table tr.marked")
     assert "row=" in visit.page.url
     visit.page.locator("#table tbody tr", has_text="linear").locator("button.link").focus()
-    faded = visit.page.evaluate("document.querySelector('#plot-pareto').data.filter((trace) => trace.opacity < 1).length")
-    assert faded == 5  # the front and the four other models
+    faded = "document.querySelector('#plot-pareto').data.filter((trace) => trace.opacity < 1).length"
+    visit.page.wait_for_function(f"{faded} === 5")  # the front and the four other models
 
 
 def test_pictures_follow_the_data_set(visit: Visit) -> None:

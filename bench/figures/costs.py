@@ -1,0 +1,208 @@
+"""The whole suite: quality on test against parameters, FLOPs, latency and training seconds, one panel a data set."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
+
+from bench.figures.kinds import of_suite
+from bench.figures.suite import GREY, WORDS, Box, key, label, left_out, level, scored, small, ticks
+from bench.plots import COLOURS, MARKERS, STYLE, front
+from bench.summary import CONTROLLED, Row
+from bench.wording import amount, number
+
+COLUMNS = 3
+LATENCY = "latency_cpu_b1_p50_ms"
+WIDTH, PANEL, HEAD, FOOT = 11.0, 2.4, 0.95, 0.55  # inches; a panel's with its labels
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What quality is drawn against: its name in the title, its axis with the unit, where a row has it, and how a tick says it."""
+
+    words: str
+    axis: str
+    of: Callable[[Row], float | None]
+    said: Callable[[float], str] = amount
+    doubt: Callable[[Row], str | None] = lambda row: None
+
+
+TIMED = Cost(
+    "CPU latency", "CPU latency at batch 1, p50 (ms)", lambda row: row.latency.get(LATENCY), number, lambda row: row.doubts.get("cpu_b1")
+)
+COSTS = {
+    "quality_params": Cost("active parameters", "active parameters", lambda row: row.costs.get("params_active")),
+    "quality_flops": Cost("FLOPs", "FLOPs per sample, forward", lambda row: row.costs.get("flops")),
+    "quality_latency": TIMED,
+    "quality_seconds": Cost("training time", "training seconds per seed", lambda row: row.train_seconds, number),
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """A model in a panel: its cost, its mean quality in the units shown, half the 95 % interval (None: one seed), family, doubt."""
+
+    x: float
+    y: float
+    half: float | None
+    family: str
+    doubt: str
+
+
+def points(rows: Sequence[Row], cost: Cost) -> dict[str, Point]:
+    """The models with both a value and the cost, by name. Shares are in per cent."""
+    found = {}
+    for row in rows:
+        value, x = row.value, cost.of(row)
+        if value is not None and x:
+            scale = 100 if row.metric.percent else 1
+            half = None if value.n < 2 else scale * value.half
+            found[row.model] = Point(float(x), level(scale * value.mean), half, row.family, cost.doubt(row) or "")
+    return found
+
+
+def on_front(found: dict[str, Point], higher: bool) -> list[str]:
+    """Names of the models that no other beats in both."""
+    best = set(front([(p.x, p.y) for p in found.values()], higher))
+    return [name for name, p in found.items() if (p.x, p.y) in best]
+
+
+def limits(found: dict[str, Point], log: bool, percent: bool) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Limits of x and y that hold every point and interval, with room for names."""
+    exponents = [math.log10(p.x) for p in found.values()]
+    pad = max(0.3, 0.1 * (max(exponents) - min(exponents)))
+    bars = [(p.y - (p.half or 0), p.y + (p.half or 0)) for p in found.values()]
+    if log:
+        low = min(max(low, 0.5 * p.y) for (low, _), p in zip(bars, found.values(), strict=True))
+        y = (low / 1.25, 1.25 * max(high for _, high in bars))
+    else:
+        low, high = min(low for low, _ in bars), max(high for _, high in bars)
+        low, high = (max(low, 0.0), min(high, 100.0)) if percent else (low, high)
+        room = 0.1 * (high - low) or 1.0
+        y = (low - room, high + room)
+    return (10 ** (min(exponents) - pad), 10 ** (max(exponents) + pad)), y
+
+
+def unmeasured(names: Sequence[str]) -> str:
+    """Which models a panel lacks, by name where that fits."""
+    said = ", ".join(names)
+    return f"not measured: {said if len(said) <= 30 else f'{len(names)} models'}"
+
+
+def panel(axes: Axes, dataset: str, rows: Sequence[Row], cost: Cost) -> None:
+    """One data set: its models, the front, and the names of those on it and of the four backbones."""
+    metric, found = rows[0].metric, points(rows, cost)
+    absent = [row.model for row in rows if row.model not in found]
+    axes.set_title(dataset, fontweight="bold")
+    if not found:
+        axes.text(0.5, 0.5, f"{cost.words} not measured", transform=axes.transAxes, ha="center", color=GREY)
+        axes.set(xticks=[], yticks=[])
+        return
+    log = metric.better == "lower"
+    x, y = limits(found, log, metric.percent)
+    axes.set(xscale="log", yscale="log" if log else "linear", xlim=x, ylim=y)
+    axes.xaxis.set(major_locator=FixedLocator(ticks(*x)), major_formatter=FixedFormatter([cost.said(t) for t in ticks(*x)]))
+    axes.xaxis.set(minor_locator=NullLocator())
+    if log:
+        axes.yaxis.set(major_locator=FixedLocator(ticks(*y)), major_formatter=FixedFormatter([number(t) for t in ticks(*y)]))
+        axes.yaxis.set(minor_locator=NullLocator())
+    else:
+        axes.yaxis.set(major_locator=MaxNLocator(5), major_formatter=ScalarFormatter(useOffset=False))
+    edge = front([(p.x, p.y) for p in found.values()], not log)
+    corners = [corner for (_, before), (x1, y1) in itertools.pairwise([edge[0], *edge]) for corner in ((x1, before), (x1, y1))]
+    corners.append((x[1], edge[-1][1]))
+    axes.plot(*zip(*corners, strict=True), color="#999999", lw=1, zorder=0, gid="front")
+    taken: list[Box] = []
+    for (x0, y0), (x1, y1) in itertools.pairwise(axes.transData.transform(corners)):
+        taken.append((x0 - 1, min(y0, y1) - 1, x1 + 1, max(y0, y1) + 1))
+    for p in found.values():
+        colour, half = COLOURS[p.family], p.half
+        bar = None if half is None else [[min(half, 0.999 * p.y) if log else half], [half]]
+        axes.errorbar([p.x], [p.y], yerr=bar, fmt=MARKERS[p.family], ms=5, color=colour, mfc="white" if p.doubt else colour, elinewidth=0.8)
+        across, low = axes.transData.transform((p.x, p.y - (bar[0][0] if bar else 0)))
+        (_, middle), (_, high) = axes.transData.transform([(p.x, p.y), (p.x, p.y + (half or 0))])
+        taken += [(across - 4, middle - 4, across + 4, middle + 4), (across - 1, low, across + 1, high)]
+    if absent:
+        text = axes.text(0.99, 0.02, unmeasured(absent), transform=axes.transAxes, ha="right", fontsize=7, color=GREY)
+        taken.append(text.get_window_extent().extents)
+    named = {name: (p.x, p.y) for name, p in found.items() if name in on_front(found, not log) or name in CONTROLLED}
+    label(axes, named, {name: COLOURS[found[name].family] for name in named}, taken)
+    axes.set_xlabel(cost.axis, fontsize=7.5)
+    axes.set_ylabel(f"{metric.name}{' (%)' if metric.percent else ''}, {metric.better} is better", fontsize=7.5)
+    axes.tick_params(labelsize=7, length=2)
+
+
+def finding(kept: dict[str, list[Row]], cost: Cost) -> str:
+    """On how many fronts each family stands, the most frequent first."""
+    count: Counter[str] = Counter()
+    measured = 0
+    for own in kept.values():
+        found = points(own, cost)
+        measured += len(found) > 1
+        count.update({found[name].family for name in on_front(found, own[0].metric.better == "higher")} if len(found) > 1 else ())
+    if not measured:
+        return f"Quality against {cost.words}: no two models of a data set were measured"
+    (first, most), *others = sorted(count.items(), key=lambda item: (-item[1], item[0]))
+    said = [
+        f"{WORDS[first]} is on {most} of {measured} Pareto front{'s' * (measured > 1)}",
+        *(f"{WORDS[name]} on {n}" for name, n in others),
+    ]
+    return f"Quality against {cost.words}: {', '.join(said)}"
+
+
+def picture(sections: dict[str, list[Row]], cost: Cost) -> Figure:
+    """One panel for each data set on which two models or more have a value. NoPicture if there is none."""
+    kept = scored(sections, least=2)
+    lines = -(-len(kept) // COLUMNS)
+    height = HEAD + lines * PANEL + FOOT
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, height))
+        edges = {"left": 0.6 / WIDTH, "right": 1 - 0.1 / WIDTH, "top": 1 - HEAD / height, "bottom": (FOOT + 0.42) / height}
+        grid = figure.subplots(lines, COLUMNS, squeeze=False, gridspec_kw=edges | {"wspace": 0.22, "hspace": 0.48})
+        for i, axes in enumerate(grid.flat):
+            if i < len(kept):
+                name = list(kept)[i]
+                panel(axes, name, kept[name], cost)
+            else:
+                axes.set_visible(False)
+        figure.text(0.12 / WIDTH, 1 - 0.2 / height, finding(kept, cost), fontsize=11, fontweight="bold", va="center")
+        key(figure, WORDS, 0.2, 0.46, 1.25)
+        note = (
+            "Means over seeds with 95 % Student intervals; no model beats the grey line in both mean quality and cost. Named: models on it"
+            " and the four backbones."
+        )
+        note += " Hollow: the timing's certificate has a doubt." if cost is TIMED else ""
+        figure.text(0.12 / WIDTH, 0.12 / height, note + "\n" + left_out(sections, kept, "one model only").strip(), fontsize=7.5, color=GREY)
+    return figure
+
+
+@of_suite()
+def quality_params(sections: dict[str, list[Row]]) -> bytes:
+    """Quality against the parameters that learn."""
+    return small(picture(sections, COSTS["quality_params"]))
+
+
+@of_suite()
+def quality_flops(sections: dict[str, list[Row]]) -> bytes:
+    """Quality against the FLOPs of one sample's forward pass."""
+    return small(picture(sections, COSTS["quality_flops"]))
+
+
+@of_suite()
+def quality_latency(sections: dict[str, list[Row]]) -> bytes:
+    """Quality against the latency of one sample on the CPU, median, one thread."""
+    return small(picture(sections, COSTS["quality_latency"]))
+
+
+@of_suite()
+def quality_seconds(sections: dict[str, list[Row]]) -> bytes:
+    """Quality against the seconds that training one seed took on the store's machine."""
+    return small(picture(sections, COSTS["quality_seconds"]))
