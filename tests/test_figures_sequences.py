@@ -250,7 +250,7 @@ def test_the_finding_names_the_head_that_differs_most() -> None:
 
 
 def test_without_attention_over_the_signal_there_is_no_picture(tmp_path: Path) -> None:
-    with pytest.raises(NoPicture, match="it has no attention layer"):
+    with pytest.raises(NoPicture, match="no layer of it shows attention weights"):
         signals.signal_attention(subject_of(tmp_path, "conv1d", "shapes", of_shapes(3)))
     over_other_things = nn.Sequential(nn.Linear(100, 6), SelfAttention(6, 2), nn.Linear(6, 100))
     with pytest.raises(NoPicture, match="does not join pieces"):

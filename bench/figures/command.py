@@ -103,6 +103,8 @@ def run(options: argparse.Namespace) -> int:
         for row in bar:
             name = f"{row.model}-{row.dataset}"
             bar.set_postfix_str(name)
+            if row.status == "skipped":  # no run was asked for; the tables say why
+                continue
             try:
                 one = subject(row, store, options.data, load)
             except NoPicture as reason:

@@ -156,7 +156,7 @@ def joined(module: nn.Module, x: Tensor, task: Task) -> list[tuple[str, Tensor]]
     with watch() as seen:
         answers(module, x, task)
     if not seen:
-        raise NoPicture("it has no attention layer")
+        raise NoPicture("no layer of it shows attention weights")
     layers = [(f"layer {i}" if len(seen) > 1 else "", one.weights[:, :HEADS]) for i, one in enumerate(seen, 1)]
     fitting = [(name, w) for name, w in layers if w.shape[2] == w.shape[3] and task.input.shape[-1] % w.shape[3] == 0]
     if not fitting:
