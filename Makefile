@@ -21,8 +21,9 @@ bench: venv
 figures: venv
 	$(BIN)/python -m bench figures $(ARGS)
 
+# A process for each core, each with one thread: small tests only wait for a second one.
 test: venv
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 harness: venv
 	$(BIN)/python -m pytest bench -m harness --benchmark-only $(ARGS)

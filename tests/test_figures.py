@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.__main__ import main
 from bench.figures import kinds
 from tests.conftest import ROOT, environment
 
@@ -68,20 +70,23 @@ def test_the_same_store_gives_the_same_bytes(trained: Path) -> None:
         (["--plugin", "nowhere.py"], "no such file"),
     ],
 )
-def test_a_request_that_cannot_be_served_is_refused(trained: Path, options: list[str], said: str) -> None:
-    done = figures(trained, *options)
-    assert done.returncode == 2
-    assert said in done.stderr
+def test_a_request_that_cannot_be_served_is_refused(
+    trained: Path, options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["figures", "--results", str(trained), *options]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_no_runs_and_no_place_to_write(tmp_path: Path, trained: Path) -> None:
-    assert "no runs in" in figures(tmp_path).stderr and figures(tmp_path).returncode == 2
+    done = figures(tmp_path)
+    assert done.returncode == 2 and "no runs in" in done.stderr
     blocked = tmp_path / "blocked"
-    (blocked / "runs").mkdir(parents=True)
+    for part in ("runs", "weights"):
+        shutil.copytree(trained / part / "xor", blocked / part / "xor")
     (blocked / "figures").write_text("a file where the folder belongs")
-    done = figures(blocked, "--kinds", "ranks")
+    done = figures(blocked, "--kinds", "plane")
     assert done.returncode == 2
-    assert "could not write figures/ranks.png" in done.stderr
+    assert "could not write figures/xor/" in done.stderr
 
 
 def test_a_store_without_weights_and_changed_code_are_reasons(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,8 +107,6 @@ def test_a_store_without_weights_and_changed_code_are_reasons(trained: Path, tmp
 def test_a_drawing_that_raises_does_not_stop_the_rest(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bench.__main__ import main
-
     kinds.load()
     threads = torch.get_num_threads()
 

@@ -169,7 +169,7 @@ def test_maps_of_reattention_are_no_shares() -> None:
     assert "need not sum to one" in attention.finding(maps, names, True)
 
 
-@pytest.mark.parametrize(("model", "reason"), [("mlp", "no attention layer"), ("cnn", "no attention layer")])
+@pytest.mark.parametrize(("model", "reason"), [("mlp", "no layer of it shows attention"), ("cnn", "no layer of it shows attention")])
 def test_models_without_attention_say_so(model: str, reason: str) -> None:
     with pytest.raises(NoPicture, match=reason):
         attention.maps(built(model, DIGITS), DIGITS.sample(2)[0])

@@ -252,6 +252,10 @@ def test_pictures_are_the_same_bytes_every_time_and_small(model: str, draw: obje
 
 
 def test_models_that_have_nothing_to_show_say_so() -> None:
-    for draw, reason in ((looking.rollout, "no attention"), (looking.stn, "straightens nothing"), (looking.glimpses, "sees the whole")):
+    for draw, reason in (
+        (looking.rollout, "no layer of it shows attention"),
+        (looking.stn, "straightens nothing"),
+        (looking.glimpses, "sees the whole"),
+    ):
         with pytest.raises(NoPicture, match=reason):
             draw(subject("mlp"))
