@@ -34,6 +34,7 @@ reference: venv
 	$(BIN)/python -m bench figures --results results/$$($(BIN)/python -m bench machine)
 	$(BIN)/python -m bench reference
 	$(BIN)/python -m bench claims
+	$(BIN)/python -m bench page --results results/$$($(BIN)/python -m bench machine)
 
 lint: venv
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

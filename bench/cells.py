@@ -186,9 +186,9 @@ def train(cell: Cell, settings: Settings, head: Record, missing: list[int], prog
         for one, samples in zip(trained, data, strict=True):
             if one.seed in missing:
                 records[one.seed] = head | shared | scored(build, one, samples, task, budget, settings)
-                if (kept := snapshots.kept(one)) is not None:
+                settings.store.put_run(records[one.seed])  # first: a picture is worth less than a run
+                if one.status == "ok" and (kept := snapshots.kept(one)) is not None:
                     settings.store.put_weights(records[one.seed], kept)
-                settings.store.put_run(records[one.seed])
         settings.store.drop_checkpoint(head["recipe"], seeds)
     return records
 

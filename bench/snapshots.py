@@ -7,17 +7,22 @@ from typing import Any
 
 from torch import Tensor
 
-from bench.store import PICTURED
+from bench.store import LARGEST, PICTURED
 from bench.train import Trained, Training
 from datasets.task import Task
 
-LARGEST = 2**26  # bytes; of larger models nothing is kept
 ON_THE_WAY = 2**21  # bytes of all snapshots; of more every second is kept, or every third, …
 
 
 def over_the_plane(task: Task) -> bool:
     """Whether a model of this task is a function of two numbers, which can be drawn whole."""
     return task.input.kind == "points"
+
+
+def halved(value: Tensor) -> Tensor:
+    """A copy in half precision where it can hold the values."""
+    half = value.half()
+    return half.clone() if value.is_floating_point() and bool(half.isfinite().all()) else value.clone()
 
 
 class Snapshots:
@@ -29,14 +34,15 @@ class Snapshots:
     def __init__(self, training: Training, task: Task, saved: dict[str, Any] | None) -> None:
         self.training = training
         self.wanted = PICTURED in training.seeds and over_the_plane(task)
-        self.taken: dict[int, dict[str, Tensor]] = saved["snapshots"] if saved and training.position.step and "snapshots" in saved else {}
+        before = saved.get("snapshots") if saved and training.position.step else None
+        self.taken: dict[int, dict[str, Tensor]] = before if isinstance(before, dict) else {}
         if training.position.step == 0:
             self.take()
 
     def take(self) -> None:
         if self.wanted:
             i, samples = self.training.seeds.index(PICTURED), self.training.position.step * self.training.budget.batch
-            self.taken[samples] = {name: value[i].detach().half().cpu() for name, value in self.training.learner.state().items()}
+            self.taken[samples] = {name: halved(value[i].detach().cpu()) for name, value in self.training.learner.state().items()}
 
     def checkpoint(self) -> dict[str, Any]:
         """What `Training.snapshot` gives, and what was taken."""

@@ -28,7 +28,10 @@ import torch
 SCHEMA = 1
 DEVICES, BATCHES = ("cpu", "cuda"), (1, 64)  # what latencies are measured for: batch 1, and 64 for throughput
 FINISHED = ("ok", "diverged")
+# what torch.load raises for a file that is truncated or altered
+BROKEN = (OSError, TypeError, RuntimeError, EOFError, LookupError, AttributeError, pickle.UnpicklingError)
 PICTURED = 0  # the seed whose weights are kept, for pictures
+LARGEST = 2**26  # bytes; of larger models no weights are kept
 Record = dict[str, Any]
 SHARED = ("created", "model", "dataset", "machine")
 REQUIRED = {
@@ -137,7 +140,7 @@ class Store:
             return {"last": dict(saved["last"]), "snapshots": dict(saved["snapshots"])}
         except FileNotFoundError:
             return None
-        except (OSError, TypeError, ValueError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        except (*BROKEN, ValueError) as error:
             aside = path.with_name(path.name + ".broken")
             with contextlib.suppress(OSError):
                 path.replace(aside)
@@ -193,7 +196,7 @@ class Store:
                 found.append(saved | {"seeds": list(saved["seeds"]), "position": dict(saved["position"])})
             except FileNotFoundError:  # another process has just finished it
                 continue
-            except (OSError, TypeError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+            except BROKEN as error:
                 self.set_checkpoint_aside(path, error)
         return found
 

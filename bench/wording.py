@@ -40,8 +40,10 @@ def quality(value: Interval | None, metric: Metric) -> str:
 def gap(d: Difference, metric: Metric) -> str:
     """A difference in words: 'better by 3.1 ± 0.4 points'."""
     scale, unit = (100, " points") if metric.percent else (1, "")
+    half = "" if d.better_by.n < 2 else f" ± {number(round(scale * d.better_by.half, 12), 2)}"
+    if abs(d.better_by.mean) < 1e-12:  # what is left of rounding
+        return f"no better (0{half}{unit})"
     word = "better" if d.better_by.mean > 0 else "worse"
-    half = "" if d.better_by.n < 2 else f" ± {number(scale * d.better_by.half, 2)}"
     return f"{word} by {number(scale * abs(d.better_by.mean), 3)}{half}{unit}"
 
 

@@ -42,7 +42,8 @@ def watch() -> Iterator[list[Seen]]:
 
     Outputs stay the same to the last bit: a kernel that keeps its weights to itself runs as ever, and they are computed again
     beside it from its own queries and keys. In training, what is shown is after dropout where the layer itself drops weights,
-    and before it where the kernel does. A layer that answers for the first token alone has one query.
+    and before it where the kernel does. A layer that answers for the first token alone has one query. A model that
+    evaluates a large batch in parts (`vit`) is seen in parts: group by `layer`.
     """
     global watching
     before, seen = watching, list[Seen]()

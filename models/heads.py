@@ -8,11 +8,11 @@ The softmax is the only non-linearity.
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datasets.task import Task
 from models import Unsupported, register
+from models.attention import attend
 
 
 class Heads(nn.Module):
@@ -26,8 +26,8 @@ class Heads(nn.Module):
         self.embed, self.answer = nn.Linear(inputs, width), nn.Linear(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        heads = self.embed(x).unflatten(1, self.shape)
-        return self.answer(F.scaled_dot_product_attention(heads, heads, heads).flatten(1))
+        heads = self.embed(x).unflatten(1, (1, *self.shape))  # what is called heads are the tokens of one head
+        return self.answer(attend(self, heads, heads, heads).flatten(1))
 
 
 @register(family="attention")

@@ -66,7 +66,8 @@ def test_the_same_store_gives_the_same_bytes(trained: Path) -> None:
         (["--models", "foo"], "unknown model 'foo'"),
         (["--datasets", "irs"], "unknown data set 'irs'; did you mean 'iris'"),
         (["--kinds", "pie"], "unknown kind of picture 'pie'"),
-        (["--budget", "paper"], "unknown budget 'paper'"),
+        (["--budget", "paper"], "unknown budget 'paper'; the store has: smoke"),
+        (["--models", "linear", "--datasets", "foo*"], "unknown data set 'foo*'"),
         (["--plugin", "nowhere.py"], "no such file"),
     ],
 )

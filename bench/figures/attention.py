@@ -21,6 +21,7 @@ from bench.figures.subject import NoPicture, Subject
 from bench.plots import STYLE, png
 from datasets.task import Task
 from models.attention import watch
+from models.tokens import Tokens
 from models.vit import ViT
 
 PLAIN = STYLE | {"axes.grid": False}
@@ -33,7 +34,7 @@ GREY = "#555555"
 def headline(figure: Figure, title: str, told: str) -> None:
     """The finding at the top left, and below it, smaller, what is drawn. Lines are broken to the figure's width."""
     width, height = figure.get_size_inches()
-    lines = textwrap.wrap(title.replace(" %", "\N{NO-BREAK SPACE}%"), int(width * 11.5))
+    lines = textwrap.wrap(title.replace(" %", "\N{NO-BREAK SPACE}%"), int(width * 10))
     figure.text(0.12 / width, 1 - 0.1 / height, "\n".join(lines), fontsize=10.5, va="top", fontweight="bold")
     below = textwrap.wrap(told, int(width * 17))
     figure.text(0.12 / width, 1 - (0.14 + 0.19 * len(lines)) / height, "\n".join(below), fontsize=8, va="top", color=GREY)
@@ -130,12 +131,13 @@ def looked_at(module: nn.Module, x: Tensor) -> tuple[Tensor, bool]:
     return rolled(layers, classed).unflatten(1, (rows, columns)), shares(layers)
 
 
-def tokens_named(task: Task, tokens: int) -> list[str]:
-    """What the tokens are: the features of a table, the numbered patches of an image, perhaps after a class token."""
+def tokens_named(task: Task, tokens: int, features: bool = True) -> list[str]:
+    """What the tokens are: the features of a table where they are the tokens, or an image's numbered patches, perhaps
+    after a class token."""
     if task.input.kind == "image":
         rows, columns, classed = patches(tokens, *task.input.shape[1:])
         return ["cls"] * classed + [str(i + 1) for i in range(rows * columns)]
-    if tokens != task.input.size:
+    if tokens != task.input.size or not features:
         return [f"token {i + 1}" for i in range(tokens)]
     if task.name == "iris":
         return [str(name).removesuffix(" (cm)") for name in load_iris().feature_names]
@@ -180,7 +182,7 @@ def small(sheet: Axes, box: Box, weights: Tensor, top: float, signed: bool) -> N
 
 def ticks(names: list[str]) -> tuple[list[int], list[str]]:
     """All names, or every so many of them that they do not run into each other."""
-    step = 1 if len(names) <= 8 or not names[-1].isdigit() else math.ceil(len(names) / (6 if len(names) < 100 else 4))
+    step = 1 if len(names) <= (8 if names[-1].isdigit() else NAMED) else math.ceil(len(names) / (6 if len(names) < 100 else 4))
     first = int(names[0] == "cls")
     places = list(range(first, len(names), step))
     return ([0] * first + places), (["cls"] * first + [names[i] for i in places])
@@ -269,7 +271,7 @@ def attention(subject: Subject) -> bytes:
     x = subject.data.test.x[:SAMPLES]
     layers = maps(module, x)
     image = x[0] if subject.task.input.kind == "image" else None
-    names = tokens_named(subject.task, layers[0].shape[-1])
+    names = tokens_named(subject.task, layers[0].shape[-1], any(isinstance(part, Tokens) for part in module.modules()))
     heads = layers[0].shape[1]
     told = f"weights of the last step, seed {subject.run['seed']}; the first {len(x)} test samples"
     told += f"; {MOST_HEADS} of {heads} heads" * (heads > MOST_HEADS)

@@ -1,6 +1,8 @@
 """python -m bench figures: every kind of picture for every cell it makes sense for, from the store, without training.
 
-DIR/figures/<dataset>/<model>-<kind>.png|gif        DIR/figures/<kind>.png for the whole suite
+DIR/figures/<dataset>/<model>-<kind>.png|gif        DIR/figures/<kind>.png for the whole suite, always of the rows that are ranked
+
+Of rows that are not, the file's name also has the budget and the machine. In the end the page is written anew, with what there is.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import models
 from bench import grid, machine
 from bench.figures import kinds
 from bench.figures.subject import NoPicture, Subject
+from bench.page import build as page
 from bench.store import PICTURED, Store
 from bench.summary import Row, rows, shown
 from datasets.data import Data
@@ -35,24 +38,43 @@ def add(commands: Any) -> None:
     figures.add_argument("--budget", help="of the runs drawn; default: the one that the report ranks")
     figures.add_argument("--kinds", help="kinds of pictures, names or patterns, comma-separated; default: all")
     figures.add_argument("--data", metavar="ROOT", help="where real data lie")
+    figures.add_argument("--download", action="store_true", help="fetch data that are missing")
     figures.add_argument("--plugin", action="append", default=[], metavar="FILE")
     figures.set_defaults(run=run)
 
 
 def chosen(table: list[Row], options: argparse.Namespace) -> list[Row]:
-    """The rows to draw. RequestError for a name the store does not know."""
+    """The rows to draw. RequestError for what the store does not have."""
+    columns = {"model": options.models, "data set": options.datasets, "budget": options.budget}
+    fields = {"model": "model", "data set": "dataset", "budget": "budget"}
+    found = [row for row in table if row.runs or row.status != "skipped"]  # where no run was asked for, the tables say why
+    for noun, patterns in columns.items():
+        names = sorted({getattr(row, fields[noun]) for row in table})
+        try:
+            wanted = grid.select(noun, patterns, names, names)
+        except grid.RequestError as error:
+            said = str(error).replace(" (python -m bench list)", "")
+            raise grid.RequestError(f"{said}; the store has: {', '.join(names) or 'none'}") from error
+        found = [row for row in found if getattr(row, fields[noun]) in wanted]
+    asked = any(columns.values())
+    if asked and not found:
+        raise grid.RequestError("the store has no runs of these models on these data sets under this budget; leave one of the options out")
     if options.budget is None:
-        table = [row for own in shown(table).values() for row in own]
-    else:
-        known = sorted({row.budget for row in table})
-        grid.select("budget", options.budget, known, known)
-        table = [row for row in table if row.budget == options.budget]
-    names = {noun: sorted({getattr(row, noun) for row in table}) for noun in ("model", "dataset")}
-    wanted = {
-        "model": grid.select("model", options.models, names["model"], names["model"]),
-        "dataset": grid.select("data set", options.datasets, names["dataset"], names["dataset"]),
-    }
-    return [row for row in table if all(getattr(row, noun) in wanted[noun] for noun in wanted)]
+        ranked = [row for own in shown(table).values() for row in own]
+        found = [row for row in ranked if any(same(row, other) for other in found)] or (found if asked else [])
+    return found
+
+
+def same(a: Row, b: Row) -> bool:
+    return (a.model, a.dataset, *a.terms) == (b.model, b.dataset, *b.terms)
+
+
+def stem(row: Row, table: list[Row]) -> str:
+    """How a row's files begin: its model, and what sets it apart where it is not the row that the report ranks."""
+    ranked = [one for own in shown(table).values() for one in own]
+    if any(same(row, one) for one in ranked):
+        return row.model
+    return "-".join([row.model, row.budget, *([row.dtype] if row.dtype != "float32" else []), row.machine])
 
 
 def subject(row: Row, store: Store, root: str | None, load: Any) -> Subject:
@@ -83,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
 
     @lru_cache(maxsize=2)
     def load(dataset: str) -> Data:
-        return datasets.load(dataset, options.data, PICTURED)
+        return datasets.load(dataset, options.data, PICTURED, options.download)
 
     def put(path: Path, draw: Any, kind: str, name: str) -> None:
         nonlocal failures, made
@@ -91,6 +113,7 @@ def run(options: argparse.Namespace) -> int:
             content = draw()
         except NoPicture as reason:
             reasons[kind, str(reason)].append(name)
+            path.unlink(missing_ok=True)  # of an earlier run: it would be taken for this one's
         except Exception as error:
             failures += 1
             print(f"attention-bench: {name}: {kind} could not be drawn: {describe(error)}", file=sys.stderr)
@@ -103,19 +126,19 @@ def run(options: argparse.Namespace) -> int:
         for row in bar:
             name = f"{row.model}-{row.dataset}"
             bar.set_postfix_str(name)
-            if row.status == "skipped":  # no run was asked for; the tables say why
-                continue
             try:
                 one = subject(row, store, options.data, load)
             except NoPicture as reason:
                 reasons["no picture", str(reason)].append(name)
+                for kind in kinds.cells.values():
+                    (folder / "figures" / row.dataset / f"{stem(row, table)}-{kind.name}.{kind.suffix}").unlink(missing_ok=True)
                 continue
             own = [kind for kind in kinds.cells.values() if kind.fits(one.task)]
             if not own:
                 reasons["no picture", f"no kind of picture is of {one.task.input.kind} -> {one.task.output.kind}"].append(name)
             for kind in own:
                 if kind.name in wanted:
-                    path = folder / "figures" / row.dataset / f"{row.model}-{kind.name}.{kind.suffix}"
+                    path = folder / "figures" / row.dataset / f"{stem(row, table)}-{kind.name}.{kind.suffix}"
                     put(path, lambda kind=kind, one=one: kind.draw(one), kind.name, name)
     for kind_name, draw in kinds.suites.items():
         if kind_name in wanted:
@@ -123,5 +146,12 @@ def run(options: argparse.Namespace) -> int:
     for (kind_name, why), names in sorted(reasons.items()):
         told = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
         print(f"{kind_name}: {why} ({told})", file=sys.stderr)
+    left_out = sorted({row.budget for row in table if row.runs} - {row.budget for own in shown(table).values() for row in own})
+    if options.budget is None and left_out:
+        print(f"not drawn, as the report does not rank them: runs of {', '.join(left_out)}; name one with --budget", file=sys.stderr)
     print(f"figures: {made} in {folder / 'figures'}")
+    try:
+        print(f"page: {page.write(store)}")
+    except grid.RequestError as reason:  # without plotly the pictures are there all the same
+        print(f"no page: {reason}", file=sys.stderr)
     return 1 if failures else 0

@@ -36,10 +36,17 @@ cells: dict[str, Kind] = {}
 suites: dict[str, OfSuite] = {}
 
 
+def free(name: str) -> None:
+    """ValueError if a kind of this name is there already."""
+    if name in cells or name in suites:
+        raise ValueError(f"kind of picture {name!r} is already registered")
+
+
 def of_cell(fits: Fits, suffix: Suffix = "png") -> Callable[[OfCell], OfCell]:
     """Add a kind of picture, one for each cell whose task it fits, under the function's name."""
 
     def add(draw: OfCell) -> OfCell:
+        free(draw.__name__)
         cells[draw.__name__] = Kind(draw.__name__, suffix, fits, draw)
         return draw
 
@@ -50,6 +57,7 @@ def of_suite() -> Callable[[OfSuite], OfSuite]:
     """Add a picture of the whole suite, a PNG, under the function's name. It gets the ranked rows of every data set."""
 
     def add(draw: OfSuite) -> OfSuite:
+        free(draw.__name__)
         suites[draw.__name__] = draw
         return draw
 

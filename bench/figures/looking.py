@@ -126,7 +126,7 @@ def rollout_finding(heat: Tensor) -> str:
 
 @of_cell(fits)
 def rollout(subject: Subject) -> bytes:
-    """Attention rollout over test images, one a class."""
+    """Attention rollout over test images, class by class."""
     many, _ = looked_at(subject.module, subject.data.test.x[:SAMPLES])
     x, y, predicted = first_images(subject, SHOWN)
     heat, plain = looked_at(subject.module, x)
@@ -188,7 +188,7 @@ def stn(subject: Subject) -> bytes:
     with torch.no_grad():
         straight, localise = straighten(x), module.get_submodule("localise")
         affine, many = (localise(images).view(-1, 2, 3) for images in (x, subject.data.test.x[:512]))
-    told = f"the first test image of each class; {weights_of(subject)}; the area is of {len(many)} test samples"
+    told = f"the first test images, class by class; {weights_of(subject)}; the area is of {len(many)} test samples"
     with matplotlib.rc_context(PLAIN):
         return png(stn_drawn(x, y, predicted, straight, corners(affine, *x.shape[2:]), f"{subject.title} {stn_finding(many)}", told))
 

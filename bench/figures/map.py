@@ -74,12 +74,17 @@ def within_spending(rows: list[Row], spent: Spent) -> Values:
 
 
 def within_size(rows: list[Row], cost: Cost) -> Values:
-    """Test values of the models that cost at most what lets every family take part: the largest of the families' least costs."""
+    """Test values of the models that cost at most what lets every family take part: the largest of the families' least costs.
+
+    None if that is not known: a family without any measured model could have the cheapest.
+    """
     costs = {row.model: float(found) for row in rows if (found := cost(row)) is not None}
     least: dict[str, float] = {}
     for row in rows:
         if row.model in costs:
             least[row.family] = min(costs[row.model], least.get(row.family, np.inf))
+    if {row.family for row in rows} - set(least):
+        return {}
     return {row.model: row.values for row in rows if row.model in costs and costs[row.model] <= max(least.values())}
 
 
@@ -154,9 +159,11 @@ def mixed(family: str, share: float, ground: float) -> tuple[float, float, float
 def draw(axes: Axes, y: int, x: int, one: Field | None, rows: list[Row]) -> None:
     """One field: dark for a shown lead, pale and hatched for one that is not, white for a tie."""
     if one is None:
-        axes.text(x + 0.5, y + 0.5, "fewer than two families measured", ha="center", va="center", fontsize=7, color=GREY)
+        axes.text(x + 0.5, y + 0.5, "not measured for every family", ha="center", va="center", fontsize=7, color=GREY)
         return
-    model, rival = (name if len(name) <= LONGEST else name[: LONGEST - 1] + "…" for name in (one.model, one.lead.b))
+    model, rival = (
+        name if len(name) <= most else name[: most - 1] + "…" for name, most in ((one.model, LONGEST), (one.lead.b, LONGEST - 5))
+    )
     ink, ground, hatch, weight = DARK, (1.0, 1.0, 1.0), "", "normal"
     if one.family:
         ground, hatch = mixed(one.family, 0.1, 1), "////"

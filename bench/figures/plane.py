@@ -93,6 +93,7 @@ def extent(data: Data) -> Box:
     """(left, right, bottom, top) of the points of train and test, and a little around them."""
     points = torch.cat([data.train.x, data.test.x])
     low, high = points.min(0).values, points.max(0).values
+    low, high = torch.where(low == high, low - 1, low), torch.where(low == high, high + 1, high)
     low, high = low - 0.03 * (high - low), high + 0.03 * (high - low)
     return low[0].item(), high[0].item(), low[1].item(), high[1].item()
 

@@ -80,6 +80,8 @@ def name_lines(axes: Axes, heights: dict[str, np.ndarray], height: float) -> Non
 def drawn_signals(subject: Subject) -> Figure:
     """One row a sample: the input, the target and the answer over the positions, and the answer's error."""
     task, test, metric = subject.task, subject.data.test, subject.task.metric
+    if test.x.shape[1:] != test.y.shape[1:]:
+        raise NoPicture("input and target are not signals of one length and one channel")
     index = [i for i in SAMPLES if i < len(test)]
     x, y = test.x[index], test.y[index]
     predicted = answers(subject.module, x, task)
@@ -114,6 +116,8 @@ def finding(subject: Subject) -> str:
     if test.x.shape != test.y.shape or task.metric.better != "lower":
         return words
     untouched = task.mean(task.metric.name, task.scores(test.x, test.y)[task.metric.name])
+    if not untouched:  # the task is to leave the input as it is
+        return words
     return f"{words}, {number(100 * error / untouched, 2)} % of that of the unchanged input"
 
 
@@ -202,13 +206,13 @@ def mark(axes: Axes, rule: Rule, target: Tensor) -> None:
 
 def strip(axes: Axes, signal: Tensor, upright: bool, rule: Rule | None, target: Tensor) -> None:
     """The input along the keys, or upright along the queries, its shapes marked by their group."""
-    values, places, high = signal.numpy(), np.arange(len(signal)), float(signal.max())
+    values, places, low, high = signal.numpy(), np.arange(len(signal)), min(float(signal.min()), 0.0), max(float(signal.max()), 1e-9)
     axes.plot(*((values, places) if upright else (places, values)), color="#333333", lw=1)
-    (axes.set_xlim if upright else axes.set_ylim)(-0.1 * high, 1.6 * high)
+    (axes.set_xlim if upright else axes.set_ylim)(low - 0.1 * (high - low), high + 0.6 * (high - low))
     if upright:
         axes.invert_xaxis()
     for group, (first, last) in zip(rule.groups(target), spans(target), strict=True) if rule else ():
-        at = (1.35 * high, (first + last) / 2)
+        at = (high + 0.35 * (high - low), (first + last) / 2)
         axes.text(*(at if upright else at[::-1]), rule.marks[group] if rule else "", color=GROUPS[group], ha="center", va="center")
     if upright:
         axes.text(-0.15, 0.5, "query position (samples)", transform=axes.transAxes, rotation=90, ha="right", va="center")

@@ -13,7 +13,7 @@ from torch import nn
 import datasets
 import models
 from bench import fingerprint
-from bench.store import Record, Store
+from bench.store import LARGEST, Record, Store
 from bench.summary import Row
 from datasets.data import Data, derive
 from datasets.task import Task
@@ -52,9 +52,15 @@ class Subject:
         """{"last": weights, "snapshots": {samples seen: weights}}. Raises NoPicture where the run kept nothing that fits."""
         if fingerprint.closure(models.source(self.row.model)) != self.run["source"]:
             raise NoPicture("the model's code has changed since it was trained; train it again")
+        if self.run.get("version") != self.task.version:
+            raise NoPicture("the data set has another version than when it was trained; train it again")
         kept = self.store.weights(self.run)
+        if kept is None and 4 * self.run["costs"]["params"] > LARGEST:
+            raise NoPicture(f"runs keep no weights of models over {LARGEST >> 20} MiB")
         if kept is None:
             raise NoPicture("the store has no weights of this run; train it again with --retrain")
+        if not all(bool(value.isfinite().all()) for value in kept["last"].values()):
+            raise NoPicture("its weights are not finite")
         return kept
 
     @cached_property

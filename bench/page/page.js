@@ -13,6 +13,10 @@ let drawable = false; // once the plotting library, which stands last in the pag
 
 const word = (name, row) => (facts.texts[name] ? facts.texts[name].words[facts.texts[name].rows[row]] : "");
 const figure = (name, row) => (facts.numbers[name] ? facts.numbers[name][row] : null);
+// a link names its row: places change with the store
+const rowName = (row) => ["model", "dataset", "budget", "dtype", "machine"].map((name) => word(name, row)).join(" ");
+const rowNames = new Map(Array.from({ length: ROWS }, (_, row) => [rowName(row), row]));
+const rowNamed = (name) => rowNames.get(name);
 const byId = (id) => document.getElementById(id);
 const unique = (name) => facts.texts[name].words.filter((text) => text !== "");
 const familyOf = Object.fromEntries(Array.from({ length: ROWS }, (_, row) => [word("model", row), word("family", row)]));
@@ -75,6 +79,7 @@ function link() {
 function readLink() {
   const given = new URLSearchParams(location.hash.slice(1));
   for (const name of Object.keys(DEFAULTS)) state[name] = given.get(name) ?? DEFAULTS[name];
+  if (!given.has("plot") && groupsOf(state.data).length) state.plot = state.data;
 }
 
 /** Whatever the link said, the state holds only values there are. */
@@ -87,7 +92,7 @@ function settle() {
   }
   if (!COLUMNS.some((column) => column.key === state.sort)) state.sort = "";
   if (state.dir !== "-1") state.dir = "1";
-  if (!/^\d+$/.test(state.row) || Number(state.row) >= ROWS) state.row = "";
+  if (rowNamed(state.row) === undefined) state.row = "";
   if (!["", "light", "dark"].includes(state.theme)) state.theme = "";
 }
 
@@ -147,7 +152,7 @@ function fillControls() {
 
 function fillGroups() {
   const found = groupsOf(state.plot || DEFAULTS.plot);
-  fill("group", found.map((place, at) => [at ? String(place) : "", facts.groups[place].label]));
+  fill("group", found.map((place, at) => [at ? facts.groups[place].label : "", facts.groups[place].label]));
   byId("group-label").hidden = found.length < 2;
 }
 
@@ -170,7 +175,7 @@ function listen() {
   window.addEventListener("hashchange", () => {
     readLink();
     refresh();
-    if (state.row) reveal(Number(state.row), false);
+    if (state.row) reveal(rowNamed(state.row), false);
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
   window.addEventListener("resize", () => drawable && showPlots());
@@ -197,7 +202,7 @@ function start() {
   readLink();
   listen();
   refresh();
-  if (state.row) reveal(Number(state.row), false);
+  if (state.row) reveal(rowNamed(state.row), false);
   window.addEventListener("load", () => {
     drawable = true;
     showPlots();

@@ -14,7 +14,7 @@ let paretoRows = [];
 let drawnAs = "";
 let lit = null;
 
-const chosenGroup = () => groupsOf(state.plot)[state.group === "" ? 0 : groupsOf(state.plot).indexOf(Number(state.group))];
+const chosenGroup = () => groupsOf(state.plot)[state.group === "" ? 0 : groupsOf(state.plot).findIndex((place) => facts.groups[place].label === state.group)];
 const safe = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;"); // Plotly reads some tags in its texts
 const colourOf = (row) => facts.colours[word("family", row)] ?? facts.colours.other;
 const dashOf = (row) => (facts.looks[word("model", row)] ?? []).map((length) => `${2 * length}px`).join(",") || "solid";

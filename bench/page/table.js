@@ -120,7 +120,7 @@ function showTable() {
   }
   const request = ["q", "data", "family", "budget", "machine", "device", "sort", "dir"].map((name) => state[name]).join("\n");
   if (request === answered) {
-    for (const row of byId("table").tBodies[0].rows) row.classList.toggle("marked", row.dataset.row === state.row);
+    for (const row of byId("table").tBodies[0].rows) row.classList.toggle("marked", Number(row.dataset.row) === rowNamed(state.row));
     return;
   }
   answered = request;
@@ -151,7 +151,7 @@ function rowOf(row) {
     made.set(row, make("tr", { "data-row": row }, ...cells));
   }
   const node = made.get(row);
-  node.classList.toggle("marked", String(row) === state.row);
+  node.classList.toggle("marked", row === rowNamed(state.row));
   return node;
 }
 
@@ -166,9 +166,9 @@ function extend(count) {
 /** Mark a row and bring it into sight; filters that hide it are cleared. */
 function reveal(row, changed = true) {
   if (!order.includes(row)) Object.assign(state, { q: "", data: "", family: "", budget: "", machine: "" });
-  if (changed) set({ row: String(row) });
+  if (changed) set({ row: rowName(row) });
   else {
-    state.row = String(row);
+    state.row = rowName(row);
     refresh();
   }
   extend(order.indexOf(row) + 1);
@@ -190,7 +190,7 @@ function listenToTable() {
     const row = event.target.closest(".link") && rowAt(event);
     if (!row) return;
     const group = facts.group[Number(row.dataset.row)];
-    set({ row: row.dataset.row, ...(group >= 0 ? { plot: facts.groups[group].dataset } : {}) });
-    if (group >= 0 && groupsOf(state.plot).indexOf(group) > 0) set({ group: String(group) });
+    set({ row: rowName(Number(row.dataset.row)), ...(group >= 0 ? { plot: facts.groups[group].dataset } : {}) });
+    if (group >= 0 && groupsOf(state.plot).indexOf(group) > 0) set({ group: facts.groups[group].label });
   });
 }
