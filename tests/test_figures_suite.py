@@ -114,8 +114,10 @@ def test_equal_size_lets_every_family_take_part_and_nothing_larger(condition: st
     values = {"a1": 0.5, "a2": 0.99, "m1": 0.4, "m2": 0.6, "c1": 0.55}
     families = {"a": "attention", "m": "mlp", "c": "convolution"}
     own = [row(name, [values[name]] * 3, families[name[0]], **{cost: size}) for name, size in sizes.items()]
-    own.append(row("unknown", [1.0] * 3, "other"))  # no cost: takes no part, and its family sets no limit
+    own.append(row("unknown", [1.0] * 3, "mlp"))  # no cost: takes no part
     assert set(map.CONDITIONS[condition](own)) == {"a1", "m1", "m2", "c1"}  # the convolution's smallest, 301, is the limit
+    own.append(row("stranger", [1.0] * 3, "other"))  # of a family nobody measured: what would let it take part is not known
+    assert map.CONDITIONS[condition](own) == {}
     assert won(own, condition)[:2] == ("m2", "c1")
 
 

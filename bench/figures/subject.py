@@ -52,7 +52,7 @@ class Subject:
         """{"last": weights, "snapshots": {samples seen: weights}}. Raises NoPicture where the run kept nothing that fits."""
         if fingerprint.closure(models.source(self.row.model)) != self.run["source"]:
             raise NoPicture("the model's code has changed since it was trained; train it again")
-        if self.run.get("version") != self.task.version:
+        if self.run.get("version", self.task.version) != self.task.version:
             raise NoPicture("the data set has another version than when it was trained; train it again")
         kept = self.store.weights(self.run)
         if kept is None and 4 * self.run["costs"]["params"] > LARGEST:
