@@ -159,8 +159,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
                 terminalreporter.write_line(
                     f"{title}: {ratio['median']:.3f}, quartiles {low:.3f} to {high:.3f} (aim: at most {ratio['aim']:g})"
                 )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Last of all, where to look."""
     for line in config.stash.get(MADE, []):
-        terminalreporter.write_line(line, bold=True)
+        print(line)
 
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
