@@ -69,9 +69,8 @@ def same(a: Row, b: Row) -> bool:
     return (a.model, a.dataset, *a.terms) == (b.model, b.dataset, *b.terms)
 
 
-def stem(row: Row, table: list[Row]) -> str:
+def stem(row: Row, ranked: list[Row]) -> str:
     """How a row's files begin: its model, and what sets it apart where it is not the row that the report ranks."""
-    ranked = [one for own in shown(table).values() for one in own]
     if any(same(row, one) for one in ranked):
         return row.model
     return "-".join([row.model, row.budget, *([row.dtype] if row.dtype != "float32" else []), row.machine])
@@ -100,6 +99,8 @@ def run(options: argparse.Namespace) -> int:
     store = Store(folder)
     store.writable()
     table = rows(store)
+    sections = shown(table)
+    ranked = [row for own in sections.values() for row in own]
     reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
     failures, made = 0, 0
 
@@ -131,22 +132,22 @@ def run(options: argparse.Namespace) -> int:
             except NoPicture as reason:
                 reasons["no picture", str(reason)].append(name)
                 for kind in kinds.cells.values():
-                    (folder / "figures" / row.dataset / f"{stem(row, table)}-{kind.name}.{kind.suffix}").unlink(missing_ok=True)
+                    (folder / "figures" / row.dataset / f"{stem(row, ranked)}-{kind.name}.{kind.suffix}").unlink(missing_ok=True)
                 continue
             own = [kind for kind in kinds.cells.values() if kind.fits(one.task)]
             if not own:
                 reasons["no picture", f"no kind of picture is of {one.task.input.kind} -> {one.task.output.kind}"].append(name)
             for kind in own:
                 if kind.name in wanted:
-                    path = folder / "figures" / row.dataset / f"{stem(row, table)}-{kind.name}.{kind.suffix}"
+                    path = folder / "figures" / row.dataset / f"{stem(row, ranked)}-{kind.name}.{kind.suffix}"
                     put(path, lambda kind=kind, one=one: kind.draw(one), kind.name, name)
     for kind_name, draw in kinds.suites.items():
         if kind_name in wanted:
-            put(folder / "figures" / f"{kind_name}.png", lambda draw=draw: draw(shown(table)), kind_name, "the suite")
+            put(folder / "figures" / f"{kind_name}.png", lambda draw=draw: draw(sections), kind_name, "the suite")
     for (kind_name, why), names in sorted(reasons.items()):
         told = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
         print(f"{kind_name}: {why} ({told})", file=sys.stderr)
-    left_out = sorted({row.budget for row in table if row.runs} - {row.budget for own in shown(table).values() for row in own})
+    left_out = sorted({row.budget for row in table if row.runs} - {row.budget for row in ranked})
     if options.budget is None and left_out:
         print(f"not drawn, as the report does not rank them: runs of {', '.join(left_out)}; name one with --budget", file=sys.stderr)
     print(f"figures: {made} in {folder / 'figures'}")
