@@ -218,4 +218,7 @@ class Store:
             warnings.warn(f"no checkpoint could be written ({' '.join(str(error).split())[:120]}); training goes on", stacklevel=2)
 
     def drop_checkpoint(self, recipe: str, seeds: list[int]) -> None:
-        self.checkpoint(recipe, seeds).unlink(missing_ok=True)
+        """Also what a process left that was killed while it wrote one."""
+        path = self.checkpoint(recipe, seeds)
+        for old in (path, *path.parent.glob(f".{path.name}.*")):
+            old.unlink(missing_ok=True)

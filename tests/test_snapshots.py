@@ -111,12 +111,14 @@ def test_an_interruption_changes_no_snapshot(tmp_path: Path) -> None:
     (checkpoint,) = (tmp_path / "stopped" / "checkpoints").glob("*.pt")
     assert 1 < len(torch.load(checkpoint, weights_only=True)["snapshots"]) < 9
     assert not list((tmp_path / "stopped" / "weights").glob("*/*/*.pt"))
+    (checkpoint.parent / f".{checkpoint.name}.123").write_bytes(b"half of one, by a process that was killed")
     found = []
     for name in ("stopped", "whole"):
         asked = settings(name)
         outcome = run(cell, asked)
         assert outcome.status == "ok"
         found.append(asked.store.weights(outcome.runs[0]))
+    assert not list(checkpoint.parent.iterdir())
     a, b = found
     assert a is not None and b is not None
     assert list(a["snapshots"]) == list(b["snapshots"]) and len(a["snapshots"]) == 9
