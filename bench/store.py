@@ -72,6 +72,14 @@ def check(record: Record) -> None:
         raise KeyError(f"no {', '.join(absent)}")
 
 
+def set_aside(path: Path) -> str:
+    """Rename a file that cannot be used, so that it is met no more and not lost; its new name."""
+    aside = path.with_name(path.name + ".broken")
+    with contextlib.suppress(OSError):
+        path.replace(aside)
+    return aside.name
+
+
 class Store:
     """Runs under one results folder."""
 
@@ -141,10 +149,7 @@ class Store:
         except FileNotFoundError:
             return None
         except (*BROKEN, ValueError) as error:
-            aside = path.with_name(path.name + ".broken")
-            with contextlib.suppress(OSError):
-                path.replace(aside)
-            warnings.warn(f"{path.name} cannot be read ({type(error).__name__}); set aside as {aside.name}", stacklevel=2)
+            warnings.warn(f"{path.name} cannot be read ({type(error).__name__}); set aside as {set_aside(path)}", stacklevel=2)
             return None
 
     def read(self, path: Path) -> Record | None:
@@ -159,10 +164,7 @@ class Store:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
-            aside = path.with_name(path.name + ".broken")
-            with contextlib.suppress(OSError):
-                path.replace(aside)
-            warnings.warn(f"{path.name} cannot be read ({error}); set aside as {aside.name}", stacklevel=2)
+            warnings.warn(f"{path.name} cannot be read ({error}); set aside as {set_aside(path)}", stacklevel=2)
             return None
 
     def records(self, top: str) -> Iterator[Record]:
@@ -201,8 +203,7 @@ class Store:
         return found
 
     def set_checkpoint_aside(self, path: Path, error: Exception) -> None:
-        with contextlib.suppress(OSError):
-            path.rename(path.with_name(path.name + ".broken"))
+        set_aside(path)
         warnings.warn(f"checkpoint {path.name} cannot be used ({type(error).__name__}); set aside, training from the start", stacklevel=3)
 
     def save_checkpoint(self, recipe: str, snapshot: dict[str, Any]) -> None:

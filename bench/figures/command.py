@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
     figures.set_defaults(run=run)
 
 
-def chosen(table: list[Row], options: argparse.Namespace) -> list[Row]:
+def chosen(table: list[Row], ranked: list[Row], options: argparse.Namespace) -> list[Row]:
     """The rows to draw. RequestError for what the store does not have."""
     columns = {"model": options.models, "data set": options.datasets, "budget": options.budget}
     fields = {"model": "model", "data set": "dataset", "budget": "budget"}
@@ -60,7 +60,6 @@ def chosen(table: list[Row], options: argparse.Namespace) -> list[Row]:
     if asked and not found:
         raise grid.RequestError("the store has no runs of these models on these data sets under this budget; leave one of the options out")
     if options.budget is None:
-        ranked = [row for own in shown(table).values() for row in own]
         found = [row for row in ranked if any(same(row, other) for other in found)] or (found if asked else [])
     return found
 
@@ -108,6 +107,9 @@ def run(options: argparse.Namespace) -> int:
     def load(dataset: str) -> Data:
         return datasets.load(dataset, options.data, PICTURED, options.download)
 
+    def place(row: Row, kind: kinds.Kind) -> Path:
+        return folder / "figures" / row.dataset / f"{stem(row, ranked)}-{kind.name}.{kind.suffix}"
+
     def put(path: Path, draw: Any, kind: str, name: str) -> None:
         nonlocal failures, made
         try:
@@ -123,7 +125,7 @@ def run(options: argparse.Namespace) -> int:
             made += 1
 
     torch.set_num_threads(1)  # single samples: more threads only wait for each other
-    with tqdm(chosen(table, options), unit="cell", file=sys.stderr, disable=None) as bar:
+    with tqdm(chosen(table, ranked, options), unit="cell", file=sys.stderr, disable=None) as bar:
         for row in bar:
             name = f"{row.model}-{row.dataset}"
             bar.set_postfix_str(name)
@@ -132,15 +134,14 @@ def run(options: argparse.Namespace) -> int:
             except NoPicture as reason:
                 reasons["no picture", str(reason)].append(name)
                 for kind in kinds.cells.values():
-                    (folder / "figures" / row.dataset / f"{stem(row, ranked)}-{kind.name}.{kind.suffix}").unlink(missing_ok=True)
+                    place(row, kind).unlink(missing_ok=True)
                 continue
             own = [kind for kind in kinds.cells.values() if kind.fits(one.task)]
             if not own:
                 reasons["no picture", f"no kind of picture is of {one.task.input.kind} -> {one.task.output.kind}"].append(name)
             for kind in own:
                 if kind.name in wanted:
-                    path = folder / "figures" / row.dataset / f"{stem(row, ranked)}-{kind.name}.{kind.suffix}"
-                    put(path, lambda kind=kind, one=one: kind.draw(one), kind.name, name)
+                    put(place(row, kind), lambda kind=kind, one=one: kind.draw(one), kind.name, name)
     for kind_name, draw in kinds.suites.items():
         if kind_name in wanted:
             put(folder / "figures" / f"{kind_name}.png", lambda draw=draw: draw(sections), kind_name, "the suite")

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from bench.figures.attention import PLAIN, SAMPLES, Field, field, headline, looked_at
 from bench.figures.kinds import of_cell
-from bench.figures.subject import NoPicture, Subject
+from bench.figures.subject import NoPicture, Subject, answer
 from bench.plots import png
 from datasets.data import Split
 from datasets.task import Task
@@ -100,10 +100,8 @@ def rollout_drawn(x: Tensor, y: Tensor, predicted: Tensor, heat: Tensor, where: 
 
 
 def predictions(subject: Subject, x: Tensor) -> Tensor:
-    """What the model answers, as its runs are scored: by its own `predict` if it has one."""
-    with torch.no_grad():
-        predict = getattr(subject.module, "predict", None)
-        return subject.task.predicted(predict(x, subject.task) if predict is not None else subject.module(x))
+    """What the model answers."""
+    return subject.task.predicted(answer(subject.module, subject.task, x))
 
 
 def first_images(subject: Subject, n: int) -> tuple[Tensor, Tensor, Tensor]:

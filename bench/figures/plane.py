@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from bench.figures.kinds import of_cell
-from bench.figures.subject import NoPicture, Subject
+from bench.figures.subject import NoPicture, Subject, answer
 from bench.plots import STYLE
 from bench.wording import number
 from datasets.data import Data, Split
@@ -73,11 +73,9 @@ def drawable(task: Task) -> None:
         raise NoPicture(f"one colour shows two classes or one value; this task asks for {task.output.size} ({task.output.kind})")
 
 
-@torch.no_grad()
 def answers(module: nn.Module, task: Task, x: Tensor) -> Tensor:
     """What the model says of points (n, 2): (n, *output.shape). NoPicture if that is not finite."""
-    own = getattr(module, "predict", None)
-    out: Tensor = module(x) if own is None else own(x, task)
+    out = answer(module, task, x)
     if not out.isfinite().all():
         raise NoPicture("the model's answers are not finite")
     return out

@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from bench.figures.kinds import of_cell
-from bench.figures.subject import NoPicture, Subject
+from bench.figures.subject import NoPicture, Subject, answer
 from bench.plots import STYLE, png, spread
 from bench.wording import number
 from datasets.shapes import QUARTER, SHAPES
@@ -45,8 +45,7 @@ def of_signals(task: Task) -> bool:
 
 def answers(module: nn.Module, x: Tensor, task: Task) -> Tensor:
     """What the model makes of signals x (n, channels, length), (n, 1, length)."""
-    own = getattr(module, "predict", None)
-    return task.predicted(own(x, task) if own is not None else module(x))
+    return task.predicted(answer(module, task, x))
 
 
 def anchors(heights: dict[str, np.ndarray], apart: int) -> dict[str, int]:

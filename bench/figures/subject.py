@@ -23,6 +23,14 @@ class NoPicture(Exception):
     """Why a cell has no picture of some kind; the rest is drawn. A message without a capital and a full stop."""
 
 
+@torch.no_grad()
+def answer(module: nn.Module, task: Task, x: torch.Tensor) -> torch.Tensor:
+    """What a model says of x (n, *input.shape), as its runs are scored: by its own `predict` if it has one."""
+    own = getattr(module, "predict", None)
+    out: torch.Tensor = module(x) if own is None else own(x, task)
+    return out
+
+
 @dataclass(frozen=True)
 class Subject:
     """One cell of the store. `run` is the record of the seed whose weights were kept; `data` are that seed's."""
