@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from bench import progress as progress_
 from bench import report
 from bench.grid import RequestError
+from bench.interrupt import Interrupts
 from bench.page import build as page
 from bench.progress import Progress
 from bench.session import Session, begin
@@ -17,6 +20,7 @@ from bench.store import StoreError
 
 SESSION = pytest.StashKey[Session]()
 PROGRESS = pytest.StashKey[Progress]()
+INTERRUPTS = pytest.StashKey[Interrupts]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -92,7 +96,26 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         terminal.showfspath = False  # the progress bar says where we are
     capture: Any = config.pluginmanager.getplugin("capturemanager")
     total = sum(weight(item, config.stash[SESSION]) for item in session.items)
-    config.stash[PROGRESS] = Progress(total, capture.global_and_fixture_disabled)
+    interrupts = config.stash[INTERRUPTS] = Interrupts()
+
+    @contextlib.contextmanager
+    def uncaptured() -> Iterator[None]:
+        with interrupts.hold(True), capture.global_and_fixture_disabled():
+            yield
+
+    config.stash[PROGRESS] = Progress(total, uncaptured)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Any:
+    with item.config.stash[INTERRUPTS].hold(True):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Any:
+    with pyfuncitem.config.stash[INTERRUPTS].hold(False):
+        return (yield)
 
 
 @pytest.fixture

@@ -1,0 +1,99 @@
+"""When Ctrl-C is answered, and that pytest survives it wherever it comes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.interrupt import Interrupts
+from tests.conftest import Bench
+
+
+@pytest.fixture
+def interrupts() -> Iterator[Interrupts]:
+    before = signal.getsignal(signal.SIGINT)
+    yield Interrupts()
+    signal.signal(signal.SIGINT, before)
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_it_is_answered_at_once_where_nothing_holds_it(interrupts: Interrupts) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+
+
+def test_held_it_waits_for_the_end(interrupts: Interrupts) -> None:
+    went_on = False
+    with pytest.raises(KeyboardInterrupt), interrupts.hold(True):
+        interrupt()
+        went_on = True
+    assert went_on
+
+
+def test_held_it_is_answered_where_work_begins_or_goes_on(interrupts: Interrupts) -> None:
+    with pytest.raises(KeyboardInterrupt), interrupts.hold(True):
+        interrupt()
+        with interrupts.hold(False):
+            pytest.fail("work began")
+    with pytest.raises(KeyboardInterrupt), interrupts.hold(True), interrupts.hold(False):
+        interrupt()
+        pytest.fail("work went on")
+    with interrupts.hold(True):  # each was answered once
+        pass
+
+
+def test_the_second_goes_through(interrupts: Interrupts) -> None:
+    with pytest.raises(KeyboardInterrupt), interrupts.hold(True):
+        interrupt()
+        interrupt()
+        pytest.fail("went on")
+
+
+def test_one_that_was_lost_on_the_way_is_answered_next(interrupts: Interrupts) -> None:
+    with pytest.raises(KeyboardInterrupt), interrupts.hold(True), interrupts.hold(False):
+        with contextlib.suppress(KeyboardInterrupt):  # as Python does in the callback of a weak reference
+            interrupt()
+        with interrupts.hold(True):
+            pass
+        pytest.fail("went on")
+
+
+FORGOTTEN = """
+    try: os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt: pass
+"""
+NOWHERE = """
+    exec(compile("os.kill(os.getpid(), signal.SIGINT)", "nowhere", "exec").replace(co_linetable=b""))
+"""
+
+
+@pytest.mark.parametrize("sent", [FORGOTTEN, NOWHERE], ids=["forgotten", "on no line"])
+@pytest.mark.parametrize("where", ["begin", "advance"])
+def test_wherever_it_comes_the_session_ends_with_a_report(bench: Bench, tmp_path: Path, where: str, sent: str) -> None:
+    plugin = tmp_path / "sent.py"
+    plugin.write_text(
+        f"""
+import os, signal
+from bench.progress import Progress
+stroke, strokes = Progress.{where}, []
+def drawn(*args):
+    strokes.append(1)
+    if len(strokes) == 2:
+        send()
+    return stroke(*args)
+def send():{sent}
+Progress.{where} = drawn
+"""
+    )
+    ended = bench("--plugin", str(plugin), "--models", "linear,mlp", "--datasets", "gaussian,xor", what="bench/test_training.py")
+    assert ended.returncode == 130, ended.stdout
+    assert "Traceback" not in ended.stdout
+    assert "report:" in ended.stdout
