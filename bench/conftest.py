@@ -107,8 +107,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Any:
-    with item.config.stash[INTERRUPTS].hold(True):
+def pytest_runtestloop(session: pytest.Session) -> Any:
+    interrupts = session.config.stash.get(INTERRUPTS, None)
+    with interrupts.hold(True) if interrupts else contextlib.nullcontext():
         return (yield)
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, answered where it breaks nothing: while a cell trains or is timed, and between cells.
+"""Ctrl-C, answered where it breaks nothing: while a cell trains or is timed.
 
 Python raises KeyboardInterrupt at whatever instruction it has reached. Inside a callback of a weak reference it is printed and
 forgotten, and the session goes on; at an instruction that belongs to no line pytest fails to describe it, and ends in a
