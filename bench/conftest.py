@@ -160,11 +160,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
 def write_report(session: pytest.Session) -> None:
     store = session.config.stash[SESSION].settings.store
     try:
-        made = [f"report: {report.write(store, say=lambda text: print(text, file=sys.stderr))}"]
-        try:
-            made.append(f"page: {page.write(store)}")
-        except RequestError as reason:  # without plotly all else is still written
-            made.append(f"no page: {reason}")
+        made = [f"report: {report.write(store, say=lambda text: print(text, file=sys.stderr))}", page.told(store)]
     except StoreError as error:
         print(f"attention-bench: {error}", file=sys.stderr)
         session.exitstatus = 1

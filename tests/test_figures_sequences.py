@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 import datasets
 import models
-from bench.figures import alignment, signals
+from bench.figures import alignment, signal_attention, signals
 from bench.figures.subject import NoPicture, Subject
 from bench.fingerprint import closure
 from bench.store import Store
@@ -145,14 +145,14 @@ def softmaxed(q: Tensor, k: Tensor, scale: float) -> Tensor:
 def test_signal_attention_is_that_of_the_layers_own_weights(model: str, heads: int, tmp_path: Path) -> None:
     test = of_shapes(6)
     subject = subject_of(tmp_path, model, "shapes", test, 1.5)
-    sample = next(i for i in range(6) if sum(signals.kinds(test.y[i, 0])) == 2)
+    sample = next(i for i in range(6) if sum(signal_attention.kinds(test.y[i, 0])) == 2)
     x = test.x[sample : sample + 1]
     module: nn.Sequential = subject.module  # type: ignore[assignment]
     for layer in module:
         if isinstance(layer, SignalAttention):
             break
         x = layer(x)
-    figure = signals.drawn_attention(subject)
+    figure = signal_attention.drawn_attention(subject)
     panels = matrices(figure)
     assert len(panels) == heads
     size = 64 // heads
@@ -175,7 +175,7 @@ def test_signal_attention_of_pieces(tmp_path: Path) -> None:
     assert isinstance(layer, SelfAttention)
     projected = norm(tokens)[0] @ layer.qkv.weight.T + layer.qkv.bias
     q, k, _ = projected.view(25, 3, 4, 8).permute(1, 2, 0, 3)
-    figure = signals.drawn_attention(subject)
+    figure = signal_attention.drawn_attention(subject)
     panels = matrices(figure)
     assert len(panels) == 8
     assert [axes.get_title(loc="left").split(":")[0] for axes in panels[3:5]] == ["layer 1, head 4", "layer 2, head 1"]
@@ -188,7 +188,7 @@ def test_signal_attention_of_pieces(tmp_path: Path) -> None:
 
 def test_the_signal_stands_along_both_axes_of_the_matrix(tmp_path: Path) -> None:
     test = of_shapes(3, pairs=True)
-    figure = signals.drawn_attention(subject_of(tmp_path, "conv1d_attention", "shapes_pairs", test))
+    figure = signal_attention.drawn_attention(subject_of(tmp_path, "conv1d_attention", "shapes_pairs", test))
     matrix, top, left = figure.axes[:3]
     above, beside = top.lines[0], left.lines[0]
     assert np.array_equal(above.get_xdata(), np.arange(100)) and np.allclose(above.get_ydata(), test.x[0, 0])
@@ -205,12 +205,12 @@ def test_kinds_of_shapes_are_read_from_the_target() -> None:
     centre = torch.arange(4) * 25 + width / 2 + (24 - width) * torch.rand(400, 4, generator=g)
     centre[:200] = (centre[:200] * 2).round() / 2  # where a narrow triangle can look flat
     drawn = shapes.draw(triangle, centre, width, torch.full((400, 4), 20.0)) / 50
-    assert torch.equal(torch.tensor([signals.kinds(target) for target in drawn]), (~triangle).long())
+    assert torch.equal(torch.tensor([signal_attention.kinds(target) for target in drawn]), (~triangle).long())
 
 
 def test_frames_stand_where_a_shape_meets_its_partner(tmp_path: Path) -> None:
     test = of_shapes(2, pairs=True)
-    figure = signals.drawn_attention(subject_of(tmp_path, "conv1d_attention", "shapes_pairs", test))
+    figure = signal_attention.drawn_attention(subject_of(tmp_path, "conv1d_attention", "shapes_pairs", test))
     frames = [patch for patch in matrices(figure)[0].patches if isinstance(patch, Rectangle)]
     inside = [{k for k in range(25 * i, 25 * i + 25) if float(test.y[0, 0, k]) != 0} for i in range(4)]
     found = []
@@ -231,30 +231,30 @@ def test_preference_equals_a_slow_count() -> None:
         for s, t in itertools.permutations(range(4), 2):
             mean = np.mean([float(weights[n, q, k]) for q in inside[s] for k in inside[t]])
             (same if groups[n, s] == groups[n, t] else other).append(mean)
-    assert signals.preference(weights, test.y, groups) == pytest.approx(np.mean(same) / np.mean(other), rel=1e-5)
+    assert signal_attention.preference(weights, test.y, groups) == pytest.approx(np.mean(same) / np.mean(other), rel=1e-5)
 
 
 def test_pieces_share_their_weight_among_positions() -> None:
     weights = torch.rand(2, 3, 3).softmax(-1)
-    wide = signals.at_positions(weights, 12)
+    wide = signal_attention.at_positions(weights, 12)
     assert torch.allclose(wide.sum(-1), torch.ones(2, 12))
     for n, q, k in itertools.product(range(2), range(12), range(12)):
         assert float(wide[n, q, k]) == pytest.approx(float(weights[n, q // 4, k // 4]) / 4)
 
 
 def test_the_finding_names_the_head_that_differs_most() -> None:
-    rule = signals.RULES["shapes"]
-    assert signals.told({"head 1": 1.2, "head 2": 0.25}, rule).startswith("in head 2 a shape weighs the others of its kind 0.25")
-    assert signals.told({"head 1": 1.05, "head 2": 0.95}, rule).startswith("no head tells the kinds apart")
-    assert signals.told({"": 1.0}, rule).startswith("its attention does not tell the kinds apart")
+    rule = signal_attention.RULES["shapes"]
+    assert signal_attention.told({"head 1": 1.2, "head 2": 0.25}, rule).startswith("in head 2 a shape weighs the others of its kind 0.25")
+    assert signal_attention.told({"head 1": 1.05, "head 2": 0.95}, rule).startswith("no head tells the kinds apart")
+    assert signal_attention.told({"": 1.0}, rule).startswith("its attention does not tell the kinds apart")
 
 
 def test_without_attention_over_the_signal_there_is_no_picture(tmp_path: Path) -> None:
     with pytest.raises(NoPicture, match="no layer of it shows attention weights"):
-        signals.signal_attention(subject_of(tmp_path, "conv1d", "shapes", of_shapes(3)))
+        signal_attention.signal_attention(subject_of(tmp_path, "conv1d", "shapes", of_shapes(3)))
     over_other_things = nn.Sequential(nn.Linear(100, 6), SelfAttention(6, 2), nn.Linear(6, 100))
     with pytest.raises(NoPicture, match="does not join pieces"):
-        signals.joined(
+        signal_attention.joined(
             nn.Sequential(nn.Unflatten(2, (3, -1)), nn.Flatten(1, 2), over_other_things), torch.ones(2, 1, 300), datasets.task("shapes")
         )
 
@@ -423,7 +423,7 @@ def test_without_words_there_is_no_picture(sentences: Split, tmp_path: Path, mon
 def test_the_same_cell_gives_the_same_bytes(sentences: Split, tmp_path: Path) -> None:
     for model, dataset, test, draw in (
         ("conv1d_attention", "shapes", of_shapes(4), signals.signals),
-        ("conv1d_attention", "shapes", of_shapes(4), signals.signal_attention),
+        ("conv1d_attention", "shapes", of_shapes(4), signal_attention.signal_attention),
         ("bahdanau", "translation", sentences, alignment.alignment),
     ):
         first, again = (draw(subject_of(tmp_path, model, dataset, test)) for _ in range(2))

@@ -213,6 +213,7 @@ def test_without_plotly_the_request_is_refused(store: Store, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "plotly", None)
     with pytest.raises(grid.RequestError, match="needs plotly"):
         build.write(store)
+    assert build.told(store).startswith("no page: the page needs plotly")
     assert not (store.folder / "index.html").exists()
 
 

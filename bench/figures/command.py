@@ -152,8 +152,5 @@ def run(options: argparse.Namespace) -> int:
     if options.budget is None and left_out:
         print(f"not drawn, as the report does not rank them: runs of {', '.join(left_out)}; name one with --budget", file=sys.stderr)
     print(f"figures: {made} in {folder / 'figures'}")
-    try:
-        print(f"page: {page.write(store)}")
-    except grid.RequestError as reason:  # without plotly the pictures are there all the same
-        print(f"no page: {reason}", file=sys.stderr)
+    print(page.told(store))
     return 1 if failures else 0

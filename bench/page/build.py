@@ -52,3 +52,11 @@ def write(store: Store) -> Path:
     path = store.folder / "index.html"
     store.write(path, html(view.facts(store)).encode())
     return path
+
+
+def told(store: Store) -> str:
+    """Write it if it can be, without plotly for one it cannot; a line that says where it is or why it is not."""
+    try:
+        return f"page: {write(store)}"
+    except RequestError as reason:
+        return f"no page: {reason}"
