@@ -6,12 +6,14 @@ ours, theirs, theirs, ours: what slows the machine down for a while meets both. 
 
 from __future__ import annotations
 
-import io
+import csv
 import math
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
+from string import ascii_lowercase
 
 import numpy as np
 import pandas as pd
@@ -20,7 +22,7 @@ from tabulate import tabulate
 from torch import nn
 
 from bench.stats import Interval, interval
-from bench.store import Store
+from bench.store import Store, set_aside
 
 ROUNDS = 10
 SECONDS = 0.3  # of a round, at least one block
@@ -104,6 +106,12 @@ class Row:
     high: float = math.nan
     rounds: int = 0
     reason: str = ""  # why there are no figures
+    facts: str = ""  # machine, versions and commit of its measurement
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What is compared: a later measurement of the same takes its place."""
+        return self.model, self.peer, self.input, self.what, self.batch, self.threads
 
     def line(self) -> str:
         """For the terminal, when it has been measured."""
@@ -134,12 +142,14 @@ model is built alike the weights were carried over, and the outputs agreed to 1e
 """
 
 
-def page(rows: list[Row], facts: dict[str, object]) -> str:
-    """peers.md: what is compared, the table, the machine."""
+def page(rows: list[Row]) -> str:
+    """peers.md: what is compared, the table, the machine. Rows measured under other facts are told apart by a letter."""
 
     def shown(value: object, digits: int) -> str:
         return f"{value:.{digits}f}" if isinstance(value, float) and math.isfinite(value) else ""
 
+    facts = list(dict.fromkeys(row.facts for row in rows))
+    letters = {one: ascii_lowercase[i % 26] for i, one in enumerate(facts)} if len(facts) > 1 else {}
     lines = [
         {
             "ours": row.model,
@@ -154,21 +164,45 @@ def page(rows: list[Row], facts: dict[str, object]) -> str:
             "low": shown(row.low, 3),
             "high": shown(row.high, 3),
             "aim": shown(row.aim, 2),
+            **({"measured": letters[row.facts]} if letters else {}),
             "": row.reason or ("" if row.aim is None or row.high <= row.aim else "above the aim"),
         }
         for row in rows
     ]
     table = tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)
     rounds = sorted({row.rounds for row in rows if row.rounds})
-    told = "; ".join(f"{name} {value}" for name, value in facts.items())
-    return f"{INTRODUCTION}\n{table}\n\n{' or '.join(map(str, rounds)) or 'No'} rounds. {told}.\n"
+    told = "\n\n" + "\n".join(f"- {letters[one]}: {one}" for one in facts) if letters else " " + "".join(facts)
+    return f"{INTRODUCTION}\n{table}\n\n{' or '.join(map(str, rounds)) or 'No'} rounds.{told}\n"
 
 
-def write(store: Store, rows: list[Row], facts: dict[str, object]) -> None:
-    """peers.csv and peers.md of the results folder, each whole or not at all."""
-    frame = pd.DataFrame([asdict(row) for row in rows], columns=[field.name for field in fields(Row)])
+WORDS, WHOLE = ("model", "peer", "input", "what", "reason", "facts"), ("batch", "threads", "rounds")
+
+
+def parsed(line: dict[str, str]) -> Row:
+    """A line of peers.csv. ValueError or TypeError if it is none."""
+    values = {name: text if name in WORDS else int(text) if name in WHOLE else float(text) for name, text in line.items() if text}
+    return Row(**{"batch": None, "aim": None, **values})  # type: ignore[arg-type]
+
+
+def earlier(store: Store) -> list[Row]:
+    """The rows of the folder's peers.csv; none if there is none. A file that cannot be read is set aside."""
+    path = store.folder / "peers.csv"
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return [parsed(line) for line in csv.DictReader(file)]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as error:
+        print(f"attention-bench: {path} cannot be read ({error}); set aside as {set_aside(path)}", file=sys.stderr)
+        return []
+
+
+def write(store: Store, rows: list[Row]) -> None:
+    """peers.csv and peers.md of the results folder, each whole or not at all. What was not measured again stays in its place."""
+    table = {row.key: row for row in earlier(store)}
+    table |= {row.key: row for row in rows if row.rounds or row.key not in table}
+    frame = pd.DataFrame([asdict(row) for row in table.values()], columns=[field.name for field in fields(Row)])
     frame["batch"] = frame["batch"].astype("Int64")
-    csv = io.StringIO()
-    frame.to_csv(csv, index=False, float_format="%.6g", lineterminator="\n")
-    store.write(store.folder / "peers.csv", csv.getvalue().encode())
-    store.write(store.folder / "peers.md", page(rows, facts).encode())
+    text = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    store.write(store.folder / "peers.csv", text.encode())
+    store.write(store.folder / "peers.md", page(list(table.values())).encode())

@@ -135,7 +135,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def table(request: pytest.FixtureRequest) -> Iterator[list[Row]]:
-    """The rows measured in this session; written in the end, whatever stops it."""
+    """The rows measured in this session; written in the end, whatever stops it, over earlier ones of the same."""
     rows: list[Row] = []
     yield rows
     known = machine.facts()
@@ -144,7 +144,8 @@ def table(request: pytest.FixtureRequest) -> Iterator[list[Row]]:
         name: importlib.metadata.version(name) for name in ("vit-pytorch", "timm") if importlib.util.find_spec(name.replace("-", "_"))
     }
     try:
-        peers.write(request.config.stash[SESSION].settings.store, rows, facts)
+        told = "; ".join(f"{name} {value}" for name, value in facts.items())
+        peers.write(request.config.stash[SESSION].settings.store, [replace(row, facts=told) for row in rows])
     except StoreError as error:
         pytest.exit(f"attention-bench: {error}", returncode=1)
 

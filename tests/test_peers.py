@@ -114,8 +114,8 @@ def test_turns_are_ours_theirs_theirs_ours(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_table_tells_what_was_measured_and_what_was_not(tmp_path: Path) -> None:
-    missing = Row("vit", "timm", "28×28", "forward", 1, 1, 1.05, reason="timm is not installed")
-    peers.write(Store(tmp_path), [ROW, missing], {"cpu": "Abacus", "timm": "1.0"})
+    missing = Row("vit", "timm", "28×28", "forward", 1, 1, 1.05, reason="timm is not installed", facts="cpu Abacus")
+    peers.write(Store(tmp_path), [replace(ROW, facts="cpu Abacus"), missing])
     with open(tmp_path / "peers.csv", newline="", encoding="utf-8") as file:
         first, second = csv.DictReader(file)
     assert (first["ratio"], first["low"], first["high"], first["rounds"], first["batch"]) == ("0.7", "0.65", "0.76", "10", "64")
@@ -123,10 +123,37 @@ def test_the_table_tells_what_was_measured_and_what_was_not(tmp_path: Path) -> N
     text = (tmp_path / "peers.md").read_text(encoding="utf-8")
     assert "below 1 ours is faster" in text
     assert "above the aim" in text
-    assert "Abacus" in text
+    assert text.endswith("10 rounds. cpu Abacus\n")
     assert "nan" not in text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["peers.csv", "peers.md"]
-    assert "above the aim" not in page([replace(ROW, high=0.74)], {})
+    assert "above the aim" not in page([replace(ROW, high=0.74)])
+
+
+def test_a_session_of_some_rows_leaves_the_others(tmp_path: Path) -> None:
+    drawing = Row("shapes", "a loop", "1000 signals", "drawing", None, 1, None, 4.0, 100.0, 0.04, 0.03, 0.05, 10, facts="then")
+    missing = Row("vit", "timm", "28×28", "forward", 1, 1, 1.05, reason="timm is not installed", facts="then")
+    peers.write(Store(tmp_path), [replace(ROW, facts="then"), missing, drawing])
+    peers.write(Store(tmp_path), [replace(missing, reason="", rounds=10, ratio=0.9, low=0.8, high=1.0, facts="now")])
+    peers.write(Store(tmp_path), [replace(ROW, rounds=0, ratio=math.nan, reason="not installed", facts="later")])
+    found = peers.earlier(Store(tmp_path))
+    assert [(row.key, row.ratio, row.facts) for row in found] == [
+        (ROW.key, 0.7, "then"),
+        (missing.key, 0.9, "now"),
+        (drawing.key, 0.04, "then"),
+    ]
+    assert found[2] == drawing
+    text = (tmp_path / "peers.md").read_text(encoding="utf-8")
+    assert text.endswith("10 rounds.\n\n- a: then\n- b: now\n")
+    assert [line.split("|")[-3].strip() for line in text.splitlines() if "**0." in line] == ["a", "b", "a"]
+
+
+@pytest.mark.parametrize("content", ["model,peer\nvit", "a,b\n1,2\n", "model,batch\nvit,many\n"])
+def test_a_table_that_cannot_be_read_is_set_aside(tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "peers.csv").write_text(content)
+    peers.write(Store(tmp_path), [ROW])
+    assert peers.earlier(Store(tmp_path)) == [ROW]
+    assert (tmp_path / "peers.csv.broken").read_text() == content
+    assert "set aside as peers.csv.broken" in capsys.readouterr().err
 
 
 def test_the_plain_generator_draws_what_it_says() -> None:
