@@ -14,7 +14,7 @@ import torch
 
 import datasets
 import models
-from bench import cost, fingerprint, machine
+from bench import cost, exact, fingerprint, machine
 from bench.batches import together
 from bench.evaluate import half, kept, means, score
 from bench.grid import Cell, out_of_memory
@@ -148,9 +148,7 @@ def train(cell: Cell, settings: Settings, head: Record, missing: list[int], prog
     build = partial(models.build, cell.model, task)
     module = build().to(settings.device)
     check_answer(module, task, budget, settings.device)
-    # torch's counter does not know cuDNN's recurrent kernels: such models are counted on the CPU
-    recurrent = any(isinstance(layer, torch.nn.RNNBase) for layer in module.modules())
-    costs, notes = cost.measure(build() if recurrent else module, task, budget)
+    costs, notes = cost.measure(exact.countable(module), task, budget)
     why = stays_alone(module, costs["flops"] or float("inf"), budget, settings.device) or ""
     plans = planned(settings, head["recipe"], missing, 1 if why else AT_ONCE)
     records: dict[int, Record] = {}

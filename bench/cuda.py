@@ -1,6 +1,6 @@
 """Where the time of a forward pass on a GPU goes: what the device needed, what launching cost, what not waiting would have claimed.
 
-    events   from the first kernel's start to the last one's end, by the device's own clock; gaps between kernels included
+    events   from the call's beginning to the last kernel's end, by the device's own clock; its waits for launches included
     graph    the same kernels replayed as one CUDA graph, waited for: what is left when nobody has to launch them one by one
     async    the clock stopped without waiting for the device: the time of launching, which is not the time of computing
 
@@ -24,6 +24,7 @@ from datasets.registry import describe
 
 Call = Callable[[], object]
 BEFORE_CAPTURE = 3  # calls on the side stream, as torch's notes on CUDA graphs ask for
+failures: list[str] = []  # captures that failed in this process
 
 
 def events(launch: Call, calls: int) -> list[float]:
@@ -51,16 +52,33 @@ def unsynchronised(launch: Call, calls: int) -> list[float]:
 
 
 def captured(launch: Call) -> torch.cuda.CUDAGraph:
-    """The kernels of one call as a graph. Raises where the call cannot be captured: one that waits for an answer, say."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(BEFORE_CAPTURE):
-            launch()
-    torch.cuda.current_stream().wait_stream(side)
+    """The kernels of one call as a graph. Raises where the call cannot be captured: one that waits for an answer, say.
+
+    Such a call is found before a capture begins. A capture that fails all the same may leave torch's allocator in it, and up to
+    torch 2.12 the stream: after one there are no more graphs in this process.
+    """
+    if failures:
+        raise RuntimeError(f"an earlier capture failed ({failures[0]})")
+    before, side = torch.cuda.current_stream(), torch.cuda.Stream()
+    side.wait_stream(before)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        with torch.cuda.stream(side):
+            for _ in range(BEFORE_CAPTURE):
+                launch()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    before.wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        launch()
+    try:
+        with torch.cuda.graph(graph):
+            launch()
+    except Exception as error:
+        cause = error.__context__ or error  # ending the capture complains of the capture, not of what broke it
+        failures.append(describe(cause))
+        raise cause from None
+    finally:
+        torch.cuda.set_stream(before)
     return graph
 
 
@@ -76,14 +94,18 @@ def replayed(launch: Call, calls: int) -> list[float]:
     return times[1:] or times  # the first replay uploads the graph
 
 
-def on_device(seen: Iterable[Any]) -> int | None:
-    """How many of a profiler's events are kernels; None if it saw none, which is what a missing CUPTI looks like."""
+def on_device(seen: Iterable[Any]) -> int:
+    """How many of a profiler's events are kernels. RuntimeError if it saw none, which is what a missing CUPTI looks like."""
     kernels = [e for e in seen if e.device_type == DeviceType.CUDA and not e.name.startswith(("Memcpy", "Memset"))]
-    return len(kernels) or None
+    if not kernels:
+        raise RuntimeError("the profiler saw none")
+    return len(kernels)
 
 
-def kernels(launch: Call) -> int | None:
-    """Kernels that one call launches."""
+def kernels(launch: Call) -> int:
+    """Kernels that one call launches, not the first."""
+    launch()
+    torch.cuda.synchronize()
     activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=activities) as profile:
         launch()
@@ -97,15 +119,20 @@ def milliseconds(way: Callable[[Call, int], list[float]], launch: Call, calls: i
 
 
 def measure(launch: Call, calls: int) -> tuple[dict[str, Any], list[str]]:
-    """Packed milliseconds `events_ms`, `async_ms`, `graph_ms`, and `kernels`. What cannot be had is left out, with a note.
+    """Packed milliseconds `events_ms`, `async_ms` and `graph_ms`. What cannot be had is left out, with a note."""
+    ways = {"events": events, "async": unsynchronised, "graph": replayed}
+    return had({f"{name}_ms": partial(milliseconds, way, launch, calls) for name, way in ways.items()})
 
-    The graph comes last: a capture that fails may leave warnings behind, and nothing else is timed after it.
-    """
+
+def counted(prepared: Callable[[], Call]) -> tuple[dict[str, Any], list[str]]:
+    """`kernels` of one call, or a note. The profiler's hooks stay in the process, so nothing should be timed after it."""
+    return had({"kernels": lambda: kernels(prepared())})
+
+
+def had(parts: dict[str, Callable[[], Any]]) -> tuple[dict[str, Any], list[str]]:
+    """What the parts give, and a note for each that raises."""
     found: dict[str, Any] = {}
     notes = []
-    ways = {"events": events, "async": unsynchronised, "graph": replayed}
-    parts: dict[str, Callable[[], Any]] = {"kernels": partial(kernels, launch)}
-    parts |= {f"{name}_ms": partial(milliseconds, way, launch, calls) for name, way in ways.items()}
     for name, part in parts.items():
         try:
             found[name] = part()

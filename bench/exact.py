@@ -13,7 +13,11 @@ where those are the same.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -42,33 +46,46 @@ def sample(task: Task, batch: int, device: torch.device) -> Tensor:
     return task.sample(batch, generator("latency", 0))[0].to(device)
 
 
-def operators(module: nn.Module, task: Task, batch: int) -> Counter[str]:
+Arithmetic = Callable[[], AbstractContextManager[Any]]  # entered anew in every pass: float32 as it is, or autocast
+
+
+def watched(watch: TorchDispatchMode, module: nn.Module, task: Task, x: Tensor, arithmetic: Arithmetic) -> None:
+    """One forward pass under `watch`. Not in inference mode, in which what composite operators are made of is not dispatched."""
+    forward = answer(module, task)
+    with torch.no_grad():
+        with arithmetic():
+            forward(x)  # what is built once, a cached mask say, is no part of a forward pass
+        with watch, arithmetic():
+            forward(x)
+
+
+def operators(module: nn.Module, task: Task, batch: int, arithmetic: Arithmetic = contextlib.nullcontext) -> Counter[str]:
     """Operators of one forward pass in evaluation mode, by name: {"aten.addmm.default": 4, …}."""
     x = sample(task, batch, next(module.parameters()).device)
-    forward = answer(module, task)
-    with torch.inference_mode():
-        forward(x)  # what is built once, a cached mask say, is no part of a forward pass
-        with Operators() as counted:
-            forward(x)
+    counted = Operators()
+    watched(counted, module, task, x, arithmetic)
     return counted.seen
 
 
-def peak_bytes(module: nn.Module, task: Task, batch: int) -> int:
+def peak_bytes(module: nn.Module, task: Task, batch: int, arithmetic: Arithmetic = contextlib.nullcontext) -> int:
     """Most bytes alive at once in one forward pass: weights, buffers, input and what the pass makes."""
     x = sample(task, batch, next(module.parameters()).device)
-    forward = answer(module, task)
-    with torch.inference_mode():
-        forward(x)
-        with PeakBytes(*module.parameters(), *module.buffers(), x) as counted:
-            forward(x)
+    counted = PeakBytes(*module.parameters(), *module.buffers(), x)
+    watched(counted, module, task, x, arithmetic)
     return counted.peak
 
 
-def measure(module: nn.Module, task: Task, batch: int) -> dict[str, int]:
+def countable(module: nn.Module) -> nn.Module:
+    """The module where its FLOPs can be counted: torch's counter does not know cuDNN's recurrent kernels, a copy on the CPU has others."""
+    recurrent = any(isinstance(layer, nn.RNNBase) for layer in module.modules())
+    return copy.deepcopy(module).cpu() if recurrent else module
+
+
+def measure(module: nn.Module, task: Task, batch: int, arithmetic: Arithmetic = contextlib.nullcontext) -> dict[str, int]:
     """The four figures of a module in evaluation mode; raises what the module raises."""
     return {
         "params": sum(p.numel() for p in module.parameters()),
-        "flops": flops(module, task),
-        "operators": operators(module, task, batch).total(),
-        "peak_bytes": peak_bytes(module, task, batch),
+        "flops": flops(countable(module), task),
+        "operators": operators(module, task, batch, arithmetic).total(),
+        "peak_bytes": peak_bytes(module, task, batch, arithmetic),
     }

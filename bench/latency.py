@@ -1,7 +1,7 @@
 """Latency: one forward pass in evaluation mode, warmed up, the clock stopped after the device has finished.
 
 Inference mode is entered before the clock starts. bfloat16 is training's: autocast, entered anew in every pass, so that casting
-the float32 weights is part of what is timed. pytest-benchmark keeps the time of every call; the rest of the record says whether
+the float32 weights, each once, is part of what is timed. pytest-benchmark keeps the time of every call; the rest of the record says whether
 to believe it (validity.py), what the call costs exactly (exact.py), and on a GPU where the time goes (cuda.py).
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -76,7 +76,7 @@ def waited(launch: Call, device: torch.device) -> Call:
 
 
 def prepare(timing: Timing) -> Subject:
-    """The model and `batch` random inputs on the device. The calls want to be made in inference mode."""
+    """The model and `batch` random inputs on the device. The calls want to be made `quiet`."""
     task, device = timing.cell.task, torch.device(timing.device)
     assert task is not None
     x = exact.sample(task, timing.batch, device)
@@ -101,6 +101,11 @@ def clocked(call: Call, calls: int) -> list[float]:
     return times
 
 
+def quiet(dtype: Dtype) -> AbstractContextManager[Any]:
+    """No gradients. In inference mode autocast would cast a weight at every use, a decoder's once a word."""
+    return torch.inference_mode() if dtype == "float32" else torch.no_grad()
+
+
 @lru_cache(maxsize=8)
 def counted(cell: Cell, device: str, batch: int, dtype: Dtype) -> tuple[dict[str, int], list[str]]:
     """Exact costs, the same however many threads there are; and why there are none, should counting fail."""
@@ -108,8 +113,7 @@ def counted(cell: Cell, device: str, batch: int, dtype: Dtype) -> tuple[dict[str
     assert cell.task is not None
     try:
         module = built(cell, timing.budget, torch.device(device))
-        with precision(timing.budget, torch.device(device)):
-            return exact.measure(module, cell.task, batch), []
+        return exact.measure(module, cell.task, batch, partial(precision, timing.budget, torch.device(device))), []
     except Exception as error:  # it could be timed; that it cannot be counted must not take the time away
         return {}, [f"not counted: {machine.anonymous(describe(error))}"]
 
@@ -137,7 +141,7 @@ def measure(timing: Timing, seconds: float, timed: Callable[[Call, int], list[fl
     alone = timing.device == "cpu" and timing.threads == 1
     with threads(timing.threads):
         subject = prepare(timing)
-        with torch.inference_mode():
+        with quiet(timing.dtype):
             warm = warm_up(subject.call, seconds)
             calls = int(min(MOST, max(FEWEST, TIMED * seconds / warm.typical)))
             empty = float(np.median(clocked(subject.idle, IDLE)))
@@ -157,3 +161,10 @@ def measure(timing: Timing, seconds: float, timed: Callable[[Call, int], list[fl
         "exact": exactly,
     }
     return record(timing, samples, **fields, **on_gpu)
+
+
+def with_kernels(timing: Timing, record: Record) -> Record:
+    """The record of a GPU with the kernels of one call. For the end of a session: a profiler slows whatever is timed after it."""
+    with quiet(timing.dtype):
+        found, missing = cuda.counted(lambda: prepare(timing).launch)
+    return {**record, **found, "notes": [*record["notes"], *missing]}

@@ -60,7 +60,8 @@ def slug() -> str:
 
 
 def exact() -> None:
-    """Make CUDA keep its word: float32 is float32 in convolutions too, and the same command gives the same curve."""
+    """Make CUDA keep its word: float32 is float32 whatever the surroundings ask for, and the same command gives the same curve."""
+    torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False

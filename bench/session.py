@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ import datasets
 from bench import grid, machine, timing
 from bench.cells import Settings
 from bench.grid import Cell
-from bench.store import Store
+from bench.store import Record, Store
 from bench.timing import Timing
 from datasets.task import Dtype
 
@@ -28,6 +28,7 @@ class Session:
     dtypes: list[Dtype] | None
     budget: str
     settings: Settings
+    on_gpu: list[tuple[Timing, Record]] = field(default_factory=list)  # timed in this session
 
     @property
     def timings(self) -> list[Timing]:

@@ -53,6 +53,8 @@ def test_latency(timing: Timing, suite: Session, progress: Progress, benchmark: 
     if record is None:  # --benchmark-disable: run once, nothing measured
         return
     keep(suite, record)
+    if timing.device == "cuda":
+        suite.on_gpu.append((timing, record))
     samples = unpack(record["samples_ms"])
     benchmark.extra_info.update({name: record[name] for name in TOLD}, **quantiles(samples))
     benchmark.extra_info["samples_per_second"] = 1e3 * timing.batch / float(np.median(samples))

@@ -284,6 +284,15 @@ def test_what_cannot_be_compared(
     assert "not a git repository" in refused(capsys, "--base", "main")
 
 
+def test_git_is_asked_in_the_language_its_answer_is_read_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "git"
+    program.write_text('#!/bin/sh\n[ "$LC_ALL$LANGUAGE" = C ] && echo not a git repository >&2 || echo Kein Git-Repository >&2\nexit 128\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("LANGUAGE", "de")
+    assert not trees.within_git(tmp_path)
+
+
 def test_another_pinned_torch_cannot_be_compared(
     repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

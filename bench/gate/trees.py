@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import fcntl
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -42,7 +43,8 @@ def path(name: str) -> Path:
 
 
 def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
+    plain = {**os.environ, "LC_ALL": "C", "LANGUAGE": ""}  # what git says is read
+    return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False, env=plain)
 
 
 def commit(repository: Path, revision: str) -> str | None:
