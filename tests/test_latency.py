@@ -380,7 +380,7 @@ def test_kernels_are_counted_after_everything_was_timed(monkeypatch: pytest.Monk
     monkeypatch.setattr(cuda, "kernels", fails)
     count_kernels(session)
     (kept,) = session.settings.store.latencies()
-    assert kept["notes"] == [*record["notes"], "no kernels: RuntimeError: the profiler saw none"]
+    assert kept["notes"][-1].startswith("no kernels: RuntimeError: the profiler saw none")
     assert "kernels" not in kept
 
 
