@@ -28,10 +28,10 @@ test: venv
 harness: venv
 	$(BIN)/python -m pytest bench -m harness --benchmark-only $(ARGS)
 
-# Results of this machine, committed under its name.
+# Results of this machine, committed under its name; with real data: make reference DATA=ROOT ARGS='--datasets mnist'
 reference: venv
-	$(BIN)/python -m pytest bench --benchmark-only --benchmark-quiet --results results/$$($(BIN)/python -m bench machine) $(ARGS)
-	$(BIN)/python -m bench figures --results results/$$($(BIN)/python -m bench machine)
+	$(BIN)/python -m pytest bench --benchmark-only --benchmark-quiet --results results/$$($(BIN)/python -m bench machine) $(if $(DATA),--data $(DATA)) $(ARGS)
+	$(BIN)/python -m bench figures --results results/$$($(BIN)/python -m bench machine) $(if $(DATA),--data $(DATA))
 	$(BIN)/python -m bench reference
 	$(BIN)/python -m bench claims
 	$(BIN)/python -m bench page --results results/$$($(BIN)/python -m bench machine)
@@ -39,5 +39,6 @@ reference: venv
 lint: venv
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
+# What can be made again at once. Results are not: remove results/local yourself.
 clean:
-	rm -rf .venv results/local
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 from tabulate import tabulate
 
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     listing.set_defaults(run=list_)
 
     rebuild = commands.add_parser("report", help="rebuild tables and plots from the store, offline, without training")
-    rebuild.add_argument("--results", default=str(machine.ROOT / "results" / "local"), metavar="DIR")
+    rebuild.add_argument("--results", default=str(machine.LOCAL), metavar="DIR")
     rebuild.add_argument("--plugin", action="append", default=[], metavar="FILE")
     rebuild.add_argument("--json", action="store_true", help="print the rows of comparison.csv as JSON")
     rebuild.set_defaults(run=report_)
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     figures.add(commands)
 
     one_page = commands.add_parser("page", help="rebuild DIR/index.html, the page with everything, offline, without training")
-    one_page.add_argument("--results", default=str(machine.ROOT / "results" / "local"), metavar="DIR")
+    one_page.add_argument("--results", default=str(machine.LOCAL), metavar="DIR")
     one_page.add_argument("--plugin", action="append", default=[], metavar="FILE")
     one_page.set_defaults(run=page_)
     command.add(commands)
@@ -63,8 +63,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def list_(options: argparse.Namespace) -> int:
-    for file in options.plugin:
-        grid.plugin(file)
     cells = grid.cells(options.models, options.datasets, options.budget, None)
     if options.budgets:
         names = list(dict.fromkeys(cell.dataset for cell in cells if cell.task is not None))
@@ -91,15 +89,13 @@ def list_(options: argparse.Namespace) -> int:
 
 def opened(results: str) -> Store:
     """The store in a folder. RequestError if there is none."""
-    folder = Path(results).expanduser().resolve()
+    folder = grid.located(results)
     if not (folder / "runs").is_dir() and not (folder / "latency").is_dir():
         raise grid.RequestError(f"no results in {results}; make some: pytest bench --benchmark-only --results {results}")
     return Store(folder)
 
 
 def report_(options: argparse.Namespace) -> int:
-    for file in options.plugin:
-        grid.plugin(file)
     store = opened(options.results)
     path = report.write(store, say=lambda text: print(text, file=sys.stderr))
     print(json.dumps(report.facts(store), indent=1) if options.json else f"report: {path}")
@@ -107,20 +103,18 @@ def report_(options: argparse.Namespace) -> int:
 
 
 def page_(options: argparse.Namespace) -> int:
-    for file in options.plugin:
-        grid.plugin(file)
     print(f"page: {page.write(opened(options.results))}")
     return 0
 
 
 def claims_(options: argparse.Namespace) -> int:
-    for file in options.plugin:
-        grid.plugin(file)
-    whole = ledger.read(Path(options.claims).expanduser())
-    folder = Path(options.results).expanduser().resolve() if options.results else None
-    evidence = Evidence(claims.stores(folder, machine.ROOT / "results"))
+    whole = ledger.read(grid.located(options.claims))
+    folder = machine.ROOT / "results" if options.results is None else grid.located(options.results)
+    if not folder.is_dir():  # one without runs will do: parameters are counted on the spot
+        raise grid.RequestError(f"no results in {options.results}: it is no folder; leave --results out for those committed")
+    evidence = Evidence(reference.stores(folder) if options.results is None else [Store(folder)])
     found = claims.judged(whole, evidence)
-    written = claims.write(folder or machine.ROOT / "results", whole, found, evidence)
+    written = claims.write(folder, whole, found, evidence)
     if options.json:
         print(json.dumps(claims.facts(found), indent=1))
     else:
@@ -145,12 +139,19 @@ def reference_(options: argparse.Namespace) -> int:
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        for file in getattr(options, "plugin", []):
+            grid.plugin(file)
+        code = int(options.run(options))
+        sys.stdout.flush()
+        return code
     except (grid.RequestError, StoreError) as error:
         print(f"attention-bench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader has seen enough: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 if __name__ == "__main__":

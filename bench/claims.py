@@ -25,15 +25,6 @@ from bench.store import Store
 from bench.wording import escape
 
 
-def stores(folder: Path | None, results: Path) -> list[Store]:
-    """The store asked for, else the committed ones of every machine. RequestError if there is no such folder."""
-    if folder is None:
-        return [Store(path.parent) for path in sorted(results.glob("*/runs")) if path.parent.name != "local"]
-    if not folder.is_dir():
-        raise RequestError(f"no results in {folder}; make some: pytest bench --benchmark-only --results {folder}")
-    return [Store(folder)]
-
-
 def judged(ledger: Ledger, evidence: Evidence) -> list[Judged]:
     """All verdicts, in the order of the file. RequestError with the line where a model cannot be built as a claim says."""
     verdicts = []

@@ -27,7 +27,7 @@ def imported(tree: ast.Module, file: Path) -> Iterator[Path]:
         if isinstance(node, ast.Import):
             dotted = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            package = [file.parent.name] if node.level else []  # packages here are one folder deep
+            package = [file.parent.name] if node.level else []  # what a run depends on lies one folder deep
             module = ".".join([*package, *([node.module] if node.module else [])])
             dotted = [module, *(f"{module}.{alias.name}" for alias in node.names)]
         for name in dotted:

@@ -51,9 +51,19 @@ class Cell:
         return f"{self.model}-{self.dataset}"
 
 
+def located(name: str) -> Path:
+    """A path as a user writes it, with ~ for a home, made absolute. RequestError for no name and for the home of nobody."""
+    if not name:
+        raise RequestError("an empty path was given; name a file or a folder")
+    try:
+        return Path(name).expanduser().resolve()
+    except RuntimeError as error:
+        raise RequestError(f"{name}: {error}") from error
+
+
 def plugin(file: str) -> None:
     """Import a file from anywhere that registers models or data sets. RequestError if it does not import."""
-    path = Path(file).expanduser().resolve()
+    path = located(file)
     if not path.is_file():
         raise RequestError(f"plugin {file}: no such file")
     name = f"plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
@@ -140,7 +150,11 @@ def cells(models_: str | None, datasets_: str | None, budget: str, seeds: int | 
     chosen_datasets = select("data set", datasets_, default_datasets, every_dataset)
     known = {b.name for name in chosen_datasets if name not in datasets.errors for b in datasets.task(name).budgets}
     if known and budget not in known:
-        raise RequestError(f"unknown budget {budget!r}{did_you_mean(budget, sorted(known))} (there are: {', '.join(sorted(known))})")
+        elsewhere = sorted({b.name for name in every_dataset if name not in datasets.errors for b in datasets.task(name).budgets} - known)
+        others = f"; other data sets have {', '.join(elsewhere)}" if elsewhere else ""
+        raise RequestError(
+            f"unknown budget {budget!r}{did_you_mean(budget, sorted(known))} (there are: {', '.join(sorted(known))}{others})"
+        )
     return [cell(m, d, budget, seeds) for d in chosen_datasets for m in chosen_models]
 
 

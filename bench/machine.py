@@ -15,6 +15,7 @@ import psutil
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
+LOCAL = ROOT / "results" / "local"  # where results go that nobody gave a folder
 
 
 def output_of(*command: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import report
+from bench import machine, report
 from bench.store import Store
 from bench.summary import rows, shown
 
@@ -36,17 +36,20 @@ def more(folder: Path) -> list[str]:
     return ["More of this machine: " + ", ".join(links) + "."] if links else []
 
 
+def stores(results: Path) -> list[Store]:
+    """The committed results, one store a machine; `local` is nobody's."""
+    return [Store(path.parent) for path in sorted(results.glob("*/runs")) if path.parent.name != machine.LOCAL.name]
+
+
 def write(results: Path) -> Path:
-    """Rebuild the page from the folders results/<machine>/; `local` is not one of them."""
+    """Rebuild the page from the folders results/<machine>/."""
     parts = [
         "# Reference results",
-        "One folder per machine, made by `make reference`. Each has its own report with tables, curves and costs;"
-        " `results/local/` is where your own runs go and is not committed.",
+        "One folder per machine: the embedded grid by `make reference`, and what was run on request, see CONTRIBUTING.md. Each has its"
+        " own report with tables, curves and costs; `results/local/` is where your own runs go and is not committed.",
     ]
-    for folder in sorted(path.parent for path in results.glob("*/runs")):
-        if folder.name == "local":
-            continue
-        sections = shown(rows(Store(folder)))
+    for store in stores(results):
+        folder, sections = store.folder, shown(rows(store))
         page = f"{folder.name}/README.md"
         tables = (report.answer(sections), report.leaders(sections))
         answer, leaders = (table.replace("](#", f"]({page}#") for table in tables)
@@ -61,6 +64,5 @@ def write(results: Path) -> Path:
         ]
     if len(parts) == 2:
         parts.append("There are none yet.")
-    store = Store(results)
-    store.write(results / "README.md", ("\n\n".join(parts) + "\n").encode())
+    Store(results).write(results / "README.md", ("\n\n".join(parts) + "\n").encode())
     return results / "README.md"

@@ -232,7 +232,7 @@ def machines(table: Sequence[Row]) -> str:
     """What everything was measured on."""
     lines = []
     for slug in sorted({row.machine for row in table}):
-        facts: dict[str, Any] = max((r for r in table if r.machine == slug), key=lambda r: r.newest).facts
+        facts: dict[str, Any] = defaultdict(lambda: "?", max((r for r in table if r.machine == slug), key=lambda r: r.newest).facts)
         gpu = f", {facts['gpu']} (driver {facts['driver']}, CUDA {facts['cuda']})" if facts.get("gpu") else ", no CUDA device"
         dirty = " with local changes" if facts.get("dirty") else ""
         lines.append(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 
@@ -15,8 +14,6 @@ from bench.grid import Cell
 from bench.store import Record, Store
 from bench.timing import Timing
 from datasets.task import Dtype
-
-DEFAULT_RESULTS = machine.ROOT / "results" / "local"
 
 
 @dataclass
@@ -41,6 +38,15 @@ class Session:
         return 0.1 if self.budget == "smoke" else 0.3
 
 
+def between_checkpoints() -> float:
+    """Seconds, from the environment; RequestError if they are none."""
+    text = os.environ.get("ATTENTION_BENCH_CHECKPOINT_SECONDS", "30")
+    try:
+        return float(text)
+    except ValueError as error:
+        raise grid.RequestError(f"ATTENTION_BENCH_CHECKPOINT_SECONDS is {text!r}; it takes a number of seconds") from error
+
+
 def begin(
     *,
     models: str | None = None,
@@ -63,9 +69,8 @@ def begin(
     chosen = grid.parse_devices(devices, torch.cuda.is_available())
     arithmetics = timing.parse_dtypes(dtypes)
     cells = grid.cells(models, datasets_, budget, grid.parse_seeds(seeds))
-    if data is not None and not Path(data).expanduser().is_dir() and not download:
+    if data is not None and not grid.located(data).is_dir() and not download:
         raise grid.RequestError(f"data root {data} is not a folder (pass --download to make and fill it)")
-    store = Store(Path(results).expanduser().resolve() if results else DEFAULT_RESULTS)
-    every = float(os.environ.get("ATTENTION_BENCH_CHECKPOINT_SECONDS", "30"))
-    settings = Settings(store, torch.device(chosen[0]), datasets.data_root(data), download, retrain, every)
+    store = Store(machine.LOCAL if results is None else grid.located(results))
+    settings = Settings(store, torch.device(chosen[0]), datasets.data_root(data), download, retrain, between_checkpoints())
     return Session(cells, chosen, arithmetics, budget, settings)

@@ -1,4 +1,4 @@
-"""The only reader and writer of runs. One JSON file a record, written whole or not at all, never deleted.
+"""The only reader and writer of runs. One JSON file a record, written whole or not at all, and never deleted.
 
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-s<seed>.json     one trained seed
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-cell.json        what came of the cell when it was last asked for
@@ -56,8 +56,11 @@ def unpack(text: str) -> np.ndarray:
     return np.frombuffer(zlib.decompress(base64.b64decode(body)), dtype=dtype)
 
 
+CURVES = ("samples", "seconds", "train_loss", "val_loss")  # one value an evaluation; others may have fewer
+
+
 def check(record: Record) -> None:
-    """Raise if something that tables need is not there."""
+    """Raise KeyError if something that tables need is not there, TypeError or ValueError if it is not what it should be."""
     absent = [field for field in REQUIRED[record["kind"]] if field not in record]
     absent += ["machine.slug"] if "slug" not in record.get("machine", {}) else []
     if "budget" in REQUIRED[record["kind"]]:
@@ -65,11 +68,32 @@ def check(record: Record) -> None:
     if record["kind"] == "run" and record.get("status") == "ok":
         test = record.get("test", {})
         absent += [f"test.{which}" for which in ("best", "last") if record["metric"]["name"] not in test.get(which, {})]
+        absent += [f"curve.{name}" for name in CURVES if name not in record["curve"]]
         absent += ["train_seconds"] if "train_seconds" not in record else []
-    if record["kind"] == "latency":
-        unpack(record["samples_ms"])
     if absent:
         raise KeyError(f"no {', '.join(absent)}")
+    if record["kind"] == "latency":
+        unpack(record["samples_ms"])
+    if record["kind"] == "run":
+        check_run(record)
+
+
+def check_run(record: Record) -> None:
+    """That a run's numbers are numbers and its curves as long as each other."""
+    if not isinstance(record["seed"], int):
+        raise TypeError("seed is no whole number")
+    if record["metric"].get("better") not in ("higher", "lower") or not record["metric"].keys() <= {"name", "better", "percent"}:
+        raise ValueError("metric is not a name and which way is better")
+    curves = list(record["curve"].values())
+    if not all(isinstance(values, list) for values in curves):
+        raise TypeError("a curve is no list")
+    if len({len(values) for name, values in record["curve"].items() if name in CURVES}) > 1:
+        raise ValueError("curves are not of one length")
+    scores = (
+        [record["train_seconds"], *record["test"]["best"].values(), *record["test"]["last"].values()] if record["status"] == "ok" else []
+    )
+    if not all(isinstance(value, int | float) for values in [*curves, scores] for value in values):
+        raise TypeError("a score or a curve is not made of numbers")
 
 
 def set_aside(path: Path) -> str:
@@ -94,7 +118,9 @@ class Store:
             probe.write_bytes(b"x" * 4096)
             probe.unlink()
         except OSError as error:
-            raise StoreError(f"cannot write to the results folder {self.folder}: {error.strerror}") from error
+            raise StoreError(
+                f"cannot write to the results folder {self.folder} ({error.strerror}); name one that is yours with --results"
+            ) from error
 
     def write(self, path: Path, content: bytes) -> None:
         """Put a file in place, whole. StoreError if the disk is full or the folder is gone."""

@@ -12,6 +12,7 @@ from bench import certificate
 from bench.stats import Interval, interval
 from bench.store import BATCHES, FINISHED, Record, Store
 from datasets.task import Metric
+from models import FAMILIES
 
 UNKNOWN = Metric("", "higher")
 COUNTED = ("operators", "forward_peak_bytes")  # beside each latency
@@ -120,7 +121,7 @@ def trained(records: list[Record]) -> Row:
         source=first.get("source", ""),
         summary=first.get("summary", ""),
         scored_by=first.get("scored_by", ""),
-        family=first.get("family", "other"),
+        family=first["family"] if first.get("family") in FAMILIES else "other",
         newest=max(r["created"] for r in records),
     )
     if first["kind"] == "cell":

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import datasets
 import models
-from bench import claims, cost, ledger
+from bench import claims, cost, ledger, reference
 from bench.__main__ import main
 from bench.claim import EXPLAINED, FAILS, HOLDS, UNMEASURED
 from bench.evidence import Evidence, dead, total
@@ -276,7 +276,7 @@ def test_csv_and_json_say_the_same(results: Path, capsys: pytest.CaptureFixture[
 def test_the_committed_stores_are_read_and_local_is_not(tmp_path: Path) -> None:
     for name in ("box", "another", "local"):
         (tmp_path / name / "runs").mkdir(parents=True)
-    assert [store.folder.name for store in claims.stores(None, tmp_path)] == ["another", "box"]
+    assert [store.folder.name for store in reference.stores(tmp_path)] == ["another", "box"]
 
 
 @pytest.mark.parametrize("module", ["claims", "claim", "ledger", "evidence", "judgement", "findings"])

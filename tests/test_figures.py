@@ -65,7 +65,9 @@ def test_the_same_store_gives_the_same_bytes(trained: Path) -> None:
     [
         (["--models", "foo"], "unknown model 'foo'"),
         (["--datasets", "irs"], "unknown data set 'irs'; did you mean 'iris'"),
-        (["--kinds", "pie"], "unknown kind of picture 'pie'"),
+        (["--kinds", "pie"], "unknown kind of picture 'pie'; there are: "),
+        (["--data", "nowhere"], "data root nowhere is not a folder"),
+        (["--models", "linear", "--datasets", "digits,xor", "--plugin", "~nobody-of-this-name/x.py"], "~nobody-of-this-name/x.py: "),
         (["--budget", "paper"], "unknown budget 'paper'; the store has: smoke"),
         (["--models", "linear", "--datasets", "foo*"], "unknown data set 'foo*'"),
         (["--plugin", "nowhere.py"], "no such file"),
@@ -99,8 +101,13 @@ def test_a_store_without_weights_and_changed_code_are_reasons(trained: Path, tmp
         if "mlp" in path.parent.name and "source" in record:
             record["source"] = "another"
         copy.write_text(json.dumps(record))
+    drawn = folder / "figures" / "xor"
+    drawn.mkdir(parents=True)
+    for model in ("linear", "mlp"):
+        (drawn / f"{model}-plane.png").touch()
     done = figures(folder, "--kinds", "plane")
     assert done.returncode == 0
+    assert [path.name for path in drawn.iterdir()] == ["linear-plane.png"]  # weights may be elsewhere; changed code is another model
     assert "plane: the store has no weights of this run; train it again with --retrain (backbone_attention-xor, linear-xor)" in done.stderr
     assert "plane: the model's code has changed since it was trained; train it again (mlp-xor)" in done.stderr
 

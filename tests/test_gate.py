@@ -319,6 +319,11 @@ def test_another_pinned_torch_cannot_be_compared(
         (("--base", "HEAD", "--batches", ","), "no batch size"),
         (("--base", "HEAD", "--markdown", "/no/such/folder/x.md"), "cannot be written"),
         (("--self-test", "--gates", "x"), "--gates takes"),
+        (("--self-test", "--head", "HEAD"), "leave out --head"),
+        (("--self-test", "--batches", "64"), "leave out --batches"),
+        (("--base", "HEAD", "--gates", "3"), "--gates belongs to --self-test"),
+        (("--base", "HEAD", "--results", "here"), "--results belongs to --self-test"),
+        (("--base", "HEAD", "--minutes", ""), "--minutes takes"),
     ],
 )
 def test_nonsense_is_refused_before_anything_runs(options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,6 +141,13 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
+def test_little_is_known_of_a_machine_or_a_family(store: Store) -> None:
+    for path in store.folder.glob("runs/*/linear/*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"family": "quantum", "machine": {"slug": "box"}}))
+    text = report.write(store).read_text()
+    assert "`box`: " in text
+
+
 def test_every_cell_has_a_row(store: Store) -> None:
     report.write(store)
     with open(store.folder / "comparison.csv", newline="") as file:

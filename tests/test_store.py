@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from bench.store import SCHEMA, Store, StoreError, pack, unpack
+from bench.store import SCHEMA, Store, StoreError, check, pack, unpack
+from tests.conftest import ROOT
 
 
 def record(seed: int = 0, **fields: object) -> dict[str, object]:
     base = {"recipe": "r", "model": "m", "dataset": "d", "budget": {"name": "smoke"}, "status": "ok", "reason": ""}
     base["budget"] = {"name": "smoke", "dtype": "float32", "samples": 1}
     scores = {"best": {"mse": 1.0}, "last": {"mse": 1.0}}
-    more = {"curve": {}, "metric": {"name": "mse"}, "costs": {}, "conditions": "c", "source": "s", "test": scores, "train_seconds": 1.0}
+    metric = {"name": "mse", "better": "lower", "percent": False}
+    curve = {"samples": [1, 2], "seconds": [0.1, 0.2], "train_loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}
+    more = {"curve": curve, "metric": metric, "costs": {}, "conditions": "c", "source": "s", "test": scores, "train_seconds": 1.0}
     return {**base, **more, "seed": seed, "machine": {"slug": "x"}, **fields}
 
 
@@ -58,6 +61,30 @@ def test_a_broken_file_is_set_aside_with_a_message(store: Store, content: bytes)
         assert [r["seed"] for r in store.runs()] == [0]
     assert broken.with_name(broken.name + ".broken").read_bytes() == content
     assert [r["seed"] for r in store.runs()] == [0]  # and no second warning
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("curve", {}, "no curve.samples"),
+        ("curve", {**record()["curve"], "val_loss": [1.0]}, "not of one length"),  # type: ignore[dict-item]
+        ("curve", {**record()["curve"], "val_loss": [1.0, "low"]}, "not made of numbers"),  # type: ignore[dict-item]
+        ("curve", {**record()["curve"], "val_loss": 1.0}, "no list"),  # type: ignore[dict-item]
+        ("curve", [], "list indices|no curve"),
+        ("metric", {"name": "mse"}, "which way is better"),
+        ("metric", {"name": "mse", "better": "lower", "worse": "higher"}, "which way is better"),
+        ("seed", "zero", "no whole number"),
+        ("test", {"best": {"mse": "good"}, "last": {"mse": 1.0}}, "not made of numbers"),
+        ("train_seconds", None, "not made of numbers"),
+    ],
+)
+def test_a_record_that_tables_could_not_use_is_set_aside(store: Store, field: str, value: object, why: str) -> None:
+    store.put_run(record(0))
+    store.put_run(record(1))
+    path = store.folder / "runs" / "d" / "m" / "smoke-r-s1.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    with pytest.warns(UserWarning, match=why):
+        assert [r["seed"] for r in store.runs()] == [0]
 
 
 def test_a_later_schema_is_left_alone(store: Store) -> None:
@@ -127,3 +154,10 @@ def test_checkpoints_load_as_data_only_and_broken_ones_are_set_aside(store: Stor
     with pytest.warns(UserWarning, match="cannot be used"):
         assert store.checkpoints("r") == []
     assert not trap.exists()
+
+
+def test_every_committed_record_is_one_that_tables_can_use() -> None:
+    paths = sorted(ROOT.glob("results/*/runs/*/*/*.json"))
+    assert paths
+    for path in paths:
+        check(json.loads(path.read_text(encoding="utf-8")))

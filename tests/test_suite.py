@@ -184,6 +184,10 @@ WRONG = [
     (("--seeds", "many"), "--seeds takes a whole number from 1 to 1000, not 'many'"),
     (("--plugin", "nowhere.py"), "plugin nowhere.py: no such file"),
     (("--data", "/no/such/folder"), "data root /no/such/folder is not a folder"),
+    (("--data", "~nobody-of-this-name/x"), "~nobody-of-this-name/x: "),
+    (("--results", "~nobody-of-this-name/x"), "~nobody-of-this-name/x: "),
+    (("--results", ""), "an empty path was given"),
+    (("--plugin", "~nobody-of-this-name/x.py"), "~nobody-of-this-name/x.py: "),
 ]
 
 
@@ -201,6 +205,37 @@ def test_nonsense_is_exit_code_2_before_anything_runs(
     if options[0] in ("--models", "--datasets", "--budget"):
         assert __main__.main(["list", *options]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_saving_interval_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench import grid, session
+
+    monkeypatch.setenv("ATTENTION_BENCH_CHECKPOINT_SECONDS", "often")
+    with pytest.raises(grid.RequestError, match="takes a number of seconds"):
+        session.begin(models="mlp", datasets_="xor")
+
+
+@pytest.mark.parametrize("command", ["report", "page", "figures", "claims"])
+def test_a_results_folder_that_is_none_is_refused(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from bench import __main__
+
+    for name in ("~nobody-of-this-name/x", ""):
+        assert __main__.main([command, "--results", name]) == 2
+        assert capsys.readouterr().err.startswith("attention-bench: ")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    listing = subprocess.Popen(
+        [sys.executable, "-m", "bench", "list", "--json"],
+        cwd=ROOT,
+        env=environment(ROOT),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert listing.stdout is not None and listing.stderr is not None
+    listing.stdout.close()
+    assert (listing.stderr.read(), listing.wait(timeout=120)) == ("", 0)
 
 
 def test_nonsense_and_an_unwritable_folder_in_pytest(bench: Bench, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import datasets
 import models
 from bench import grid, machine
 from bench.figures import kinds
-from bench.figures.subject import NoPicture, Subject
+from bench.figures.subject import NoPicture, Outdated, Subject
 from bench.page import build as page
 from bench.store import PICTURED, Store
 from bench.summary import Row, rows, shown
@@ -32,7 +32,7 @@ from datasets.registry import describe
 def add(commands: Any) -> None:
     """The command's options."""
     figures = commands.add_parser("figures", help="pictures of what models learned, from the weights that runs kept; never trains")
-    figures.add_argument("--results", default=str(machine.ROOT / "results" / "local"), metavar="DIR")
+    figures.add_argument("--results", default=str(machine.LOCAL), metavar="DIR")
     figures.add_argument("--models", help="names or patterns, comma-separated; default: all in the store")
     figures.add_argument("--datasets", help="names or patterns, comma-separated; default: all in the store")
     figures.add_argument("--budget", help="of the runs drawn; default: the one that the report ranks")
@@ -50,18 +50,24 @@ def chosen(table: list[Row], ranked: list[Row], options: argparse.Namespace) -> 
     found = [row for row in table if row.runs or row.status != "skipped"]  # where no run was asked for, the tables say why
     for noun, patterns in columns.items():
         names = sorted({getattr(row, fields[noun]) for row in table})
-        try:
-            wanted = grid.select(noun, patterns, names, names)
-        except grid.RequestError as error:
-            said = str(error).replace(" (python -m bench list)", "")
-            raise grid.RequestError(f"{said}; the store has: {', '.join(names) or 'none'}") from error
+        wanted = of_these(noun, patterns, names, "the store has")
         found = [row for row in found if getattr(row, fields[noun]) in wanted]
     asked = any(columns.values())
     if asked and not found:
-        raise grid.RequestError("the store has no runs of these models on these data sets under this budget; leave one of the options out")
+        under = " under this budget" if options.budget else ""
+        raise grid.RequestError(f"the store has no runs of these models on these data sets{under}; leave one of the options out")
     if options.budget is None:
         found = [row for row in ranked if any(same(row, other) for other in found)] or (found if asked else [])
     return found
+
+
+def of_these(noun: str, patterns: str | None, names: list[str], where: str) -> list[str]:
+    """The names that patterns select. RequestError, with what `where` offers, for a pattern that selects none."""
+    try:
+        return grid.select(noun, patterns, names, names)
+    except grid.RequestError as error:
+        said = str(error).replace(" (python -m bench list)", "")
+        raise grid.RequestError(f"{said}; {where}: {', '.join(names) or 'none'}") from error
 
 
 def same(a: Row, b: Row) -> bool:
@@ -81,20 +87,20 @@ def subject(row: Row, store: Store, root: str | None, load: Any) -> Subject:
         raise NoPicture("the model or the data set is not registered here; name its file with --plugin")
     run = next((run for run in row.runs if run["seed"] == PICTURED and run["status"] == "ok"), None)
     if run is None:
-        raise NoPicture(f"no finished run of seed {PICTURED}{': ' + row.reason if row.reason else ''}")
+        raise Outdated(f"no finished run of seed {PICTURED}{': ' + row.reason if row.reason else ''}")
     return Subject(row, run, datasets.task(row.dataset), store, load, root)
 
 
 def run(options: argparse.Namespace) -> int:
     """Draw; say what could not be drawn and why. 1 if a drawing raised, else 0."""
-    for file in options.plugin:
-        grid.plugin(file)
-    folder = Path(options.results).expanduser().resolve()
+    folder = grid.located(options.results)
     if not (folder / "runs").is_dir():
         raise grid.RequestError(f"no runs in {options.results}; make some: pytest bench --benchmark-only --results {options.results}")
     kinds.load()
     every = [*kinds.cells, *kinds.suites]
-    wanted = grid.select("kind of picture", options.kinds, every, every)
+    wanted = of_these("kind of picture", options.kinds, every, "there are")
+    if options.data is not None and not grid.located(options.data).is_dir() and not options.download:
+        raise grid.RequestError(f"data root {options.data} is not a folder (pass --download to make and fill it)")
     store = Store(folder)
     store.writable()
     table = rows(store)
@@ -116,7 +122,8 @@ def run(options: argparse.Namespace) -> int:
             content = draw()
         except NoPicture as reason:
             reasons[kind, str(reason)].append(name)
-            path.unlink(missing_ok=True)  # of an earlier run: it would be taken for this one's
+            if isinstance(reason, Outdated):
+                path.unlink(missing_ok=True)  # it would be taken for this run's
         except Exception as error:
             failures += 1
             print(f"attention-bench: {name}: {kind} could not be drawn: {describe(error)}", file=sys.stderr)
@@ -133,8 +140,9 @@ def run(options: argparse.Namespace) -> int:
                 one = subject(row, store, options.data, load)
             except NoPicture as reason:
                 reasons["no picture", str(reason)].append(name)
-                for kind in kinds.cells.values():
-                    place(row, kind).unlink(missing_ok=True)
+                if isinstance(reason, Outdated):
+                    for kind in kinds.cells.values():
+                        place(row, kind).unlink(missing_ok=True)
                 continue
             own = [kind for kind in kinds.cells.values() if kind.fits(one.task)]
             if not own:

@@ -14,7 +14,7 @@ from sklearn.datasets import load_iris
 import datasets
 from bench.figures.attention import PLAIN, headline
 from bench.figures.kinds import of_cell
-from bench.figures.subject import NoPicture, Subject
+from bench.figures.subject import NoPicture, Outdated, Subject
 from bench.plots import png
 from bench.store import Record, unpack
 from datasets.task import Task
@@ -51,7 +51,7 @@ def matrix(subject: Subject) -> np.ndarray:
         true, predicted = truth(run["dataset"], subject.root, run["seed"]), unpack(run["examples"]["prediction"])
         right = run["test"]["best"].get("accuracy")
         if len(true) != len(predicted) or (right is not None and abs(right - np.mean(true == predicted)) > 1e-6):
-            raise NoPicture("the data have changed since it was trained; train it again")
+            raise Outdated("the data have changed since it was trained; train it again")
         total += counted(true, predicted, len(total))
     return total
 

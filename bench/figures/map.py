@@ -76,7 +76,7 @@ def within_spending(rows: list[Row], spent: Spent) -> Values:
 def within_size(rows: list[Row], cost: Cost) -> Values:
     """Test values of the models that cost at most what lets every family take part: the largest of the families' least costs.
 
-    None if that is not known: a family without any measured model could have the cheapest.
+    Nothing if that is not known: a family without any measured model could have the cheapest.
     """
     costs = {row.model: float(found) for row in rows if (found := cost(row)) is not None}
     least: dict[str, float] = {}

@@ -23,6 +23,10 @@ class NoPicture(Exception):
     """Why a cell has no picture of some kind; the rest is drawn. A message without a capital and a full stop."""
 
 
+class Outdated(NoPicture):
+    """There is none any more: one that was drawn before shows another run or another model."""
+
+
 @torch.no_grad()
 def answer(module: nn.Module, task: Task, x: torch.Tensor) -> torch.Tensor:
     """What a model says of x (n, *input.shape), as its runs are scored: by its own `predict` if it has one."""
@@ -59,9 +63,9 @@ class Subject:
     def kept(self) -> dict[str, Any]:
         """{"last": weights, "snapshots": {samples seen: weights}}. Raises NoPicture where the run kept nothing that fits."""
         if fingerprint.closure(models.source(self.row.model)) != self.run["source"]:
-            raise NoPicture("the model's code has changed since it was trained; train it again")
+            raise Outdated("the model's code has changed since it was trained; train it again")
         if self.run.get("version", self.task.version) != self.task.version:
-            raise NoPicture("the data set has another version than when it was trained; train it again")
+            raise Outdated("the data set has another version than when it was trained; train it again")
         kept = self.store.weights(self.run)
         if kept is None and 4 * self.run["costs"]["params"] > LARGEST:
             raise NoPicture(f"runs keep no weights of models over {LARGEST >> 20} MiB")
@@ -84,5 +88,5 @@ class Subject:
         try:
             module.load_state_dict(weights)
         except RuntimeError as error:
-            raise NoPicture("the weights that were kept do not fit the model; train it again") from error
+            raise Outdated("the weights that were kept do not fit the model; train it again") from error
         return module.eval().requires_grad_(False)

@@ -15,7 +15,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from PIL import Image
 
-from bench.figures.subject import NoPicture
+from bench.figures.subject import Outdated
 from bench.plots import COLOURS, MARKERS, png
 from bench.summary import Row
 from bench.wording import number
@@ -30,7 +30,7 @@ def scored(sections: dict[str, list[Row]], least: int) -> dict[str, list[Row]]:
     found = {name: [row for row in own if row.values] for name, own in sections.items()}
     kept = {name: own for name, own in found.items() if len(own) >= least}
     if not kept:
-        raise NoPicture(f"no data set has {least} models with a value to compare")
+        raise Outdated(f"no data set has {least} models with a value to compare")
     return kept
 
 

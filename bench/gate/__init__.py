@@ -1,12 +1,13 @@
 """python -m bench gate: is head slower than base, cell by cell, and by how much could it be without our seeing it?
 
+    command    options, exit codes, and what holds a gate together
     trees      what is compared: a revision, checked out aside, or a folder
     arm        a process that holds one tree's model and runs it when it is its turn
     trio       base, head and base again, taking turns on one core; one trio of fresh processes gives one ratio a cell
     verdicts   ratios of several trios -> slower, faster, same or undecided, corrected for the number of cells
     contest    asks for trios until every cell is decided or the time is up
     table      the answer for a terminal, a pull request and a machine
-    calibration  how much work makes which slowdown, for the self-test
+    work       what makes a model slower by a known amount, for the self-test; calibration: how much of it makes which slowdown
     selftest   the gate on code made slower by a known amount, and on unchanged code: what it catches and whom it accuses
 
 What makes two processes with the same code differ here, measured on two cores shared with other work: the core they run on

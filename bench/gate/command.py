@@ -14,25 +14,25 @@ from typing import Any
 from bench import machine
 from bench.gate import contest, selftest, table, trees
 from bench.gate.trio import Died
-from bench.grid import RequestError, split
+from bench.grid import RequestError, located, split
 from bench.progress import Progress
 
 
 def add(commands: Any) -> None:
     gate = commands.add_parser("gate", help="is head slower than base? two revisions or folders, side by side on this machine")
     gate.add_argument("--base", metavar="REF", help="a git revision or a folder: what it was before")
-    gate.add_argument("--head", metavar="REF", default=".", help="a git revision or a folder: what it is now (default: here)")
+    gate.add_argument("--head", metavar="REF", help="a git revision or a folder: what it is now (default: here)")
     gate.add_argument("--models", help="names or patterns, comma-separated (default: all)")
     gate.add_argument("--datasets", help="names or patterns, comma-separated (default: all that need no network)")
-    gate.add_argument("--batches", default="1", help="batch sizes, comma-separated (default: 1)")
+    gate.add_argument("--batches", help="batch sizes, comma-separated (default: 1)")
     gate.add_argument("--allow", default="1%", metavar="PERCENT", help="the slowdown that is let pass (default: 1%%)")
     gate.add_argument("--minutes", help="the time it may take (default: 15, in the self-test 3 for each gate); most gates need less")
     gate.add_argument("--accept-costs", action="store_true", help="exact costs that grew are told, and fail nothing")
     gate.add_argument("--json", action="store_true", help="print one object a cell")
     gate.add_argument("--markdown", metavar="FILE", help="also write the table as a comment for a pull request")
     gate.add_argument("--self-test", action="store_true", help="what the gate catches on this machine, and whom it accuses wrongly")
-    gate.add_argument("--gates", default="12", metavar="N", help="gates of each kind in the self-test (default: 12)")
-    gate.add_argument("--results", default=str(machine.ROOT / "results" / "local"), metavar="DIR", help="where the self-test's report goes")
+    gate.add_argument("--gates", metavar="N", help="gates of each kind in the self-test (default: 12)")
+    gate.add_argument("--results", metavar="DIR", help="where the self-test's report goes (default: results/local)")
     gate.set_defaults(run=run)
 
 
@@ -63,7 +63,7 @@ def whole(option: str, text: str) -> int:
 
 def writable(file: str) -> Path:
     """A path that can be written, found out before the time is spent."""
-    path = trees.path(file)
+    path = located(file)
     if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
         raise RequestError(f"--markdown {file} cannot be written: name a file in a folder that exists and is yours")
     return path
@@ -84,8 +84,11 @@ def follow(bar: Progress) -> contest.Say:
 def run(options: argparse.Namespace) -> int:
     if not sys.platform.startswith("linux"):
         raise RequestError("the gate hands open sockets to forks and binds them to a core, which it knows how to do on Linux only")
-    minutes, allow = positive("--minutes", options.minutes or ("3" if options.self_test else "15")), share(options.allow)
-    batches = list(dict.fromkeys(whole("--batches", text) for text in split(options.batches)))
+    minutes, allow = (
+        positive("--minutes", ("3" if options.self_test else "15") if options.minutes is None else options.minutes),
+        share(options.allow),
+    )
+    batches = list(dict.fromkeys(whole("--batches", text) for text in split("1" if options.batches is None else options.batches)))
     if not batches:
         raise RequestError("no batch size named; --batches takes whole numbers, comma-separated")
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was laid out is cleared away
@@ -98,19 +101,24 @@ def run(options: argparse.Namespace) -> int:
 
 
 def self_test(options: argparse.Namespace, minutes: float, allow: float) -> int:
-    given = [name for name in ("base", "models", "datasets", "json", "markdown", "accept_costs") if getattr(options, name)]
+    alone = ("base", "head", "models", "datasets", "batches", "json", "markdown", "accept_costs")
+    given = [name for name in alone if getattr(options, name) not in (None, False)]
     if given:
         raise RequestError(f"--self-test chooses its own cells and prints its own report; leave out --{given[0].replace('_', '-')}")
-    plan = selftest.Plan(whole("--gates", options.gates), minutes, allow)
-    return selftest.run(plan, trees.path(options.results))
+    plan = selftest.Plan(12 if options.gates is None else whole("--gates", options.gates), minutes, allow)
+    return selftest.run(plan, machine.LOCAL if options.results is None else located(options.results))
 
 
 def gate(options: argparse.Namespace, minutes: float, allow: float, batches: list[int]) -> int:
     if options.base is None:
         raise RequestError("a gate needs --base REF: a git revision or a folder, 'origin/main' say (or --self-test)")
+    for name in ("gates", "results"):
+        if getattr(options, name) is not None:
+            raise RequestError(f"--{name} belongs to --self-test; a gate prints its table, and --markdown FILE keeps it")
     page = writable(options.markdown) if options.markdown else None
     with trees.workplace() as place:
-        base, head = (trees.resolve(role, getattr(options, role), Path.cwd(), place) for role in ("base", "head"))
+        named = {"base": options.base, "head": "." if options.head is None else options.head}
+        base, head = (trees.resolve(role, name, Path.cwd(), place) for role, name in named.items())
         trees.same_libraries(base, head)
         asked = contest.Contest(base, head, allow, minutes)
         bar = Progress(60 * minutes)

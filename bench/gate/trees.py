@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import INTERFACE
-from bench.grid import RequestError
+from bench.grid import RequestError, located
 
 PARTS = ("bench", "datasets", "models")  # what a latency depends on; all else stays where it is
 PREFIX = "attention-bench-gate-"
@@ -32,14 +32,6 @@ class Tree:
 
     name: str
     folder: Path
-
-
-def path(name: str) -> Path:
-    """A path as a user writes it, with ~ for a home. RequestError for the home of nobody."""
-    try:
-        return Path(name).expanduser()
-    except RuntimeError as error:
-        raise RequestError(f"{name}: {error}") from error
 
 
 def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -156,7 +148,7 @@ def resolve(role: str, name: str, repository: Path, place: Path) -> Tree:
     """`name` as a revision of `repository`, or as a folder. RequestError, with the way out, for anything else."""
     if not name.strip():
         raise RequestError(f"{role} is empty: name a git revision or a folder")
-    folder = path(name)
+    folder = located(name)
     if folder.is_dir() and (name.startswith((".", "/", "~")) or not within_git(repository) or commit(repository, name) is None):
         changed = dirty(folder) if role == "base" else []
         if changed:

@@ -2,5 +2,5 @@
 
 view     the store, the ledger and the figures' file names -> plain facts
 build    facts, page.html, its styles and scripts, and the plotting library -> one file
-page.js  state, link, filters, sections;  table.js  the table of cells;  plots.js  curves and costs
+page.js  state, link, filters;  sections.js  answers, claims, pictures, machines;  table.js  the cells;  plots.js  curves and costs
 """

@@ -55,7 +55,7 @@ def write(store: Store) -> Path:
 
 
 def told(store: Store) -> str:
-    """Write it if it can be, without plotly for one it cannot; a line that says where it is or why it is not."""
+    """Write the page if that is possible: a line that says where it is, or why there is none, plotly not being installed say."""
     try:
         return f"page: {write(store)}"
     except RequestError as reason:

@@ -187,9 +187,10 @@ def machines(table: Sequence[Row]) -> list[dict[str, Any]]:
     return [max((row for row in table if row.machine == slug), key=lambda row: row.newest).facts | {"slug": slug} for slug in slugs]
 
 
-def ledger(folder: Path) -> list[dict[str, str]]:
-    """The rows of the nearest claims.csv, of this store or of all; RequestError if it cannot be read."""
-    path = next((p for p in (folder / "claims.csv", folder.parent / "claims.csv") if p.is_file()), None)
+def ledger(folder: Path, machines: set[str]) -> list[dict[str, str]]:
+    """The rows of the store's claims.csv, or of all stores' for one that bears its machine's name; RequestError if it cannot be read."""
+    places = [folder, folder.parent] if folder.name in machines else [folder]
+    path = next((place / "claims.csv" for place in places if (place / "claims.csv").is_file()), None)
     if path is None:
         return []
     try:
@@ -240,7 +241,7 @@ def facts(store: Store) -> dict[str, Any]:
         "groups": described,
         "group": member,
         "curves": [curve(row, len(table) > MANY) for row in table],
-        "claims": ledger(store.folder),
+        "claims": ledger(store.folder, {row.machine for row in table}),
         "pictures": pictures(store.folder),
         "machines": machines(table),
     }
