@@ -202,7 +202,7 @@ def label_points(axes: Axes, points: dict[str, tuple[float, float]], families: d
     if not points:
         return
     costs = [x for x, _ in points.values()]
-    if min(costs) == max(costs):  # a logarithmic axis needs some width
+    if min(costs) == max(costs) > 0:  # a logarithmic axis needs some width
         axes.set_xlim(costs[0] / 10, costs[0] * 10)
     axes.autoscale_view(scalex=min(costs) < max(costs))
     to_axes = axes.transData + axes.transAxes.inverted()
