@@ -190,6 +190,10 @@ def test_a_model_that_hangs_fails_and_its_process_ends(nursery: Nursery, tmp_pat
     assert [cell.verdict for cell in one.cells] == ["failing", "failing"]
     assert "took too long" in one.cells[0].reason or "no answer in time" in one.cells[0].reason
     assert "not tried, as it ended its process on" in one.cells[1].reason
+    same = contest.Contest(Tree("base", head), Tree("head", head), 0.01, 1)
+    contest.survey(same, nursery, "t_hangs", "iris,gaussian", [1], lambda *_: None, None)
+    assert [cell.verdict for cell in same.cells] == ["broken", "broken"]  # as it was: nobody is accused
+    assert same.cells[1].reason.startswith("base and head: not tried")
     _, alive = psutil.wait_procs(set(psutil.Process(nursery.process.pid).children()) - before, timeout=10)
     assert not alive
 

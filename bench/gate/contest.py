@@ -164,10 +164,10 @@ def survey(
         died: dict[tuple[str, str], str] = {}
         for i, cell in enumerate(contest.cells):
             say(0.0, f"exact costs, {i + 1} of {len(contest.cells)}: {cell.id}")
-            hopeless = [(role, died[role, cell.model]) for role in two if (role, cell.model) in died]
-            if hopeless:  # a model that hangs or kills its process is not given the time to do so on every data set
-                role, where = hopeless[0]
-                cell.settle("failing" if role == "head" else "crashed", f"{role}: not tried, as it ended its process on {where}")
+            dead = {role: died[role, cell.model] for role in two if (role, cell.model) in died}
+            if dead:  # a model that hangs or kills its process is not given the time to do so on every data set
+                word = "broken" if len(dead) == 2 else "failing" if "head" in dead else "crashed"
+                cell.settle(word, f"{' and '.join(dead)}: not tried, as it ended its process on {[*dead.values()][-1]}")
                 continue
             counted(two, cell, fresh)
             died |= {(role, cell.model): cell.dataset for role in two if cell.costs[role].get("died")}
