@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tabulate import tabulate
 
 from bench.stats import quantile_intervals, quantiles
 from bench.store import Record, unpack
-from bench.wording import amount, escape, number
+from bench.wording import amount, escape, markdown, number
 
 UNCHECKED = "not checked: timed before version 0.3"
 OTHER_SOURCE = "another source than the trained weights"
@@ -131,5 +130,5 @@ def page(records: Sequence[Record], sources: Sources) -> str:
     parts = ["# Latency, with certificates", HEAD, *([HEAD_CUDA] if gpu else [])]
     for dataset in sorted({r["dataset"] for r in records}):
         body = [line(r, sources, gpu, several) for r in ordered(records) if r["dataset"] == dataset]
-        parts += [f"## {dataset}", tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True)]
+        parts += [f"## {dataset}", markdown(body)]
     return "\n\n".join(parts if records else [*parts, "Nothing was timed yet."]) + "\n"

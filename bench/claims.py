@@ -22,7 +22,7 @@ from bench.grid import RequestError
 from bench.judgement import BUDGETS, RULE, Judged, judge, measured, published, spanned, subject, subjects, topic
 from bench.ledger import Ledger
 from bench.store import Store
-from bench.wording import escape
+from bench.wording import escape, markdown
 
 
 def judged(ledger: Ledger, evidence: Evidence) -> list[Judged]:
@@ -90,10 +90,6 @@ def commands(verdicts: Iterable[Judged]) -> list[str]:
     ]
 
 
-def table(lines: Sequence[dict[str, Any]]) -> str:
-    return tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)
-
-
 def parted(verdicts: Iterable[Judged]) -> tuple[list[Judged], list[Judged]]:
     """What the sources claim, and what rebuilding them showed."""
     every = list(verdicts)
@@ -109,7 +105,7 @@ def counts(ledger: Ledger, verdicts: Sequence[Judged]) -> str:
         stand = f"{sum(j.verdict == HOLDS for j in ours)} of {len(ours)}" if ours else ""
         row = {"source": link(source, ledger) if source else "all", **{verdict: found[verdict] or "" for verdict in VERDICTS}}
         body.append(row | {"our own counts, confirmed": stand})
-    return table(body)
+    return markdown(body)
 
 
 def summed(verdicts: Sequence[Judged]) -> str:
@@ -161,7 +157,7 @@ def lines(verdicts: Sequence[Judged], notes: dict[str, int], stated: str) -> str
         alone = j.verdict != UNMEASURED or j.near.value is not None
         key = (i,) if alone else (topic(j.claim), j.claim.unit, j.why, *numbers)
         groups.setdefault(key, ([], numbers))[0].append(j)
-    return table([line(group, numbers, stated) for group, numbers in groups.values()])
+    return markdown([line(group, numbers, stated) for group, numbers in groups.values()])
 
 
 def section(source: str, ledger: Ledger, verdicts: Sequence[Judged]) -> str:

@@ -9,13 +9,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-from tabulate import tabulate
 
 from bench.claim import EXPLAINED, FAILS, HOLDS
 from bench.judgement import Judged, measured, published, subject, within
 from bench.stats import Interval, interval
 from bench.summary import Row
-from bench.wording import number, quality
+from bench.wording import markdown, number, quality
 
 MOST = 6
 
@@ -124,7 +123,7 @@ def chosen(table: Sequence[Row]) -> list[str]:
         return []
     cells = f"over {len(shares)} cells, {min(shares):.2f} to {max(shares):.2f}" if len(shares) > 1 else "in the one cell that did so"
     sentence = f"Choosing the best epoch by the test set was worth {np.mean(shares):.2f} points on average {cells}."
-    return [sentence, tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True)]
+    return [sentence, markdown(body)]
 
 
 def beside(row: Row, budget: str, table: Sequence[Row]) -> str:
@@ -161,5 +160,5 @@ def protocols(judged: Sequence[Judged]) -> list[str]:
     )
     return [
         f"Of {len(both)} figure{'s' if len(both) > 1 else ''} measured under both readings of their protocol, {counts}.",
-        tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True),
+        markdown(body),
     ]

@@ -18,11 +18,11 @@ from string import ascii_lowercase
 import numpy as np
 import pandas as pd
 import torch
-from tabulate import tabulate
 from torch import nn
 
 from bench.stats import Interval, interval
 from bench.store import Store, set_aside
+from bench.wording import markdown
 
 ROUNDS = 10
 SECONDS = 0.3  # of a round
@@ -170,7 +170,7 @@ def page(rows: list[Row]) -> str:
         }
         for row in rows
     ]
-    table = tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)
+    table = markdown(lines)
     rounds = sorted({row.rounds for row in rows if row.rounds})
     told = "\n\n" + "\n".join(f"- {letters[one]}: {one}" for one in facts) if letters else " " + "".join(facts)
     return f"{INTRODUCTION}\n{table}\n\n{' or '.join(map(str, rounds)) or 'No'} rounds.{told}\n"

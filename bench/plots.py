@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullFormatter
 
 import models
-from bench.summary import Row
+from bench.summary import LATENCY, Row
 
 # Okabe and Ito's colours, safe for the colour-blind; within a family lines differ in dashes, and in grey by their labels.
 COLOURS = {"attention": "#D55E00", "convolution": "#0072B2", "mlp": "#009E73", "other": "#6b6b6b"}
@@ -140,7 +140,7 @@ def curves(dataset: str, rows: Sequence[Row]) -> bytes:
 COSTS = (
     ("params_active", "parameters that learn"),
     ("flops", "FLOPs per sample"),
-    ("latency_cpu_b1_p50_ms", "CPU latency, batch 1 (ms)"),
+    (LATENCY, "CPU latency, batch 1 (ms)"),
 )
 
 

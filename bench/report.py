@@ -5,20 +5,18 @@ DIR/README.md  comparison.md  comparison.csv  latency.md  latency.csv  curves/<d
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
 from bench import certificate, plots
 from bench.store import Store
-from bench.summary import COUNTED, Row, rows, shown
+from bench.summary import COUNTED, LATENCY, Row, newest_facts, rows, shown
 from bench.verdict import controlled, ranked, verdict, winner
-from bench.wording import amount, escape, gap, number, quality
+from bench.wording import amount, escape, gap, markdown, number, quality
 
 ANSWER = (
     "One backbone, four ways to mix its tokens, everything else equal. Differences are paired by seed, with 95 % intervals;"
@@ -39,9 +37,7 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None) -> Path:
     whole = ["seeds", "params", "params_active", "flops", "peak_bytes"]
     whole += [str(name) for name in frame if str(name).endswith(COUNTED)]
     frame[whole] = frame[whole].astype("Int64")  # a missing count must not make floats, and so six digits, of the others
-    csv = io.StringIO()
-    frame.to_csv(csv, index=False, float_format="%.6g", lineterminator="\n")
-    store.write(store.folder / "comparison.csv", csv.getvalue().encode())
+    store.write(store.folder / "comparison.csv", frame.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode())
     store.write(store.folder / "comparison.md", comparison(table).encode())
     timed = store.latencies()
     sources: dict[tuple[str, str, str], set[str]] = defaultdict(set)
@@ -73,7 +69,7 @@ def cost_line(own: Sequence[Row]) -> str:
     pairs = [
         (a.costs.get("params_active"), b.costs.get("params_active"), "parameters"),
         (a.costs.get("flops"), b.costs.get("flops"), "FLOPs"),
-        (a.latency.get("latency_cpu_b1_p50_ms"), b.latency.get("latency_cpu_b1_p50_ms"), "CPU latency"),
+        (a.latency.get(LATENCY), b.latency.get(LATENCY), "CPU latency"),
     ]
     return ", ".join(f"{x / y:.2f} × {name}" for x, y, name in pairs if x and y)
 
@@ -106,7 +102,7 @@ def comparison(table: list[Row]) -> str:
             "FLOPs": amount(row.costs.get("flops")),
             "peak bytes": amount(row.costs.get("peak_bytes")),
             "train s": number(row.train_seconds),
-            "CPU ms, b1": timed(row, "latency_cpu_b1_p50_ms"),
+            "CPU ms, b1": timed(row, LATENCY),
             "CPU samples/s, b64": timed(row, "throughput_cpu_b64_per_s"),
             "CUDA ms, b1": cuda(table, "latency_cuda_b1_p50_ms", row),
             "CUDA samples/s, b64": cuda(table, "throughput_cuda_b64_per_s", row),
@@ -115,7 +111,7 @@ def comparison(table: list[Row]) -> str:
         }
         for row in table
     ]
-    text = tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)
+    text = markdown(lines)
     told = (
         "The same as comparison.csv, rounded: test scores of the weights best on val, unless the reason says otherwise."
         " Mean ± half the 95 % interval over seeds. Latency is on one CPU thread; " + MARKED + "."
@@ -137,9 +133,7 @@ def elsewhere(others: list[Row]) -> list[str]:
         for row in sorted(others, key=lambda row: (row.samples, row.budget, row.machine))
         if row.values
     ]
-    return (
-        ["Under other budgets, not ranked:", "", tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True), ""] if body else []
-    )
+    return ["Under other budgets, not ranked:", "", markdown(body), ""] if body else []
 
 
 def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> str:
@@ -164,12 +158,12 @@ def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> 
                 "parameters (active)": f"{number(row.costs.get('params'))} ({number(row.costs.get('params_active'))})",
                 "FLOPs": amount(row.costs.get("flops")),
                 "train s": number(row.train_seconds),
-                "ms, batch 1": timed(row, "latency_cpu_b1_p50_ms"),
+                "ms, batch 1": timed(row, LATENCY),
                 "samples/s, batch 64": timed(row, "throughput_cpu_b64_per_s"),
             }
         )
     if body:
-        lines += [tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True), ""]
+        lines += [markdown(body), ""]
     if pictured:
         lines += [f"![training curves of {dataset}](curves/{dataset}.png)", "", f"![cost of {dataset}](pareto/{dataset}.png)", ""]
     lines += elsewhere(others)
@@ -201,7 +195,7 @@ def answer(sections: dict[str, list[Row]]) -> str:
                 "attention costs, × convolution": cost_line(own),
             }
         )
-    return tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True)
+    return markdown(body)
 
 
 def leaders(sections: dict[str, list[Row]]) -> str:
@@ -222,17 +216,17 @@ def leaders(sections: dict[str, list[Row]]) -> str:
                 "next": f"{second.model}, {quality(second.value, metric)}" if second else "",
                 "leader's parameters": number(lead.costs.get("params")),
                 "FLOPs": amount(lead.costs.get("flops")),
-                "ms, batch 1": timed(lead, "latency_cpu_b1_p50_ms"),
+                "ms, batch 1": timed(lead, LATENCY),
             }
         )
-    return tabulate(body, headers="keys", tablefmt="pipe", disable_numparse=True)
+    return markdown(body)
 
 
 def machines(table: Sequence[Row]) -> str:
     """What everything was measured on."""
     lines = []
-    for slug in sorted({row.machine for row in table}):
-        facts: dict[str, Any] = defaultdict(lambda: "?", max((r for r in table if r.machine == slug), key=lambda r: r.newest).facts)
+    for slug, known in newest_facts(table).items():
+        facts = defaultdict(lambda: "?", known)
         gpu = f", {facts['gpu']} (driver {facts['driver']}, CUDA {facts['cuda']})" if facts.get("gpu") else ", no CUDA device"
         dirty = " with local changes" if facts.get("dirty") else ""
         lines.append(

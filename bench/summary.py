@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from datasets.task import Metric
 from models import FAMILIES
 
 UNKNOWN = Metric("", "higher")
+LATENCY = "latency_cpu_b1_p50_ms"  # the column that stands for a model's latency where there is room for one
 COUNTED = ("operators", "forward_peak_bytes")  # beside each latency
 TIMED = ("p50_ms", "p50_low_ms", "p50_high_ms", "p95_ms", "p99_ms", *COUNTED)
 
@@ -91,6 +93,11 @@ class Row:
             name = f"throughput_{device}_b{BATCHES[-1]}_per_s"
             columns[name] = self.latency.get(name)
         return columns
+
+
+def newest_facts(table: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """What each machine is, by its name; of several descriptions the newest."""
+    return {row.machine: row.facts for row in sorted(table, key=lambda row: (row.machine, row.newest))}
 
 
 def latest(records: list[Record]) -> list[Record]:

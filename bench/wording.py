@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+from tabulate import tabulate
 
 from bench.stats import Difference, Interval, interval
 from bench.store import Record
 from datasets.task import Metric
+
+
+def markdown(lines: Sequence[dict[str, Any]]) -> str:
+    """A table, one column a key; figures stay as they were written."""
+    return tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -16,11 +16,10 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLoc
 from bench.figures.kinds import of_suite
 from bench.figures.suite import GREY, WORDS, Box, key, label, left_out, level, scored, small, ticks
 from bench.plots import COLOURS, MARKERS, STYLE, front
-from bench.summary import CONTROLLED, Row
+from bench.summary import CONTROLLED, LATENCY, Row
 from bench.wording import amount, number
 
 COLUMNS = 3
-LATENCY = "latency_cpu_b1_p50_ms"
 WIDTH, PANEL, HEAD, FOOT = 11.0, 2.4, 0.95, 0.55  # inches; a panel's with its labels
 
 

@@ -26,9 +26,8 @@ from bench.figures.suite import DARK, GREY, WORDS, key, left_out, level, plain, 
 from bench.plots import COLOURS, MARKERS, STYLE
 from bench.stats import Difference, paired
 from bench.store import Record
-from bench.summary import Row
+from bench.summary import LATENCY, Row
 
-LATENCY = "latency_cpu_b1_p50_ms"
 BACKWARD = 3  # a training step costs about three forward passes: one forward, two backward
 LINE, NAMES, WIDTH, HEAD, FOOT = 0.47, 1.75, 11.0, 1.0, 0.95  # inches
 LONGEST = 26  # letters of a name that fit

@@ -18,7 +18,7 @@ from bench import certificate, plots
 from bench.grid import RequestError
 from bench.stats import Interval
 from bench.store import BATCHES, Store
-from bench.summary import Row, rows, shown
+from bench.summary import Row, newest_facts, rows, shown
 from bench.verdict import controlled, ranked, verdict
 from bench.wording import gap, quality
 
@@ -181,12 +181,6 @@ def answer(dataset: str, own: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def machines(table: Sequence[Row]) -> list[dict[str, Any]]:
-    """What everything was measured on; of several descriptions of one machine the newest."""
-    slugs = sorted({row.machine for row in table})
-    return [max((row for row in table if row.machine == slug), key=lambda row: row.newest).facts | {"slug": slug} for slug in slugs]
-
-
 def ledger(folder: Path, machines: set[str]) -> list[dict[str, str]]:
     """The rows of the store's claims.csv, or of all stores' for one that bears its machine's name; RequestError if it cannot be read."""
     places = [folder, folder.parent] if folder.name in machines else [folder]
@@ -243,5 +237,5 @@ def facts(store: Store) -> dict[str, Any]:
         "curves": [curve(row, len(table) > MANY) for row in table],
         "claims": ledger(store.folder, {row.machine for row in table}),
         "pictures": pictures(store.folder),
-        "machines": machines(table),
+        "machines": [facts | {"slug": slug} for slug, facts in newest_facts(table).items()],
     }
