@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import importlib.util
 import sys
@@ -59,6 +60,10 @@ def located(name: str) -> Path:
         return Path(name).expanduser().resolve()
     except RuntimeError as error:
         raise RequestError(f"{name}: {error}") from error
+
+
+def plugin_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a Python file that registers models or data sets")
 
 
 def plugin(file: str) -> None:
