@@ -62,6 +62,12 @@ def located(name: str) -> Path:
         raise RequestError(f"{name}: {error}") from error
 
 
+def data_root(name: str | None, download: bool) -> None:
+    """RequestError for a data root that was named and is not there, unless it may be made."""
+    if name is not None and not located(name).is_dir() and not download:
+        raise RequestError(f"data root {name} is not a folder (pass --download to make and fill it)")
+
+
 def plugin_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a Python file that registers models or data sets")
 

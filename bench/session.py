@@ -69,8 +69,7 @@ def begin(
     chosen = grid.parse_devices(devices, torch.cuda.is_available())
     arithmetics = timing.parse_dtypes(dtypes)
     cells = grid.cells(models, datasets_, budget, grid.parse_seeds(seeds))
-    if data is not None and not grid.located(data).is_dir() and not download:
-        raise grid.RequestError(f"data root {data} is not a folder (pass --download to make and fill it)")
+    grid.data_root(data, download)
     store = Store(machine.LOCAL if results is None else grid.located(results))
     settings = Settings(store, torch.device(chosen[0]), datasets.data_root(data), download, retrain, between_checkpoints())
     return Session(cells, chosen, arithmetics, budget, settings)

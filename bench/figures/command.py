@@ -99,8 +99,7 @@ def run(options: argparse.Namespace) -> int:
     kinds.load()
     every = [*kinds.cells, *kinds.suites]
     wanted = of_these("kind of picture", options.kinds, every, "there are")
-    if options.data is not None and not grid.located(options.data).is_dir() and not options.download:
-        raise grid.RequestError(f"data root {options.data} is not a folder (pass --download to make and fill it)")
+    grid.data_root(options.data, options.download)
     store = Store(folder)
     store.writable()
     table = rows(store)

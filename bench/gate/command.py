@@ -84,10 +84,8 @@ def follow(bar: Progress) -> contest.Say:
 def run(options: argparse.Namespace) -> int:
     if not sys.platform.startswith("linux"):
         raise RequestError("the gate hands open sockets to forks and binds them to a core, which it knows how to do on Linux only")
-    minutes, allow = (
-        positive("--minutes", ("3" if options.self_test else "15") if options.minutes is None else options.minutes),
-        share(options.allow),
-    )
+    usual = "3" if options.self_test else "15"
+    minutes, allow = positive("--minutes", usual if options.minutes is None else options.minutes), share(options.allow)
     batches = list(dict.fromkeys(whole("--batches", text) for text in split("1" if options.batches is None else options.batches)))
     if not batches:
         raise RequestError("no batch size named; --batches takes whole numbers, comma-separated")
