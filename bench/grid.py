@@ -96,10 +96,13 @@ def split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def select(noun: str, patterns: str | None, default: Sequence[str], everything: Sequence[str]) -> list[str]:
+def select(
+    noun: str, patterns: str | None, default: Sequence[str], everything: Sequence[str], hint: str = " (python -m bench list)"
+) -> list[str]:
     """Names matching comma-separated patterns, in the registry's order; `default` without patterns.
 
-    A wildcard chooses among names that are part of a grid; an exact name may be an as-published one too.
+    A wildcard chooses among names that are part of a grid; an exact name may be an as-published one too. RequestError for a
+    pattern that matches nothing; it ends with the hint where to look.
     """
     if patterns is None:
         return list(default)
@@ -107,10 +110,10 @@ def select(noun: str, patterns: str | None, default: Sequence[str], everything: 
     for pattern in split(patterns):
         hits = [name for name in everything if name == pattern or (fnmatchcase(name, pattern) and not name.endswith("_published"))]
         if not hits:
-            raise RequestError(f"unknown {noun} {pattern!r}{did_you_mean(pattern, everything)} (python -m bench list)")
+            raise RequestError(f"unknown {noun} {pattern!r}{did_you_mean(pattern, everything)}{hint}")
         chosen.update(hits)
     if not chosen:
-        raise RequestError(f"no {noun} named; leave the option out for all of them (python -m bench list)")
+        raise RequestError(f"no {noun} named; leave the option out for all of them{hint}")
     return [name for name in everything if name in chosen]
 
 

@@ -26,7 +26,7 @@ from torchvision import transforms
 
 import datasets
 import models
-from bench import machine, peer_models, peers
+from bench import latency, machine, peer_models, peers
 from bench.conftest import SESSION
 from bench.peer_models import IMAGES, MultiHead, by_hand, example
 from bench.peers import ROUNDS, Call, Row, in_turns, ratio, transplant
@@ -127,10 +127,8 @@ def step(module: nn.Module, x: Tensor, fused: bool) -> Call:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with latency.threads(1):
+        yield
 
 
 @pytest.fixture(scope="module")

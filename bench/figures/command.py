@@ -45,29 +45,19 @@ def add(commands: Any) -> None:
 
 def chosen(table: list[Row], ranked: list[Row], options: argparse.Namespace) -> list[Row]:
     """The rows to draw. RequestError for what the store does not have."""
-    columns = {"model": options.models, "data set": options.datasets, "budget": options.budget}
-    fields = {"model": "model", "data set": "dataset", "budget": "budget"}
+    columns = {"model": ("model", options.models), "dataset": ("data set", options.datasets), "budget": ("budget", options.budget)}
     found = [row for row in table if row.runs or row.status != "skipped"]  # where no run was asked for, the tables say why
-    for noun, patterns in columns.items():
-        names = sorted({getattr(row, fields[noun]) for row in table})
-        wanted = of_these(noun, patterns, names, "the store has")
-        found = [row for row in found if getattr(row, fields[noun]) in wanted]
-    asked = any(columns.values())
+    for field, (noun, patterns) in columns.items():
+        names = sorted({getattr(row, field) for row in table})
+        wanted = grid.select(noun, patterns, names, names, f"; the store has: {', '.join(names) or 'none'}")
+        found = [row for row in found if getattr(row, field) in wanted]
+    asked = any(patterns for _, patterns in columns.values())
     if asked and not found:
         under = " under this budget" if options.budget else ""
         raise grid.RequestError(f"the store has no runs of these models on these data sets{under}; leave one of the options out")
     if options.budget is None:
         found = [row for row in ranked if any(same(row, other) for other in found)] or (found if asked else [])
     return found
-
-
-def of_these(noun: str, patterns: str | None, names: list[str], where: str) -> list[str]:
-    """The names that patterns select. RequestError, with what `where` offers, for a pattern that selects none."""
-    try:
-        return grid.select(noun, patterns, names, names)
-    except grid.RequestError as error:
-        said = str(error).replace(" (python -m bench list)", "")
-        raise grid.RequestError(f"{said}; {where}: {', '.join(names) or 'none'}") from error
 
 
 def same(a: Row, b: Row) -> bool:
@@ -98,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
         raise grid.RequestError(f"no runs in {options.results}; make some: pytest bench --benchmark-only --results {options.results}")
     kinds.load()
     every = [*kinds.cells, *kinds.suites]
-    wanted = of_these("kind of picture", options.kinds, every, "there are")
+    wanted = grid.select("kind of picture", options.kinds, every, every, f"; there are: {', '.join(every)}")
     grid.data_root(options.data, options.download)
     store = Store(folder)
     store.writable()
