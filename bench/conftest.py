@@ -11,17 +11,18 @@ import pytest
 from tqdm import tqdm
 
 from bench import latency, report
-from bench import progress as progress_
 from bench.grid import RequestError
 from bench.interrupt import Interrupts
 from bench.page import build as page
-from bench.progress import Progress
+from bench.progress import LATENCY_OVERHEAD, Progress, expected_seconds
+from bench.run.driver import Driver
 from bench.session import Session, begin
 from bench.store import StoreError
 
 SESSION = pytest.StashKey[Session]()
 PROGRESS = pytest.StashKey[Progress]()
 INTERRUPTS = pytest.StashKey[Interrupts]()
+DRIVER = pytest.StashKey[Driver]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,6 +37,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--download", action="store_true", help="fetch real data that are asked for and not in the data root")
     group.addoption("--results", metavar="DIR", help="where results go (default: results/local)")
     group.addoption("--plugin", action="append", metavar="FILE", help="a Python file that registers models or data sets")
+    group.addoption("--workers", metavar="N", help="processes that train, one thread each (default: as many as cores and memory permit)")
+    group.addoption("--engine", default="local", help="where cells are trained: local, or ray with the extra 'cluster' (default: local)")
+    group.addoption("--address", metavar="HOST:PORT", help="of a Ray cluster (default: one of this machine, started for the session)")
+    group.addoption("--shard", metavar="I/N", help="only the I-th of N parts of the cells, the same whatever is in the store")
     group.addoption("--retrain", action="store_true", help="train again what is in the store")
 
 
@@ -56,9 +61,13 @@ def pytest_configure(config: pytest.Config) -> None:
             plugins=option("--plugin"),
             retrain=option("--retrain"),
             download=option("--download"),
+            workers=option("--workers"),
+            engine=option("--engine"),
+            address=option("--address"),
+            shard=option("--shard"),
         )
         if not config.option.collectonly:
-            session.settings.store.writable()
+            session.store.writable()
     except (RequestError, StoreError) as error:
         pytest.exit(f"attention-bench: {error}", returncode=2)
     config.stash[SESSION] = session
@@ -84,8 +93,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def weight(item: pytest.Item, session: Session) -> float:
     params = getattr(item, "callspec", None)
-    cell = params.params.get("cell") if params is not None else None
-    return progress_.expected_seconds(cell) if cell is not None else session.seconds_per_timing + progress_.LATENCY_OVERHEAD
+    named = params.params if params is not None else {}
+    if "cell" in named:
+        return expected_seconds(named["cell"])
+    return session.seconds_per_timing + LATENCY_OVERHEAD if "timing" in named else 1.0
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -104,7 +115,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         with interrupts.hold(True), capture.global_and_fixture_disabled():
             yield
 
-    config.stash[PROGRESS] = Progress(total, uncaptured)
+    bar = config.stash[PROGRESS] = Progress(total, uncaptured)
+    cells = [item.callspec.params["cell"] for item in session.items if "cell" in getattr(item, "fixturenames", ())]  # type: ignore[attr-defined]
+    config.stash[DRIVER] = config.stash[SESSION].driver(cells, lambda cell, share: bar.advance(share * expected_seconds(cell)))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -127,10 +140,15 @@ def suite(request: pytest.FixtureRequest) -> Session:
 
 
 @pytest.fixture
-def progress(request: pytest.FixtureRequest, suite: Session) -> Progress:
+def progress(request: pytest.FixtureRequest) -> Progress:
     bar = request.config.stash[PROGRESS]
-    bar.begin(request.node.callspec.id, weight(request.node, suite))
+    bar.show(request.node.callspec.id)
     return bar
+
+
+@pytest.fixture
+def driver(request: pytest.FixtureRequest) -> Driver:
+    return request.config.stash[DRIVER]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -152,6 +170,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
         session.exitstatus = 130
     bar = config.stash.get(PROGRESS, None)
     if bar is not None:
+        config.stash[DRIVER].close()
         bar.close()
         if any("cell" in item.fixturenames or "timing" in item.fixturenames for item in session.items):  # type: ignore[attr-defined]
             write_report(session)
@@ -161,11 +180,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
 def count_kernels(session: Session) -> None:
     """Of what was timed on a GPU, now that no clock runs any more: a profiler stays in the process."""
     for timing, record in tqdm(session.on_gpu, "kernels", file=sys.stderr, disable=not session.on_gpu, mininterval=1):
-        session.settings.store.put_latency(latency.with_kernels(timing, record))
+        session.store.put_latency(latency.with_kernels(timing, record))
 
 
 def write_report(session: pytest.Session) -> None:
-    store = session.config.stash[SESSION].settings.store
+    store = session.config.stash[SESSION].store
     try:
         if session.exitstatus != 130:
             count_kernels(session.config.stash[SESSION])

@@ -1,4 +1,7 @@
-"""What a run depends on, as a hash: the source of its model, its data set and the training loop, docstrings left out."""
+"""What a run depends on: a name for what was asked, and hashes of the code that answered, docstrings left out.
+
+A changed hash says that something may be different; a probe (probe.py) says whether it is.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +17,33 @@ from typing import Any
 import datasets
 import models
 from bench import machine
-from bench.store import SCHEMA
 from datasets.task import Budget
 
 PACKAGES = ("bench", "datasets", "models")
 
 
 def imported(tree: ast.Module, file: Path) -> Iterator[Path]:
-    """Files of this project that `file` imports. Package __init__ files are registries and do not count."""
+    """Files of this project that `file` imports, and modules that lie beside it: a plugin's own.
+
+    Package __init__ files of the project are registries and do not count.
+    """
     for node in ast.walk(tree):
         dotted: list[str] = []
         if isinstance(node, ast.Import):
             dotted = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            package = [file.parent.name] if node.level else []  # what a run depends on lies one folder deep
+            folders = file.parent.relative_to(machine.ROOT).parts if file.is_relative_to(machine.ROOT) else ()
+            package = folders[: len(folders) + 1 - node.level] if node.level else ()
             module = ".".join([*package, *([node.module] if node.module else [])])
             dotted = [module, *(f"{module}.{alias.name}" for alias in node.names)]
         for name in dotted:
-            path = machine.ROOT.joinpath(*name.split(".")).with_suffix(".py")
-            if name.split(".")[0] in PACKAGES and path.is_file():
-                yield path
+            first, *rest = name.split(".")
+            if first in PACKAGES:
+                found = [machine.ROOT.joinpath(first, *rest).with_suffix(".py")]
+            else:
+                beside = file.parent.joinpath(first, *rest)
+                found = [beside.with_name(beside.name + ".py"), beside / "__init__.py"]
+            yield from (path for path in found if path.is_file())
 
 
 def without_docstrings(tree: ast.Module) -> str:
@@ -62,23 +72,14 @@ def closure(path: Path) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def conditions(dataset: str, budget: Budget, device: str) -> dict[str, Any]:
-    """All that decides a run's numbers but the model and the seed. Only runs under equal conditions are ranked."""
+def protocol(dataset: str, budget: Budget, device: str) -> dict[str, Any]:
+    """What is asked of every model: all that decides a run's numbers but the model, the seed and the code."""
+    torch_minor = ".".join(machine.facts()["torch"].split(".")[:2])
     return {
-        "schema": SCHEMA,
-        "dataset": [dataset, datasets.task(dataset).version, closure(datasets.source(dataset))],
-        "training": closure(machine.ROOT / "bench" / "train.py"),
-        "costs": closure(machine.ROOT / "bench" / "cost.py"),
+        "dataset": [dataset, datasets.task(dataset).version],
         "budget": asdict(budget) | {"seeds": None},
-        "device": device,
-        "machine": machine.slug(),
-        "torch": machine.facts()["torch"],
+        "arithmetic": [device, torch_minor],
     }
-
-
-def depends(model: str, dataset: str, budget: Budget, device: str) -> dict[str, Any]:
-    """All that decides a run's numbers but the seed."""
-    return conditions(dataset, budget, device) | {"model": [model, closure(models.source(model))]}
 
 
 def digest(facts: dict[str, Any]) -> str:
@@ -86,5 +87,24 @@ def digest(facts: dict[str, Any]) -> str:
 
 
 def recipe(model: str, dataset: str, budget: Budget, device: str) -> str:
-    """A name for all runs of a cell that differ in nothing but the seed."""
-    return digest(depends(model, dataset, budget, device))
+    """A name for all runs of a cell that differ in nothing but the seed and the code. Tidying changes no name."""
+    return digest(protocol(dataset, budget, device) | {"model": model})
+
+
+def conditions(dataset: str, budget: Budget, device: str) -> str:
+    """What rows must share to be ranked: the protocol, and the code of data and training."""
+    return digest(protocol(dataset, budget, device) | shared(dataset))
+
+
+def shared(dataset: str) -> dict[str, str]:
+    return {"data": closure(datasets.source(dataset)), "training": closure(machine.ROOT / "bench" / "scoring.py")}
+
+
+def code(model: str, dataset: str) -> str:
+    """Of all source that decides a run's numbers: where it is another one, a probe says whether they stand."""
+    return digest(shared(dataset) | {"model": closure(models.source(model))})
+
+
+def counting(model: str) -> str:
+    """Of all source that decides a model's costs."""
+    return digest({"costs": closure(machine.ROOT / "bench" / "cost.py"), "model": closure(models.source(model))})

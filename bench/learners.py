@@ -24,6 +24,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from datasets.data import generator
 from datasets.task import Budget, Task
 
 # Above these FLOPs of a forward pass over one batch, seeds trained together are no faster than one after another
@@ -97,6 +98,17 @@ class Single:
 
     def state(self) -> dict[str, Tensor]:
         return {name: value.detach()[None] for name, value in self.module.state_dict().items()}
+
+
+def check_answer(module: torch.nn.Module, task: Task, budget: Budget, device: torch.device) -> None:
+    """ValueError if the model's answer is not shaped as the task asks: broadcasting would make a number of it all the same."""
+    x, _ = task.sample(2)
+    found = tuple(Single(module, task, budget, device, generator("check", 0, device)).forward(x.to(device)[None])[0].shape)
+    decoded = task.output.kind == "tokens" and found == (2, task.output.size)
+    if decoded and not hasattr(module, "teach"):
+        raise ValueError("answers with tokens, which have no loss: bring .teach(x, y), the logits given the true prefix")
+    if found != (2, *task.output.shape) and not decoded:
+        raise ValueError(f"answers two samples with shape {found}; {task.name} asks for {(2, *task.output.shape)}")
 
 
 class Stacked:

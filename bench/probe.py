@@ -25,11 +25,11 @@ from torch import Tensor, nn
 
 import datasets
 import models
-from bench import cells
 from bench.batches import together
 from bench.evaluate import NUMBERS, means, score
 from bench.learners import Single
 from bench.recipe import learning_rate
+from bench.scoring import handed, scored
 from bench.store import Record, pack, unpack
 from bench.train import Training, fresh
 from datasets.data import Data, Split, drawn, generator
@@ -189,20 +189,19 @@ def miniature(build: Callable[[], nn.Module], task: Task, budget: Budget, data: 
         dtype="float32",  # that is: as it comes, in float64
         seconds=math.inf,
     )
-    training = Training(build, task, mini, seeds, [cells.handed(one, mini) for one in data], CPU)
+    training = Training(build, task, mini, seeds, [handed(one, mini) for one in data], CPU)
     heard = Heard(training)
     training.run()
     tie(training)
     found: dict[str, list[float]] = {"loss": heard.losses, "gradient": heard.norms, "rate": heard.rates}
     kinds = ("val", "best", "weights", "score", "answer")
     found |= {kind: [] for kind in kinds}
-    settings: Any = cells.Settings(store=None, device=CPU, root=Path())  # type: ignore[arg-type]
     for one, samples in zip(training.results(), data, strict=True):
         curve = one.curve
         found["val"] += [*curve.train_loss, *curve.val_loss, *curve.val_metric, *curve.test_metric]
         found["best"] += [float(one.best_samples), *map(float, curve.samples)]
         found["weights"] += of_state(one.best) + of_state(one.last)
-        record = cells.scored(build, one, samples, task, mini, settings)
+        record = scored(build, one, samples, task, mini, CPU)
         for which in sorted(record.get("test", {})):
             found["score"] += [float(value) for _, value in sorted(record["test"][which].items())]
         learner = Single(fresh(build, mini, one.seed), task, mini, CPU, generator("test", one.seed))

@@ -57,24 +57,21 @@ class Progress:
             dynamic_ncols=terminal,
             ncols=None if terminal else 100,
         )
-        self.weight = self.share = 0.0
 
-    def begin(self, what: str, weight: float) -> None:
-        self.weight, self.share = weight, 0.0
+    def show(self, what: str) -> None:
+        """What is waited for."""
         with self.uncaptured():
             self.bar.set_postfix_str(what, refresh=False)
 
-    def advance(self, share: float) -> None:
-        """`share` of the present piece is done, from 0 to 1."""
-        step, self.share = (share - self.share) * self.weight, share
+    def advance(self, weight: float) -> None:
+        """So much more is done, of the total."""
         with self.uncaptured():
-            self.bar.update(min(step, (self.bar.total or 0) - self.bar.n))
+            self.bar.update(min(weight, (self.bar.total or 0) - self.bar.n))
 
-    def end(self, line: str = "") -> None:
-        self.advance(1.0)
-        if line:
-            with self.uncaptured():
-                self.bar.write(line, file=sys.stderr)  # above the bar
+    def line(self, text: str) -> None:
+        """A line above the bar."""
+        with self.uncaptured():
+            self.bar.write(text, file=sys.stderr)
 
     def close(self) -> None:
         with self.uncaptured():

@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -54,6 +54,13 @@ def unpack(text: str) -> np.ndarray:
     """What `pack` was given, flat."""
     dtype, body = text.split(":", 1)
     return np.frombuffer(zlib.decompress(base64.b64decode(body)), dtype=dtype)
+
+
+def pack_weights(kept: dict[str, Any]) -> bytes:
+    """What a run keeps, tensors, numbers and text, as a file that loads with weights_only."""
+    content = io.BytesIO()
+    torch.save(kept, content)
+    return content.getvalue()
 
 
 CURVES = ("samples", "seconds", "train_loss", "val_loss")  # one value an evaluation; others may have fewer
@@ -102,6 +109,19 @@ def set_aside(path: Path) -> str:
     with contextlib.suppress(OSError):
         path.replace(aside)
     return aside.name
+
+
+class Claim:
+    """That this process is at a cell, so that another one is not: a lock on an open file, which ends with its process."""
+
+    def __init__(self, path: Path, file: IO[bytes] | None) -> None:
+        self.path, self.file = path, file
+
+    def release(self) -> None:
+        if self.file is not None:
+            self.path.unlink(missing_ok=True)
+            self.file.close()
+            self.file = None
 
 
 class Store:
@@ -160,11 +180,9 @@ class Store:
         name = f"{run['budget']['name']}-{run['recipe']}-s{run['seed']}.pt"
         return self.folder / "weights" / run["dataset"] / run["model"] / name
 
-    def put_weights(self, run: Record, kept: dict[str, Any]) -> None:
-        """Beside a run's record, what its pictures need. Plain tensors, numbers and text: it loads with weights_only."""
-        content = io.BytesIO()
-        torch.save(kept, content)
-        self.write(self.weights_of(run), content.getvalue())
+    def put_weights(self, run: Record, content: bytes) -> None:
+        """Beside a run's record, what `pack_weights` made of its weights."""
+        self.write(self.weights_of(run), content)
 
     def weights(self, run: Record) -> dict[str, Any] | None:
         """What `put_weights` was given; None if there is none, or, with a warning, if it cannot be read (then it is set aside)."""
@@ -210,6 +228,29 @@ class Store:
         folder = self.folder / "runs" / dataset / model
         found = {seed: self.read(folder / f"{budget}-{recipe}-s{seed}.json") for seed in seeds}
         return {seed: record for seed, record in found.items() if record is not None and record["status"] in FINISHED}
+
+    def claim(self, recipe: str) -> Claim | None:
+        """The right to train what is missing under a recipe; None while another process has it. Without locks there is no such care."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            return Claim(self.folder, None)
+        path = self.folder / "checkpoints" / f".{recipe}.claim"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                file = open(path, "wb")  # noqa: SIM115
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    file.close()
+                    return None
+                with contextlib.suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                        return Claim(path, file)
+                file.close()  # its holder has just released it, and removed the file
+        except OSError as error:
+            raise StoreError(f"could not claim a cell in {self.folder}: {error.strerror}; what was written before is safe") from error
 
     def checkpoint(self, recipe: str, seeds: list[int]) -> Path:
         group = zlib.crc32(",".join(map(str, seeds)).encode())

@@ -9,7 +9,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import latency, machine
 from bench.grid import out_of_memory
-from bench.progress import Progress
+from bench.progress import LATENCY_OVERHEAD, Progress
 from bench.session import Session
 from bench.stats import quantiles
 from bench.store import Record, StoreError, unpack
@@ -22,18 +22,17 @@ TOLD = ("model", "dataset", "device", "batch", "dtype", "threads", "noop_ms", "v
 
 def keep(suite: Session, record: Record) -> None:
     try:
-        suite.settings.store.put_latency(record)
+        suite.store.put_latency(record)
     except StoreError as error:
         pytest.exit(f"attention-bench: {error}", returncode=1)
 
 
 def test_latency(timing: Timing, suite: Session, progress: Progress, benchmark: BenchmarkFixture) -> None:
     cell = timing.cell
+    progress.advance(suite.seconds_per_timing + LATENCY_OVERHEAD)
     if cell.status:
-        progress.end()
         pytest.skip(cell.reason)
     if timing.device == "cuda" and not torch.cuda.is_available():
-        progress.end()
         pytest.skip("no CUDA device")
 
     def timed(call: latency.Call, calls: int) -> list[float]:
@@ -46,7 +45,6 @@ def test_latency(timing: Timing, suite: Session, progress: Progress, benchmark: 
         benchmark.has_error = True  # pytest-benchmark 5.3 cannot write a benchmark without samples
         raise
     except Exception as error:
-        progress.end()
         reason = f"latency {'out_of_memory' if out_of_memory(error) else 'error'}: {machine.anonymous(describe(error))}"
         keep(suite, latency.record(timing, [], reason))
         pytest.fail(f"{timing.id}: {reason}", pytrace=False)
@@ -58,4 +56,3 @@ def test_latency(timing: Timing, suite: Session, progress: Progress, benchmark: 
     samples = unpack(record["samples_ms"])
     benchmark.extra_info.update({name: record[name] for name in TOLD}, **quantiles(samples))
     benchmark.extra_info["samples_per_second"] = 1e3 * timing.batch / float(np.median(samples))
-    progress.end()

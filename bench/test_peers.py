@@ -143,7 +143,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[list[Row]]:
     }
     try:
         told = "; ".join(f"{name} {value}" for name, value in facts.items())
-        peers.write(request.config.stash[SESSION].settings.store, [replace(row, facts=told) for row in rows])
+        peers.write(request.config.stash[SESSION].store, [replace(row, facts=told) for row in rows])
     except StoreError as error:
         pytest.exit(f"attention-bench: {error}", returncode=1)
 
@@ -154,19 +154,19 @@ def measure(table: list[Row], progress: Progress, benchmark: BenchmarkFixture, r
 
     def one() -> None:
         kept.append(round_())
-        progress.advance(len(kept) / ROUNDS)
+        progress.advance(1 / ROUNDS)
 
     benchmark.pedantic(one, rounds=ROUNDS)
     mean = ratio(kept)
     ours, theirs = (1e3 * min(times) for times in zip(*kept, strict=True))
     row = replace(row, ours_ms=ours, peer_ms=theirs, ratio=mean.mean, low=mean.low, high=mean.high, rounds=mean.n)
     table.append(row)
-    progress.end(row.line())
+    progress.line(row.line())
 
 
 def skip(table: list[Row], progress: Progress, row: Row, reason: str) -> None:
     table.append(replace(row, reason=reason))
-    progress.end()
+    progress.advance(1.0)
     pytest.skip(reason)
 
 
@@ -199,7 +199,7 @@ def test_loop(model: str, aim: float, table: list[Row], suite: Session, progress
     """Time of a step of 64 samples: our loop on tensors in memory, and the example's on a DataLoader with transforms of each image."""
     peer = "the MNIST example's loop" + (", vit_pytorch.ViT" if model == "vit" else "")
     row = Row(f"{model}, bench.train", peer, "MNIST", "training loop", 64, torch.get_num_threads(), aim)
-    root = suite.settings.root
+    root = suite.blank.root
     try:
         data = datasets.load("mnist", root, 0).for_training
         ours_net, theirs_net = (

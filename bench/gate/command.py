@@ -69,14 +69,15 @@ def writable(file: str) -> Path:
     return path
 
 
-def follow(bar: Progress) -> contest.Say:
+def follow(bar: Progress, seconds: float) -> contest.Say:
     """A bar over the time that the gate may take; easy gates end before it is full."""
+    reached = 0.0
 
     def say(share: float, what: str) -> None:
-        at = bar.share
-        bar.begin(what, bar.weight)
-        bar.share = at
-        bar.advance(min(1.0, max(share, at)))
+        nonlocal reached
+        bar.show(what)
+        step, reached = max(0.0, min(1.0, share) - reached), max(reached, min(1.0, share))
+        bar.advance(step * seconds)
 
     return say
 
@@ -120,9 +121,8 @@ def gate(options: argparse.Namespace, minutes: float, allow: float, batches: lis
         trees.same_libraries(base, head)
         asked = contest.Contest(base, head, allow, minutes)
         bar = Progress(60 * minutes)
-        bar.weight = 60 * minutes
         try:
-            done = contest.run(asked, options.models, options.datasets, batches, place / "bytecode", follow(bar))
+            done = contest.run(asked, options.models, options.datasets, batches, place / "bytecode", follow(bar, 60 * minutes))
         finally:
             bar.close()
     print(json.dumps(table.facts(done), indent=1) if options.json else table.terminal(done), flush=True)

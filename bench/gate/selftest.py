@@ -116,18 +116,18 @@ def run(plan: Plan, results: Path) -> int:
 def made(plan: Plan, missing: list[tuple[float, int]], bar: Progress) -> Iterator[dict[str, Any]]:
     """Calibrate, then hold the gates of these kinds and numbers."""
     with trees.workplace() as place:
-        bar.begin("calibration", 1.0)
+        bar.show("calibration")
         base = slower_tree(place, {}, "base")  # a copy, so that what is edited here meanwhile changes nothing
         nursery = Nursery(place / "bytecode")
         try:
             work = calibrated(plan.cells, nursery, base, place)
         finally:
             nursery.close()
-        bar.end()
+        bar.advance(1.0)
         for kind, number in missing:
-            bar.begin(f"{100 * kind:+.0f} %, gate {number + 1}", 1.0)
+            bar.show(f"{100 * kind:+.0f} %, gate {number + 1}")
             yield gate(plan, kind, number, base, work, place, lambda *_: None)
-            bar.end()
+            bar.advance(1.0)
 
 
 def proportion(k: int, n: int) -> str:

@@ -1,0 +1,1 @@
+"""Running cells: what is missing, the workers that train it, and the driver that alone writes the store."""

@@ -1,0 +1,187 @@
+"""The driver: it plans jobs from what the store lacks, has an engine run them, and alone writes what comes of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import torch
+
+from bench import fingerprint
+from bench.grid import Cell
+from bench.progress import expected_seconds
+from bench.run.engines import Engine
+from bench.run.job import Confirmed, Doubt, Finished, Job, Message, Share
+from bench.run.worker import UNPROBED, header
+from bench.store import Claim, Record, Store
+
+AGAIN = 1.0  # seconds until a cell that another process trains is looked at again
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell: its status, why, how many seeds were trained now (0: all from the store), and in how many seconds."""
+
+    status: str
+    reason: str
+    trained: int
+    runs: tuple[Record, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass
+class Underway:
+    """A cell whose job is not over."""
+
+    cell: Cell
+    job: Job
+    claim: Claim
+    trained: int = 0
+    done: float = 0.0  # share
+
+
+def with_cell(cell: Cell, blank: Job) -> Job:
+    """The job of a cell; `blank` has what all jobs of a session share."""
+    return replace(
+        blank, model=cell.model, dataset=cell.dataset, budget=cell.budget, standard=cell.standard, why=cell.why, seeds=(), doubts=()
+    )
+
+
+class Driver:
+    """Outcomes of cells, in whatever order they are asked for; the longest are begun first.
+
+    `advance(cell, share)` is told how much more of a cell is done.
+    """
+
+    def __init__(
+        self, store: Store, blank: Job, cells: Iterable[Cell], engine: Callable[[], Engine], advance: Callable[[Cell, float], None]
+    ) -> None:
+        self.store, self.blank, self.advance, self.make = store, blank, advance, engine
+        self.engine: Engine | None = None
+        self.cells = {cell.id: cell for cell in cells}
+        self.outcomes: dict[str, Outcome] = {}
+        self.underway: dict[str, Underway] = {}
+        self.elsewhere: list[str] = []  # claimed by another process
+        self.looked = 0.0
+        self.planned = False
+
+    def plan(self) -> None:
+        """Settle what the store can answer, and submit the rest, longest first."""
+        self.planned = True
+        for cell in sorted(self.cells.values(), key=expected_seconds, reverse=True):
+            self.consider(cell)
+
+    def consider(self, cell: Cell) -> None:
+        """Answer for a cell from the store, submit its job, or leave it to the process that is at it."""
+        job = with_cell(cell, self.blank)
+        if cell.status:
+            self.conclude(cell, header(job), cell.status, cell.reason)
+        elif job.device == "cuda" and not torch.cuda.is_available():
+            self.conclude(cell, header(job), "skipped", "no CUDA device", passing=True)
+        elif not (job := self.open(cell)).seeds and not job.doubts:
+            self.settle(cell, header(job), 0, 0.0)
+        elif (claim := self.store.claim(fingerprint.recipe(cell.model, cell.dataset, cell.budget, job.device))) is None:
+            self.elsewhere.append(cell.id)
+        else:
+            job = self.open(cell)  # again: another process may have finished it just before
+            self.underway[cell.id] = Underway(cell, job, claim)
+            self.engine = self.engine or self.make()
+            self.engine.submit(job)
+
+    def open(self, cell: Cell) -> Job:
+        """The cell's job with the seeds that are not in the store, and those that may not stand."""
+        job, seeds = with_cell(cell, self.blank), list(range(cell.budget.seeds))
+        recipe, code = fingerprint.recipe(cell.model, cell.dataset, cell.budget, job.device), fingerprint.code(cell.model, cell.dataset)
+        found = {} if job.retrain else self.store.finished(cell.model, cell.dataset, cell.budget.name, recipe, seeds)
+        known = {seed: r for seed, r in found.items() if r.get("code") == code and r.get("counted_by") == fingerprint.counting(cell.model)}
+        doubts = [
+            Doubt(seed, r.get("together", 1) > 1, r["probe"])
+            for seed, r in found.items()
+            if seed not in known and cell.budget.name not in UNPROBED and "version" in r.get("probe", {})
+        ]
+        doubted = {doubt.seed for doubt in doubts}
+        return replace(job, seeds=tuple(s for s in seeds if s not in known and s not in doubted), doubts=tuple(doubts))
+
+    def outcome(self, cell: Cell) -> Outcome:
+        """What became of a cell; waits for it."""
+        if not self.planned:
+            self.plan()
+        while cell.id not in self.outcomes:
+            self.step()
+        return self.outcomes[cell.id]
+
+    def step(self) -> None:
+        """Hear what workers tell, for a moment."""
+        if self.elsewhere and time.monotonic() - self.looked > AGAIN:
+            waiting, self.elsewhere, self.looked = self.elsewhere, [], time.monotonic()
+            for name in waiting:
+                self.consider(self.cells[name])
+        if self.engine is None:
+            time.sleep(0.1)
+            return
+        for job, message in self.engine.poll(0.5):
+            self.hear(self.underway[job.cell_id], message)
+
+    def hear(self, one: Underway, message: Message) -> None:
+        if isinstance(message, Share):
+            self.advance(one.cell, message.done - one.done)
+            one.done = message.done
+        elif isinstance(message, Confirmed):
+            for record in self.stored(one, message.seeds):
+                self.store.put_run(record | {"trained_by": record.get("trained_by", record.get("code", ""))} | message.facts)
+        elif isinstance(message, Finished):
+            for record, kept in zip(message.records, message.weights, strict=True):
+                if kept is not None:
+                    self.store.put_weights(record, kept)
+                self.store.put_run(record)
+            one.trained += len(message.records)
+            self.store.drop_checkpoint(message.records[0]["recipe"], list(message.group))
+        elif message.status == "ok":
+            self.end(one)
+            self.settle(one.cell, message.head, one.trained, message.seconds)
+        else:
+            self.end(one)
+            self.conclude(one.cell, message.head or header(one.job), message.status, message.reason, message.passing)
+
+    def end(self, one: Underway) -> None:
+        self.advance(one.cell, 1 - one.done)
+        one.claim.release()
+        del self.underway[one.cell.id]
+
+    def stored(self, one: Underway, seeds: Iterable[int]) -> list[Record]:
+        recipe = fingerprint.recipe(one.cell.model, one.cell.dataset, one.cell.budget, one.job.device)
+        return list(self.store.finished(one.cell.model, one.cell.dataset, one.cell.budget.name, recipe, list(seeds)).values())
+
+    def settle(self, cell: Cell, head: Record, trained: int, seconds: float) -> None:
+        """The outcome of a cell whose runs are all there."""
+        seeds = list(range(cell.budget.seeds))
+        done = self.store.finished(cell.model, cell.dataset, cell.budget.name, head["recipe"], seeds)
+        runs = tuple(done[seed] for seed in seeds)
+        broken = [f"seed {r['seed']}: {r['reason']}" for r in runs if r["status"] != "ok"]
+        stopped = [r["reason"] for r in runs if r["status"] == "ok" and r["reason"]]
+        self.conclude(cell, head, "diverged" if broken else "ok", "; ".join(broken or stopped[:1]))
+        self.outcomes[cell.id] = replace(self.outcomes[cell.id], trained=trained, runs=runs, seconds=seconds)
+
+    def conclude(self, cell: Cell, head: Record, status: str, reason: str, passing: bool = False) -> None:
+        """Whatever happens, the store is told what came of the cell, so that tables show the recipe that was asked for last.
+
+        `passing`: the reason is not the cell's own, and does not hide runs from before.
+        """
+        self.store.put_cell(head | {"status": status, "reason": reason, "passing": passing})
+        self.outcomes[cell.id] = Outcome(status, reason, 0)
+
+    def close(self) -> None:
+        """End what runs. Its checkpoints stay, and its claims do not."""
+        if self.engine is not None:
+            self.engine.close()
+        for one in self.underway.values():
+            one.claim.release()
+        self.underway.clear()
+
+
+def trained_now(driver: Driver, cell: Cell) -> bool:
+    """Whether there is anything to train: a cell that the store answers for is not timed."""
+    if not driver.planned:
+        driver.plan()
+    return cell.id in driver.underway or cell.id in driver.elsewhere or driver.outcomes[cell.id].trained > 0

@@ -1,0 +1,166 @@
+"""Where jobs run. An engine takes jobs and hands back what their workers tell, in whatever order it comes.
+
+`Local` starts a fresh process of one thread for every job: whatever a model does to its process dies with it, and a process that dies
+takes only its own cell along. Processes are forked from a server that has torch imported and has computed nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Protocol
+
+import psutil
+
+from bench.run.job import Ended, Job, Message
+
+MEMORY = 1.5 * 2**30  # bytes that a worker is expected to need
+TRIES = 2  # of a job whose process dies: the second goes on from its checkpoint
+
+
+class Engine(Protocol):
+    """What runs jobs."""
+
+    def submit(self, job: Job) -> None:
+        """Take a job, to be begun in the order of submission."""
+
+    def poll(self, seconds: float) -> list[tuple[Job, Message]]:
+        """What has been told since; waits up to `seconds` for something."""
+
+    def close(self) -> None:
+        """End what runs; its checkpoints stay."""
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def fitting() -> int:
+    """Workers that cores and memory permit."""
+    return max(1, min(cores(), int(psutil.virtual_memory().available / MEMORY)))
+
+
+def serve(job: Job, connection: Connection) -> None:
+    """A worker process, from beginning to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()  # no worker outlives its driver
+    import torch
+
+    from bench import machine
+    from bench.run.worker import work
+
+    torch.set_num_threads(1)
+    if job.device == "cuda":
+        machine.exact()
+    work(job, connection.send)
+    connection.close()
+
+
+@dataclass
+class Running:
+    job: Job
+    process: BaseProcess
+    connection: Connection
+    tries: int
+
+
+def died(code: int | None) -> str:
+    """Why a process is gone, for its cell's row."""
+    if code is not None and code < 0:
+        with contextlib.suppress(ValueError):
+            return f"its process was ended by {signal.Signals(-code).name}"
+    return f"its process ended by itself, with exit code {code}"
+
+
+class Local:
+    """Processes of this machine, up to `workers` at a time."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        self.context: Any = multiprocessing.get_context(method)
+        if method == "forkserver":
+            self.context.set_forkserver_preload(["__main__", "bench.run.worker"])
+        self.waiting: deque[tuple[Job, int]] = deque()
+        self.running: dict[Connection, Running] = {}
+
+    def submit(self, job: Job) -> None:
+        self.waiting.append((job, 1))
+
+    def start(self) -> None:
+        while self.waiting and len(self.running) < self.workers:
+            job, tries = self.waiting.popleft()
+            ours, theirs = self.context.Pipe(duplex=False)
+            process = self.context.Process(target=serve, args=(job, theirs), daemon=True)
+            with settled():
+                process.start()
+            theirs.close()
+            self.running[ours] = Running(job, process, ours, tries)
+
+    def poll(self, seconds: float) -> list[tuple[Job, Message]]:
+        self.start()
+        told: list[tuple[Job, Message]] = []
+        for ready in wait(list(self.running), seconds) if self.running else []:
+            assert isinstance(ready, Connection)
+            one = self.running[ready]
+            try:
+                message: Message = ready.recv()
+            except (EOFError, OSError):
+                told += self.gone(one)
+                continue
+            told.append((one.job, message))
+            if isinstance(message, Ended):
+                self.forget(one)
+        return told
+
+    def gone(self, one: Running) -> Iterator[tuple[Job, Message]]:
+        """A process died before its job was over: once more, from its checkpoint; then it is the cell's own fault."""
+        self.forget(one)
+        if one.tries < TRIES:
+            self.waiting.appendleft((one.job, one.tries + 1))
+        else:
+            yield one.job, Ended("error", f"{died(one.process.exitcode)}, {TRIES} times")
+
+    def forget(self, one: Running) -> None:
+        del self.running[one.connection]
+        one.connection.close()
+        one.process.join()
+
+    def close(self) -> None:
+        self.waiting.clear()
+        for one in self.running.values():
+            one.process.kill()
+        for one in list(self.running.values()):
+            self.forget(one)
+
+
+@contextlib.contextmanager
+def settled() -> Iterator[None]:
+    """The surroundings in which a worker starts: it imports from the checkout, wherever it is run, and computes with one thread."""
+    from bench import machine
+
+    root, wanted = str(machine.ROOT), {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    wanted["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [wanted["PYTHONPATH"]])])
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    added = root not in sys.path
+    if added:
+        sys.path.insert(0, root)
+    try:
+        yield
+    finally:
+        if added:
+            sys.path.remove(root)
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

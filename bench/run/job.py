@@ -1,0 +1,83 @@
+"""A job: the missing seeds of one cell in plain, picklable things, and what a worker tells of it on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.store import Record
+from datasets.task import Budget
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A stored run whose code is not today's: it stands if its probe still comes out the same."""
+
+    seed: int
+    stacked: bool
+    probe: Record
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to train the `seeds` of a cell, wherever it runs. `doubts` are probed first, and trained if they fall.
+
+    `results` is where its checkpoints lie; it writes nothing else. `budget` holds the model's own recipe, `standard` is the task's.
+    """
+
+    model: str
+    dataset: str
+    budget: Budget
+    seeds: tuple[int, ...]
+    device: str
+    root: Path
+    results: Path
+    standard: Budget | None = None
+    why: str = ""  # of a recipe of its own
+    doubts: tuple[Doubt, ...] = ()
+    plugins: tuple[str, ...] = ()
+    download: bool = False
+    retrain: bool = False
+    checkpoint_every: float = 30.0
+
+    @property
+    def cell_id(self) -> str:
+        return f"{self.model}-{self.dataset}"
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much of the job is done, from 0 to 1."""
+
+    done: float
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """Runs of other code that stand: what they are to say of themselves from now on, by seed."""
+
+    facts: Record
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Runs of a group of seeds, with what is kept of their weights, packed; `group` names their checkpoint."""
+
+    records: tuple[Record, ...]
+    weights: tuple[bytes | None, ...]
+    group: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The job is over. `passing`: the reason is not the cell's own, and does not hide runs from before. `head` opens its records."""
+
+    status: str = "ok"
+    reason: str = ""
+    passing: bool = False
+    head: Record = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+Message = Share | Confirmed | Finished | Ended

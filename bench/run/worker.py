@@ -1,0 +1,204 @@
+"""A worker's side of a cell: model and data are made here, runs that may stand are probed, what is missing is trained and scored.
+
+It writes checkpoints and nothing else: what it finds, it tells.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import datasets
+import models
+from bench import cost, exact, fingerprint, machine, probe
+from bench.grid import out_of_memory, plugin
+from bench.learners import check_answer, stays_alone
+from bench.run.job import Confirmed, Ended, Finished, Job, Message, Share
+from bench.scoring import handed, scored
+from bench.snapshots import Snapshots
+from bench.store import Record, Store, pack_weights
+from bench.train import Training
+from datasets import bleu
+from datasets.data import Data
+from datasets.registry import describe
+from datasets.task import BLEU
+
+AT_ONCE = 64  # seeds in one stack at most
+UNPROBED = ("smoke",)  # budgets whose runs keep no probe: making them again takes no longer
+Tell = Callable[[Message], None]
+
+
+@lru_cache(maxsize=5)
+def load(dataset: str, root: Path, seed: int, download: bool) -> Data:
+    """Data of one seed; kept for the next group of the same data set."""
+    return datasets.load(dataset, root, seed, download)
+
+
+def header(job: Job) -> Record:
+    """The part all records of a cell share. A cell whose file does not import has no recipe of its own."""
+    head: Record = {
+        "recipe": "unimported",
+        "model": job.model,
+        "dataset": job.dataset,
+        "budget": asdict(job.budget),
+        "device": job.device,
+        "machine": {"slug": machine.slug(), **machine.facts()},
+    }
+    if job.dataset in datasets.errors:
+        return head
+    task = datasets.task(job.dataset)
+    head |= {"metric": asdict(task.metric), "summary": task.summary, "version": task.version}
+    if job.model not in models.errors:
+        head |= {
+            "recipe": fingerprint.recipe(job.model, job.dataset, job.budget, job.device),
+            "conditions": fingerprint.conditions(job.dataset, job.standard or job.budget, job.device),
+            "code": fingerprint.code(job.model, job.dataset),
+            "own_recipe": job.why,
+            "source": fingerprint.closure(models.source(job.model)),
+            "counted_by": fingerprint.counting(job.model),
+            "family": models.family(job.model),
+        }
+    return head
+
+
+def work(job: Job, tell: Tell) -> None:
+    """Do a job and tell what came of it, `Ended` last. Whatever a model raises becomes its status and reason."""
+    start = time.monotonic()
+    head: Record = {}
+    status, reason, passing = "ok", "", False
+    try:
+        for file in job.plugins:
+            plugin(file)
+        head = header(job)
+        seeds = [*job.seeds, *fallen(job, head, tell)]
+        if seeds:
+            train(job, head, sorted(seeds), tell)
+    except datasets.Missing as error:
+        status, reason, passing = "skipped", str(error), True
+    except datasets.Corrupt as error:
+        status, reason = "error", str(error)
+    except BaseException as error:  # a model may raise anything: SystemExit, what a test framework skips with
+        status, reason = "out_of_memory" if out_of_memory(error) else "error", describe(error)
+    tell(Ended(status, machine.anonymous(reason), passing, head, time.monotonic() - start))
+
+
+def fallen(job: Job, head: Record, tell: Tell) -> list[int]:
+    """Seeds whose stored runs do not stand any more; those that do are told of."""
+    now: dict[bool, Record] = {}
+    lost: list[int] = []
+    stand: list[int] = []
+    for doubt in job.doubts:
+        if doubt.stacked not in now:
+            now[doubt.stacked] = probe.measure(job.model, job.dataset, job.budget, doubt.stacked, job.root)
+        agree = not probe.difference(doubt.probe, now[doubt.stacked], job.budget.dtype)
+        (stand if agree else lost).append(doubt.seed)
+    if stand:
+        build = partial(models.build, job.model, datasets.task(job.dataset))
+        costs, notes = cost.measure(exact.countable(build()), datasets.task(job.dataset), job.budget)
+        facts = {name: head[name] for name in ("conditions", "code", "source", "counted_by", "family", "summary")}
+        tell(Confirmed(facts | {"costs": costs, "notes": machine.anonymous(notes)}, tuple(stand)))
+    return lost
+
+
+def train(job: Job, head: Record, missing: list[int], tell: Tell) -> None:
+    """Train and score the missing seeds of a cell: together where that is possible and pays."""
+    task, budget, device = datasets.task(job.dataset), job.budget, torch.device(job.device)
+    build = partial(models.build, job.model, task)
+    module = build().to(device)
+    check_answer(module, task, budget, device)
+    costs, notes = cost.measure(exact.countable(module), task, budget)
+    why = stays_alone(module, costs["flops"] or float("inf"), budget, device) or ""
+    checkpoints = Checkpoints(job, head)
+    groups = checkpoints.groups(missing, 1 if why else AT_ONCE)
+    done = 0
+    while groups:
+        seeds, snapshot = groups.pop(0)
+        data = [load(job.dataset, job.root, seed, job.download) for seed in seeds]
+        left = sum(len(group) for group, _ in groups)
+        try:
+            training = Training(build, task, budget, seeds, [handed(one, budget) for one in data], device)
+        except Exception as error:
+            if len(seeds) == 1:
+                raise
+            why = f"does not stack: {describe(error)}"[:200]
+            groups = [([seed], None) for seed in seeds] + groups
+            continue
+        if snapshot is not None:
+            checkpoints.resume(training, snapshot)
+        snapshots = Snapshots(training, task, snapshot)
+        start = training.position.step * budget.batch
+
+        def evaluated(part: float, n: int = len(seeds), left: int = left, done: int = done, snapshots: Snapshots = snapshots) -> None:
+            snapshots.take()
+            tell(Share(1 - (left + (1 - part) * n) / (done + n + left)))
+
+        def save(_: Record, snapshots: Snapshots = snapshots) -> None:
+            checkpoints.save(snapshots.checkpoint())
+
+        trained = training.run(evaluated, save, job.checkpoint_every)
+        if len(seeds) > 1 or training.position.seconds > job.checkpoint_every:  # until the driver has them, or after a kill in between
+            save({})
+        head = head | {"probe": checkpoints.probe(stacked=len(seeds) > 1)}
+        by = {"scored_by": bleu.signature()} if task.metric == BLEU else {}
+        shared = by | {"costs": costs, "notes": machine.anonymous(notes), "alone": machine.anonymous(why), "continued_from": start}
+        new = [(one, samples) for one, samples in zip(trained, data, strict=True) if one.seed in missing]
+        records = tuple(head | shared | scored(build, one, samples, task, budget, device) for one, samples in new)
+        kept = (snapshots.kept(one) if one.status == "ok" else None for one, _ in new)
+        tell(Finished(records, tuple(pack_weights(weights) if weights is not None else None for weights in kept), tuple(seeds)))
+        done += len(seeds)
+
+
+class Checkpoints:
+    """Runs of this job in progress. A checkpoint of other code is continued where a probe says that it does the same."""
+
+    def __init__(self, job: Job, head: Record) -> None:
+        self.job, self.head, self.store = job, head, Store(job.results)
+        self.probes: dict[bool, Record] = {}
+
+    def probe(self, stacked: bool) -> Record:
+        """What this code does, or {} where nothing is kept of it."""
+        if self.job.budget.name in UNPROBED:
+            return {}
+        if stacked not in self.probes:
+            try:
+                found = probe.measure(self.job.model, self.job.dataset, self.job.budget, stacked, self.job.root)
+            except probe.Unprobed as error:
+                found = {"unprobed": machine.anonymous(str(error))}
+            self.probes[stacked] = found
+        return self.probes[stacked]
+
+    def save(self, snapshot: dict[str, Any]) -> None:
+        told = {"code": self.head["code"], "probe": self.probe(len(snapshot["seeds"]) > 1)}
+        self.store.save_checkpoint(self.head["recipe"], snapshot | told)
+
+    def fits(self, snapshot: dict[str, Any]) -> bool:
+        """Whether today's code would have come this way."""
+        if snapshot.get("code") == self.head["code"]:
+            return True
+        before = snapshot.get("probe") or {}
+        now = self.probe(len(snapshot["seeds"]) > 1) if "version" in before else {}
+        return "version" in now and not probe.difference(before, now, self.job.budget.dtype)
+
+    def groups(self, missing: list[int], size: int) -> list[tuple[list[int], dict[str, Any] | None]]:
+        """Groups of seeds to train. A group with a checkpoint goes on as it was begun, so that a kill changes no number."""
+        saved = [] if self.job.retrain else self.store.checkpoints(self.head["recipe"])
+        begun = [(one["seeds"], one) for one in saved if any(seed in missing for seed in one["seeds"]) and self.fits(one)]
+        rest = [seed for seed in missing if not any(seed in seeds for seeds, _ in begun)]
+        return begun + [(rest[i : i + size], None) for i in range(0, len(rest), size)]
+
+    def resume(self, training: Training, snapshot: dict[str, Any]) -> None:
+        """Continue from a checkpoint; one that does not fit is set aside."""
+        blank = copy.deepcopy(training.snapshot())
+        try:
+            training.restore(snapshot)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            self.store.set_checkpoint_aside(self.store.checkpoint(self.head["recipe"], training.seeds), error)
+            training.restore(blank)
+            training.random = None
