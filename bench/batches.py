@@ -1,4 +1,4 @@
-"""Training batches by index from whole splits on the device, every seed in an order of its own."""
+"""Training batches on the device: by index from whole splits, every seed in an order of its own, or drawn from an endless stream."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from datasets.data import Split, generator
+from datasets.data import Draw, Split, generator
 
 GATHER = 2**21  # bytes
 
@@ -28,6 +28,10 @@ class Batches:
     def __init__(self, split: Split, seeds: list[int], batch: int, stacked: bool) -> None:
         self.n, self.seeds, self.batch, self.stacked = split.y.shape[1], seeds, batch, stacked
         self.x, self.y = split.x.flatten(0, 1), split.y.flatten(0, 1)
+
+    def epoch(self, step: int) -> int:
+        """The epoch in which step `step` begins."""
+        return step * self.batch // self.n
 
     def order(self, seed: int, epoch: int) -> Tensor:
         return torch.randperm(self.n, generator=generator(f"order/{epoch}", seed))
@@ -53,3 +57,23 @@ class Batches:
                 x, y = (part.index_select(0, rows.flatten()).unflatten(0, (len(rows), *shape)) for part in (self.x, self.y))
                 yield from zip(x.unbind(0), y.unbind(0), strict=True)
             first += steps
+
+
+class Stream:
+    """New training samples for every batch, each seed's from its own `draw` and generator. There are no epochs.
+
+    Nothing is drawn ahead: between two steps the generators' states are all there is to continue from.
+    """
+
+    def __init__(self, draws: list[Draw], noise: list[torch.Generator], batch: int, stacked: bool) -> None:
+        self.draws, self.noise, self.batch, self.stacked = draws, noise, batch, stacked
+
+    def epoch(self, step: int) -> int:
+        return 0
+
+    def from_step(self, first: int, last: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """As many batches as there are steps: x (S, batch, …) if stacked, else (batch, …)."""
+        for _ in range(first, last):
+            drawn = [draw(self.batch, g) for draw, g in zip(self.draws, self.noise, strict=True)]
+            xs, ys = ([part.to(g.device) for part, g in zip(parts, self.noise, strict=True)] for parts in zip(*drawn, strict=True))
+            yield (torch.stack(xs), torch.stack(ys)) if self.stacked else (xs[0], ys[0])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,15 +22,24 @@ class Learner(Protocol):
     def taught(self, x: Tensor, y: Tensor) -> Tensor | None: ...
 
 
-def score(learner: Learner, split: Split, task: Task) -> tuple[dict[str, Tensor], Tensor]:
-    """Per-sample loss and metrics, each (S, n, …) float32, and what was predicted (S, n, …), all on the CPU.
+class Scored(NamedTuple):
+    """A split scored, all on the CPU: loss and metrics of each sample (S, n, …) float32, what was predicted (S, n, …), and the
+    scores of the classes (S, n, classes) where there are classes."""
+
+    scores: dict[str, Tensor]
+    predicted: Tensor
+    out: Tensor | None
+
+
+def score(learner: Learner, split: Split, task: Task) -> Scored:
+    """Every sample of a split scored.
 
     The split has S seeds in front: x (S, n, …). Batches only save memory: nothing is averaged here.
     """
     numbers = torch.Size(task.output.shape).numel()
     batch = max(1, min(NUMBERS // split.x[0, 0].numel(), ANSWERS // numbers))
     scores: dict[str, list[Tensor]] = defaultdict(list)
-    predictions = []
+    predictions, outs = [], []
     for x, y in zip(split.x.split(batch, 1), split.y.split(batch, 1), strict=True):
         out, taught = learner.forward(x), learner.taught(x, y)
         shape = y.shape[:2]
@@ -39,25 +47,13 @@ def score(learner: Learner, split: Split, task: Task) -> tuple[dict[str, Tensor]
         for name, values in found.items():
             scores[name].append(values.unflatten(0, shape).float().cpu())
         predictions.append(task.predicted(out.flatten(0, 1)).unflatten(0, shape).cpu())
-    return {name: torch.cat(parts, 1) for name, parts in scores.items()}, torch.cat(predictions, 1)
+        if task.output.kind.scored:
+            outs.append(out.cpu())
+    whole = {name: torch.cat(parts, 1) for name, parts in scores.items()}
+    return Scored(whole, torch.cat(predictions, 1), torch.cat(outs, 1) if outs else None)
 
 
 def means(scores: dict[str, Tensor], task: Task) -> list[dict[str, float]]:
     """For each seed every score of the whole split."""
     seeds = len(next(iter(scores.values())))
     return [{name: task.mean(name, values[i]) for name, values in scores.items()} for i in range(seeds)]
-
-
-def kept(predicted: Tensor, task: Task) -> np.ndarray:
-    """What is stored of one seed's predictions (n, …): classes and tokens, or values in half precision; a signal is too long."""
-    if task.output.kind == "signal":
-        return np.empty(0, "<f2")
-    if task.output.kind == "value":
-        return half(predicted)
-    largest = max(task.output.size if task.output.kind == "classes" else task.output.vocabulary, 1) - 1
-    return predicted.numpy().astype("u1" if largest < 256 else "<u2")
-
-
-def half(values: Tensor) -> np.ndarray:
-    """Half precision, clipped to what it can hold."""
-    return values.clamp(-6e4, 6e4).cpu().numpy().astype("<f2")

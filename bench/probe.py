@@ -170,11 +170,11 @@ class Scaled:
 
 def tie(training: Training) -> None:
     """Evaluations after the last step whose scores tie and whose losses do not, or do: which weights are kept is part of a run."""
-    learner = training.learner
+    learner, batch = training.learner, training.val
     for factor in (0.5, 1.0, 1.0, 0.25):
         training.learner = Scaled(learner, factor)  # type: ignore[assignment]
         training.position.step += 1
-        training.evaluate([1.0] * len(training.seeds))
+        training.evaluate([1.0] * len(training.seeds), [1.0] * len(training.seeds), batch)
     training.learner = learner
 
 
@@ -223,8 +223,8 @@ def own_size(build: Callable[[], nn.Module], task: Task, budget: Budget, data: D
     loss = learner.losses(batch.x, batch.y)
     norm = torch.stack([p.grad.double().norm() for p in learner.parameters if p.grad is not None]).norm()
     pieces = min(512, NUMBERS // task.input.size + 3)
-    scores, _ = score(learner, together([tiled(data.val, max(3, pieces))], CPU), task)
-    return [float(loss), float(norm), means(scores, task)[0]["loss"]]
+    found = score(learner, together([tiled(data.val, max(3, pieces))], CPU), task)
+    return [float(loss), float(norm), means(found.scores, task)[0]["loss"]]
 
 
 def numbers(model: str, dataset: str, budget: Budget, stacked: bool, root: Path | None) -> Record | None:

@@ -8,9 +8,10 @@ from dataclasses import asdict, replace
 import torch
 
 from bench.batches import together
-from bench.evaluate import half, kept, means, score
+from bench.evaluate import means, score
+from bench.examples import keep
 from bench.learners import Single
-from bench.store import Record, pack
+from bench.store import Record
 from bench.train import Trained, fresh
 from datasets.data import Data, TrainingData, generator
 from datasets.task import Budget, Task
@@ -38,15 +39,17 @@ def scored(build: Callable[[], torch.nn.Module], one: Trained, data: Data, task:
     # the seed's own initialisation again: it may hold random numbers that are neither parameters nor saved buffers
     learner = Single(fresh(build, budget, one.seed), task, budget, device, generator("test", one.seed, device))
     learner.module.load_state_dict(one.best)
-    scores, predicted = score(learner, test, task)
-    best = means(scores, task)[0]
+    found = score(learner, test, task)
+    best = means(found.scores, task)[0]
     record["test"] = {"best": best, "last": best}
     if one.best_samples != one.curve.samples[-1]:
         learner.module.load_state_dict(one.last)
-        record["test"]["last"] = means(score(learner, test, task)[0], task)[0]
+        record["test"]["last"] = means(score(learner, test, task).scores, task)[0]
     if budget.choose == "test":  # the source's choice: the highest of its test scores; ours, made on val, stands beside it
-        name, sign = task.metric.name, 1 if task.metric.better == "higher" else -1
+        name, sign = task.metric.name, task.metric.sign
         record["test"]["on_val"] = best
         record["test"]["best"] = {name: sign * max(sign * value for value in one.curve.test_metric)}
-    record["examples"] = {"loss": pack(half(scores["loss"][0])), "prediction": pack(kept(predicted[0], task))}
+    record["examples"] = keep(
+        found.scores["loss"][0], found.predicted[0], found.out[0] if found.out is not None else None, data.test.y, task
+    )
     return record

@@ -1,4 +1,4 @@
-"""What a run keeps for its pictures: the weights of the last step of one seed, and for functions over the plane the way there."""
+"""The weights that runs keep: the best of every seed, and for pictures the last of one, and for functions over the plane the way there."""
 
 from __future__ import annotations
 
@@ -49,11 +49,18 @@ class Snapshots:
         return self.training.snapshot() | {"snapshots": self.taken}
 
     def kept(self, one: Trained) -> dict[str, Any] | None:
-        """What is kept of this seed: its weights after the last step, and the snapshots; None for other seeds and large models."""
-        if one.seed != PICTURED or sum(value.nbytes for value in one.last.values()) > LARGEST:
+        """The weights of this seed that were best on val, of the pictured seed also those after the last step and the snapshots.
+
+        None for large models. Where the last step was best, both are the same tensors, which are stored once.
+        """
+        if sum(value.nbytes for value in one.last.values()) > LARGEST:
             return None
+        best = {name: value.detach().cpu().clone() for name, value in one.best.items()}
+        if one.seed != PICTURED:
+            return {"best": best}
         size = sum(value.nbytes for weights in self.taken.values() for value in weights.values())
         every = max(1, math.ceil(size / ON_THE_WAY))
         thinned = sorted({*sorted(self.taken)[:1], *sorted(self.taken, reverse=True)[::every]})
-        last = {name: value.detach().cpu().clone() for name, value in one.last.items()}
-        return {"last": last, "snapshots": {samples: self.taken[samples] for samples in thinned}}
+        ended_best = one.best_samples == one.curve.samples[-1]
+        last = best if ended_best else {name: value.detach().cpu().clone() for name, value in one.last.items()}
+        return {"best": best, "last": last, "snapshots": {samples: self.taken[samples] for samples in thinned}}

@@ -3,7 +3,7 @@
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-s<seed>.json     one trained seed
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-cell.json        what came of the cell when it was last asked for
 DIR/latency/<dataset>/<model>/<machine>-<device>-b<batch>-<dtype>[-<threads>t].json
-DIR/weights/<dataset>/<model>/<budget>-<recipe>-s<seed>.pt    what a run keeps for its pictures, tensors and numbers only
+DIR/weights/<dataset>/<model>/<budget>-<recipe>-s<seed>.pt    the best weights of a run and what its pictures need, tensors and numbers only
 DIR/checkpoints/<recipe>-s<first>-<last>-<group>.pt           runs in progress, tensors and numbers only
 """
 
@@ -30,7 +30,7 @@ DEVICES, BATCHES = ("cpu", "cuda"), (1, 64)  # what latencies are measured for: 
 FINISHED = ("ok", "diverged")
 # what torch.load raises for a file that is truncated or altered
 BROKEN = (OSError, TypeError, RuntimeError, EOFError, LookupError, AttributeError, pickle.UnpicklingError)
-PICTURED = 0  # the seed whose weights are kept, for pictures
+PICTURED = 0  # the seed whose last weights and those on the way are kept, for pictures
 LARGEST = 2**26  # bytes; of larger models no weights are kept
 Record = dict[str, Any]
 SHARED = ("created", "model", "dataset", "machine")
@@ -92,6 +92,8 @@ def check_run(record: Record) -> None:
     if record["metric"].get("better") not in ("higher", "lower") or not record["metric"].keys() <= {"name", "better", "percent"}:
         raise ValueError("metric is not a name and which way is better")
     curves = list(record["curve"].values())
+    if isinstance(curve := record["curve"].get("val_scores"), dict):
+        curves = [*(values for values in curves if values is not curve), *curve.values()]
     if not all(isinstance(values, list) for values in curves):
         raise TypeError("a curve is no list")
     if len({len(values) for name, values in record["curve"].items() if name in CURVES}) > 1:
@@ -185,11 +187,16 @@ class Store:
         self.write(self.weights_of(run), content)
 
     def weights(self, run: Record) -> dict[str, Any] | None:
-        """What `put_weights` was given; None if there is none, or, with a warning, if it cannot be read (then it is set aside)."""
+        """What `put_weights` was given, {} for a part it was not.
+
+        None if there is none, or, with a warning, if it cannot be read (then it is set aside).
+        """
         path = self.weights_of(run)
         try:
             saved = torch.load(path, map_location="cpu", weights_only=True)
-            return {"last": dict(saved["last"]), "snapshots": dict(saved["snapshots"])}
+            if not {"best", "last"} & saved.keys():
+                raise KeyError("best")
+            return {name: dict(saved.get(name, {})) for name in ("best", "last", "snapshots")}
         except FileNotFoundError:
             return None
         except (*BROKEN, ValueError) as error:

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.batches import Batches, together
+from bench.batches import Batches, Stream, together
 from bench.evaluate import means, score
 from bench.learners import Single, Stacked
 from bench.recipe import initialise, learning_rate, optimizer
-from datasets.data import TrainingData, derive, generator
+from datasets.data import Split, TrainingData, derive, generator
 from datasets.task import Budget, Task
 
 
@@ -32,6 +32,9 @@ class Curve:
     val_loss: list[float] = field(default_factory=list)
     val_metric: list[float] = field(default_factory=list)
     test_metric: list[float] = field(default_factory=list)  # only under a budget that chooses on test
+    train_metric: list[float] = field(default_factory=list)  # on the last training batch, of the weights that val is scored with
+    last_loss: list[float] = field(default_factory=list)  # of the last training batch, as it was trained on
+    val_scores: dict[str, list[float]] = field(default_factory=dict)  # every metric of the task
 
 
 @dataclass
@@ -105,6 +108,7 @@ class Training:
         self, build: Callable[[], nn.Module], task: Task, budget: Budget, seeds: list[int], data: list[TrainingData], device: torch.device
     ) -> None:
         self.task, self.budget, self.seeds, self.device = task, budget, seeds, device
+        self.cuda = [device] if device.type == "cuda" else []  # whose random state is forked
         stacked = len(seeds) > 1
         modules = [fresh(build, budget, seed) for seed in seeds]
         self.noise = [generator("augment", seed, device) for seed in seeds]
@@ -115,17 +119,25 @@ class Training:
             self.learner = Single(modules[0], task, budget, device, self.noise[0])
         self.optimizer = optimizer(budget, self.learner.parameters)
         self.augment = [one.augment for one in data]  # each seed's own: it may know its own training split
-        train, self.val = (together([getattr(d, part) for d in data], device) for part in ("train", "val"))
+        self.val = together([d.val for d in data], device)
         peeks = [d.peek for d in data if d.peek is not None]
         self.peek = together(peeks, device) if peeks else None
-        self.batches = Batches(train, seeds, budget.batch, stacked)
+        draws = [d.draw for d in data if d.draw is not None]
+        if draws and budget.schedule == "decay":
+            raise ValueError(f"budget {budget.name!r}: the schedule decay counts epochs, and an endless stream has none")
+        self.batches: Batches | Stream
+        if draws:
+            self.batches = Stream(draws, self.noise, budget.batch, stacked)
+        else:
+            self.batches = Batches(together([d.train for d in data], device), seeds, budget.batch, stacked)
         blank = [0] * len(seeds)
         self.position = Position(0, 0.0, [Curve() for _ in seeds], list(blank), list(blank))
         self.best = {name: value.clone() for name, value in self.learner.state().items()}
         self.random: list[Tensor | None] | None = None  # generator states to continue from
         if stacked:  # a layer that cannot be stacked is found before the clock starts
-            x, y = next(self.batches.from_step(0, 1))
-            x, y = self.augmented(x, y, [generator("trace", seed, device) for seed in seeds])
+            trace = [generator("trace", seed, device) for seed in seeds]
+            x, y = next((Stream(draws, trace, budget.batch, stacked) if draws else self.batches).from_step(0, 1))
+            x, y = self.augmented(x, y, trace)
             self.learner.losses(x, y)
             self.learner.forward(x)
 
@@ -169,8 +181,7 @@ class Training:
 
     def run(self, progress: Progress = lambda share: None, save: Save | None = None, every: float = 30.0) -> list[Trained]:
         """Train to the end of the budget. `save` gets a snapshot after an evaluation, at most every `every` seconds."""
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
+        with torch.random.fork_rng(devices=self.cuda):
             if self.random is None:
                 torch.manual_seed(derive("noise", self.seeds[0]))
             else:
@@ -197,14 +208,15 @@ class Training:
             losses.append(learner.losses(x, y))
             if budget.clip:
                 clip(learner.parameters, budget.clip, stacked)
-            group["lr"] = learning_rate(budget, position.step, position.step * budget.batch // self.batches.n)
+            group["lr"] = learning_rate(budget, position.step, self.batches.epoch(position.step))
             self.optimizer.step()
             position.step += 1
             if position.step not in evaluate_after:
                 continue
             synchronise(self.device)
             position.seconds += time.perf_counter() - clock
-            self.evaluate(torch.stack(losses).double().mean(0).view(-1).tolist())
+            batch = Split(x, y) if stacked else Split(x[None], y[None])
+            self.evaluate(torch.stack(losses).double().mean(0).view(-1).tolist(), losses[-1].view(-1).tolist(), batch)
             progress(position.step / budget.steps)
             if all(position.diverged) or position.seconds > budget.seconds * len(self.seeds):
                 position.stopped = True
@@ -216,19 +228,28 @@ class Training:
             synchronise(self.device)
             clock = time.perf_counter()
 
-    def evaluate(self, train_losses: list[float]) -> None:
-        """Score val, extend the curves, and keep the weights of every seed that is better than ever (ties: lower loss)."""
+    def scored(self, split: Split) -> list[dict[str, float]]:
+        """Loss and metrics of each seed."""
+        return means(score(self.learner, split, self.task).scores, self.task)
+
+    def evaluate(self, train_losses: list[float], last_losses: list[float], batch: Split) -> None:
+        """Score val, extend the curves, and keep the weights of every seed that is better than ever (ties: lower loss).
+
+        `batch` is what was trained on last. It is scored like val; that draws no random number the training would miss.
+        """
         position, metric = self.position, self.task.metric
         samples = position.step * self.budget.batch
         improved = []
-        vals = means(score(self.learner, self.val, self.task)[0], self.task)
-        peeked = means(score(self.learner, self.peek, self.task)[0], self.task) if self.peek is not None else None
+        vals = self.scored(self.val)
+        peeked = self.scored(self.peek) if self.peek is not None else None
+        with torch.random.fork_rng(devices=self.cuda):
+            on_batch = self.scored(batch)
         for i, val in enumerate(vals):
             curve = position.curves[i]
             if position.diverged[i]:
                 continue
             finite = math.isfinite(val["loss"]) and math.isfinite(train_losses[i])
-            sign = 1 if metric.better == "higher" else -1
+            sign = metric.sign
             best = max(zip((sign * m for m in curve.val_metric), (-v for v in curve.val_loss), strict=True), default=None)
             if not finite:
                 position.diverged[i] = samples
@@ -240,6 +261,10 @@ class Training:
             curve.train_loss.append(train_losses[i])
             curve.val_loss.append(val["loss"])
             curve.val_metric.append(val[metric.name])
+            curve.train_metric.append(on_batch[i][metric.name])
+            curve.last_loss.append(last_losses[i])
+            for one in self.task.metrics:
+                curve.val_scores.setdefault(one.name, []).append(val[one.name])
             if peeked is not None:
                 curve.test_metric.append(peeked[i][metric.name])
         if improved:

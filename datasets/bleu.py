@@ -45,9 +45,9 @@ def counts(predicted: Tensor, y: Tensor) -> Tensor:
     return torch.tensor(rows, dtype=torch.float32)
 
 
-def corpus(total: list[float]) -> float:
-    """BLEU, 0 to 100, of a corpus from its summed counts."""
-    whole = [round(value) for value in total]
+def corpus(values: Tensor) -> float:
+    """BLEU, 0 to 100, of a corpus from the counts of its sentences, (n, 10)."""
+    whole = [round(value) for value in values.double().sum(0).tolist()]
     score = metric().compute_bleu(whole[:4], whole[4:8], whole[8], whole[9], smooth_method="exp")
     return float(score.score)
 

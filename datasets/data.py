@@ -31,12 +31,13 @@ class Split:
         return len(self.y)
 
 
+Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
 Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A data set without its test split: all that a training is handed.
+    """A data set without its test split: all that a training is handed. See Data.
 
     `peek` is None but under a `published` budget that chooses on test, as its source did: then the test split, scored and
     written down at every evaluation. It decides nothing in training.
@@ -46,21 +47,27 @@ class TrainingData:
     val: Split
     augment: Augment | None
     peek: Split | None = None
+    draw: Draw | None = None
 
 
 @dataclass(frozen=True)
 class Data:
-    """Three splits; `augment(x, y, generator)` draws a training batch afresh, on the device the batch is on."""
+    """Three splits; `augment(x, y, generator)` draws a training batch afresh, on the device the batch is on.
+
+    `draw(n, generator)` is an endless stream of new training samples, on the generator's device, in place of a training split:
+    `train` is then empty (see `streamed`), no sample is seen twice, and there are no epochs.
+    """
 
     train: Split
     val: Split
     test: Split
     augment: Augment | None = None
+    draw: Draw | None = None
 
     @property
     def for_training(self) -> TrainingData:
         """What training may see."""
-        return TrainingData(self.train, self.val, self.augment)
+        return TrainingData(self.train, self.val, self.augment, draw=self.draw)
 
 
 def derive(purpose: str, seed: int) -> int:
@@ -98,7 +105,15 @@ def standardise(data: Data, dims: tuple[int, ...]) -> tuple[Data, Tensor, Tensor
     return Data(train, val, test, data.augment), mean, std
 
 
-def drawn(draw: Callable[[int, torch.Generator], tuple[Tensor, Tensor]], sizes: tuple[int, int, int], name: str, seed: int) -> Data:
+def drawn(draw: Draw, sizes: tuple[int, int, int], name: str, seed: int) -> Data:
     """Three splits drawn independently of each other by `draw(n, generator) -> x, y`."""
     train, val, test = (Split(*draw(n, generator(f"{name}/{part}", seed))) for part, n in zip(("train", "val", "test"), sizes, strict=True))
     return Data(train, val, test)
+
+
+def streamed(draw: Draw, sizes: tuple[int, int, int], name: str, seed: int) -> Data:
+    """Val and test as `drawn` has them, and training samples without end; `sizes` begins with 0."""
+    if sizes[0]:
+        raise ValueError(f"{name}: a stream has no training split; sizes begin with 0, not {sizes[0]}")
+    val, test = (Split(*draw(n, generator(f"{name}/{part}", seed))) for part, n in zip(("val", "test"), sizes[1:], strict=True))
+    return Data(Split(val.x[:0], val.y[:0]), val, test, draw=draw)

@@ -1,9 +1,6 @@
 """What a data set asks of a model. A `Task` holds shapes, loss, metrics and budgets, and touches no data.
 
-Input   points (2,)      table (features,)      signal (channels, length)      image (channels, height, width)
-        tokens (length,): int64 ids below `vocabulary`, words first, PAD after them
-Output  value (size,)    classes -> size logits                                signal (1, size)
-        tokens -> (size, vocabulary) logits; a target holds words, END, then PAD
+What its kinds of input and output decide is in kinds.py, what its metrics measure in metrics.py.
 """
 
 from __future__ import annotations
@@ -13,62 +10,19 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from datasets import bleu
-from datasets.vocabulary import END, PAD, UNKNOWN
+from datasets import metrics
+from datasets.kinds import Input, Output
+from datasets.metrics import ACCURACY, BLEU, MSE, Answers, Metric
+from datasets.registry import did_you_mean
+
+__all__ = ["ACCURACY", "BLEU", "MSE", "Budget", "Dtype", "Input", "Metric", "Output", "Task", "budgets"]
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "decay"]
 Dtype = Literal["float32", "bfloat16"]
 Choose = Literal["val", "test"]
-
-
-@dataclass(frozen=True)
-class Input:
-    """One sample going in: its kind and its shape, without the batch dimension."""
-
-    kind: Literal["points", "table", "signal", "image", "tokens"]
-    shape: tuple[int, ...]
-    vocabulary: int = 0
-
-    @property
-    def size(self) -> int:
-        """Numbers per sample."""
-        return int(torch.Size(self.shape).numel())
-
-
-@dataclass(frozen=True)
-class Output:
-    """One answer: `size` numbers, the logits of `size` classes, a signal of length `size`, or `size` places for tokens."""
-
-    kind: Literal["value", "classes", "signal", "tokens"]
-    size: int
-    vocabulary: int = 0
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of a model's output for one sample."""
-        return {"signal": (1, self.size), "tokens": (self.size, self.vocabulary)}.get(self.kind, (self.size,))
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A quantity averaged over the samples of a split, and which way is better."""
-
-    name: str
-    better: Literal["higher", "lower"]
-    percent: bool = False
-
-
-ACCURACY = Metric("accuracy", "higher", percent=True)
-CROSS_ENTROPY = Metric("cross_entropy", "lower")
-MSE = Metric("mse", "lower")
-BLEU = Metric("bleu", "higher")  # of the corpus, 0 to 100: see datasets/bleu.py
-EXACT = Metric("exact", "higher", percent=True)  # sentences with every token right
-TOKEN_ACCURACY = Metric("token_accuracy", "higher", percent=True)  # given the true prefix, where a model takes one
-STANDARD = {"classes": (ACCURACY, CROSS_ENTROPY), "tokens": (BLEU, EXACT, TOKEN_ACCURACY)}
 
 
 @dataclass(frozen=True)
@@ -116,8 +70,10 @@ class Budget:
         if self.choose == "test" and not self.name.startswith("published"):
             raise ValueError(f"budget {self.name!r}: only budgets named published… may choose on the test split")
         for name, known in (("optimizer", Optimizer), ("schedule", Schedule), ("dtype", Dtype), ("choose", Choose)):
-            if getattr(self, name) not in get_args(known):
-                raise ValueError(f"budget {self.name!r}: {name} is one of {', '.join(get_args(known))}, not {getattr(self, name)!r}")
+            given, among = getattr(self, name), get_args(known)
+            if given not in among:
+                near = did_you_mean(str(given), among)
+                raise ValueError(f"budget {self.name!r}: {name} is one of {', '.join(among)}, not {given!r}{near}")
 
     @property
     def steps(self) -> int:
@@ -129,6 +85,7 @@ class Budget:
 class Task:
     """What a data set asks. The first metric ranks; `sizes` are the samples in train, val and test.
 
+    metrics   metrics or their names; by default those of the kind of output
     version   raise it when the same seed starts to give other data
     embedded  whether it needs neither a network nor a data root, and so belongs to the default grid
     source    where the data or its definition comes from, for the report
@@ -146,8 +103,20 @@ class Task:
     metrics: tuple[Metric, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        if not self.metrics:
-            object.__setattr__(self, "metrics", STANDARD.get(self.output.kind, (MSE,)))
+        """ValueError for a metric that nobody knows or that does not apply to the output."""
+        object.__setattr__(self, "metrics", tuple(self.computable(metric) for metric in self.metrics or self.output.kind.metrics))
+
+    def computable(self, metric: Metric | str) -> Metric:
+        try:
+            found = metrics.named(metric) if isinstance(metric, str) else metric if metric.score else metrics.named(metric.name)
+        except ValueError as error:
+            raise ValueError(f"task {self.name}: {error}") from error
+        if isinstance(metric, Metric) and metric != found:
+            raise ValueError(f"task {self.name}: the metric {found.name!r} is {found.facts}, not {metric.facts}")
+        if found.kinds and self.output.kind not in found.kinds:
+            apply = ", ".join(m.name for m in metrics.of(self.output.kind))
+            raise ValueError(f"task {self.name}: {found.name} is no metric of {self.output.kind}; there are {apply}")
+        return found
 
     @property
     def metric(self) -> Metric:
@@ -164,31 +133,18 @@ class Task:
     def losses(self, out: Tensor, y: Tensor) -> Tensor:
         """Per-sample training loss, (batch,). `out` is (batch, *output.shape); `y` is (batch,) classes, (batch, size) tokens,
         else like `out`. A sentence's loss is the mean over its tokens, END included."""
-        if self.output.kind == "classes":
-            return F.cross_entropy(out, y, reduction="none")
-        if self.output.kind == "tokens":
-            each = F.cross_entropy(out.flatten(0, 1), y.flatten(), ignore_index=PAD, reduction="none").view(y.shape)
-            return each.sum(1) / (y != PAD).sum(1)
-        return F.mse_loss(out, y, reduction="none").flatten(1).mean(1)
+        return self.output.kind.losses(out, y)
 
     def loss(self, out: Tensor, y: Tensor) -> Tensor:
         """Mean training loss of a batch, a scalar; equal to `losses(out, y).mean()` with less work."""
-        if self.output.kind == "tokens":
-            return self.losses(out, y).mean()
-        return F.cross_entropy(out, y) if self.output.kind == "classes" else F.mse_loss(out, y)
+        return self.output.kind.loss(out, y)
 
     def predicted(self, out: Tensor) -> Tensor:
         """What an output says: classes (batch,), tokens (batch, size) with PAD after the first END, else `out` itself.
 
         A model that decodes may answer with tokens right away instead of logits.
         """
-        if self.output.kind == "classes":
-            return out.argmax(-1)
-        if self.output.kind == "tokens":
-            tokens = out.argmax(-1) if out.is_floating_point() else out
-            ended = (tokens == END).long().cumsum(-1) - (tokens == END).long() > 0
-            return tokens.masked_fill(ended, PAD)
-        return out
+        return self.output.kind.predicted(out)
 
     def scores(self, out: Tensor, y: Tensor, taught: Tensor | None = None) -> dict[str, Tensor]:
         """Per-sample loss and metrics, each (batch,); `mean` makes a split's figure of them. BLEU's counts are (batch, 10).
@@ -196,50 +152,24 @@ class Task:
         `taught` are the logits given the true prefix, for models that take one; loss and token accuracy are then theirs.
         """
         given = out if taught is None else taught
-        losses = self.losses(given, y)
-        scores, predicted = {"loss": losses}, self.predicted(out)
+        answers = Answers(out, self.predicted(out), given, self.losses(given, y), y)
+        scores = {"loss": answers.losses}
         for metric in self.metrics:
-            if metric.name == "accuracy":
-                scores["accuracy"] = (predicted == y).to(losses.dtype)
-            elif metric.name == "exact":
-                scores["exact"] = (predicted == y).all(1).to(losses.dtype)
-            elif metric.name == "token_accuracy":
-                words = y != PAD
-                scores["token_accuracy"] = ((given.argmax(-1) == y) & words).sum(1) / words.sum(1)
-            elif metric.name == "bleu":
-                scores["bleu"] = bleu.counts(predicted, y)
-            elif metric.name in ("cross_entropy", "mse"):
-                scores[metric.name] = losses
-            else:
-                raise ValueError(f"task {self.name}: no rule to compute the metric {metric.name!r}")
+            assert metric.score is not None  # see computable
+            scores[metric.name] = metric.score(answers)
         return scores
 
     def mean(self, name: str, values: Tensor) -> float:
-        """A split's figure from one score of all its samples: the mean, summed in float64; BLEU from the summed counts."""
-        total = values.double().sum(0)
-        return bleu.corpus(total.tolist()) if name == "bleu" else float(total / len(values))
+        """A split's figure from one score of all its samples, the loss or a metric."""
+        return next((metric.reduce for metric in self.metrics if metric.name == name), metrics.mean)(values)
 
     def sample(self, batch: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Random inputs and targets of the right shapes and types, standard normal, for measuring without data.
 
         Sentences have at least one word and lengths of their own.
         """
-
-        def sentences(length: int, vocabulary: int) -> Tensor:
-            tokens = torch.randint(UNKNOWN + 1, vocabulary, (batch, length), generator=generator)
-            lengths = torch.randint(1, length + 1, (batch, 1), generator=generator)
-            return tokens.masked_fill(torch.arange(length) >= lengths, PAD)
-
-        if self.input.kind == "tokens":
-            x = sentences(self.input.shape[0], self.input.vocabulary)
-        else:
-            x = torch.randn(batch, *self.input.shape, generator=generator)
-        if self.output.kind == "classes":
-            return x, torch.randint(self.output.size, (batch,), generator=generator)
-        if self.output.kind == "tokens":
-            y = F.pad(sentences(self.output.size - 1, self.output.vocabulary), (0, 1))
-            return x, y.scatter(1, (y != PAD).sum(1, keepdim=True), END)
-        return x, torch.randn(batch, *self.output.shape, generator=generator)
+        x = self.input.kind.sample(self.input, batch, generator)
+        return x, self.output.kind.sample(self.output, batch, generator)
 
 
 def budgets(default: Budget, paper: Budget | None = None, *published: Budget, smoke_samples: int) -> tuple[Budget, ...]:

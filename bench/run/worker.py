@@ -25,7 +25,7 @@ from bench.scoring import handed, scored
 from bench.snapshots import Snapshots
 from bench.store import Record, Store, pack_weights
 from bench.train import Training
-from datasets import bleu
+from datasets.checks import check
 from datasets.data import Data
 from datasets.registry import describe
 from datasets.task import BLEU
@@ -37,8 +37,10 @@ Tell = Callable[[Message], None]
 
 @lru_cache(maxsize=5)
 def load(dataset: str, root: Path, seed: int, download: bool) -> Data:
-    """Data of one seed; kept for the next group of the same data set."""
-    return datasets.load(dataset, root, seed, download)
+    """Data of one seed; kept for the next group of the same data set. ValueError if they are not what the task says."""
+    data = datasets.load(dataset, root, seed, download)
+    check(data, datasets.task(dataset))
+    return data
 
 
 def header(job: Job) -> Record:
@@ -54,7 +56,7 @@ def header(job: Job) -> Record:
     if job.dataset in datasets.errors:
         return head
     task = datasets.task(job.dataset)
-    head |= {"metric": asdict(task.metric), "summary": task.summary, "version": task.version}
+    head |= {"metric": task.metric.facts, "summary": task.summary, "version": task.version}
     if job.model not in models.errors:
         head |= {
             "recipe": fingerprint.recipe(job.model, job.dataset, job.budget, job.device),
@@ -146,7 +148,7 @@ def train(job: Job, head: Record, missing: list[int], tell: Tell) -> None:
         if len(seeds) > 1 or training.position.seconds > job.checkpoint_every:  # until the driver has them, or after a kill in between
             save({})
         head = head | {"probe": checkpoints.probe(stacked=len(seeds) > 1)}
-        by = {"scored_by": bleu.signature()} if task.metric == BLEU else {}
+        by = {"scored_by": task.metric.signature()} if task.metric.signature else {}
         shared = by | {"costs": costs, "notes": machine.anonymous(notes), "alone": machine.anonymous(why), "continued_from": start}
         new = [(one, samples) for one, samples in zip(trained, data, strict=True) if one.seed in missing]
         records = tuple(head | shared | scored(build, one, samples, task, budget, device) for one, samples in new)
