@@ -61,7 +61,7 @@ def opened(examples: Record) -> dict[str, Tensor]:
     """The arrays of a run's examples as they were before packing: ids int64, numbers float32, the samples in front."""
     kind, losses = OUTPUTS[examples["kind"]], torch.from_numpy(unpack(examples["loss"]).astype("float32"))
     arrays = {name: torch.from_numpy(unpack(examples[name]).copy()) for name in ("prediction", "target", "scores") if name in examples}
-    said = {name: kind.unpacked(flat, len(losses)) for name, flat in arrays.items() if name != "scores"}
+    said: dict[str, Tensor] = {name: kind.unpacked(flat, len(losses)) for name, flat in arrays.items() if name != "scores"}
     if "scores" in arrays:
         said["scores"] = arrays["scores"].float().view(len(losses), -1)
     return {"loss": losses, **said}

@@ -81,6 +81,10 @@ class Budget:
         return -(-self.samples // self.batch)
 
 
+class Usual(tuple[Metric, ...]):
+    """The metrics of a kind of output, which nobody chose: a copy of the task with another kind of output gets that kind's."""
+
+
 @dataclass(frozen=True)
 class Task:
     """What a data set asks. The first metric ranks; `sizes` are the samples in train, val and test.
@@ -104,7 +108,9 @@ class Task:
 
     def __post_init__(self) -> None:
         """ValueError for a metric that nobody knows or that does not apply to the output."""
-        object.__setattr__(self, "metrics", tuple(self.computable(metric) for metric in self.metrics or self.output.kind.metrics))
+        chosen = bool(self.metrics) and not isinstance(self.metrics, Usual)
+        found = [self.computable(metric) for metric in (self.metrics if chosen else self.output.kind.metrics)]
+        object.__setattr__(self, "metrics", tuple(found) if chosen else Usual(found))
 
     def computable(self, metric: Metric | str) -> Metric:
         try:

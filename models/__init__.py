@@ -1,5 +1,12 @@
 """Models. One file adds one or more: decorate a function `(task, *, …) -> torch.nn.Module` with `@register`.
 
+What a module may bring beside `forward`, (batch, *input.shape) -> (batch, *output.shape):
+
+    .loss(x, y, task, generator)    a scalar to train by, in place of task.loss(self(x), y)
+    .predict(x, task)               what is scored, like the task's output; tokens, where it decodes
+    .teach(x, y)                    with it: logits given the true prefix, for loss and token accuracy
+    .fit(train, val, task, generator)    see Fits: it is then not trained by gradient
+
 Every file of this folder is imported by itself; one that does not import is listed in `errors` and stops nothing else.
 """
 
@@ -7,15 +14,32 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Protocol, overload, runtime_checkable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from datasets.kinds import InputKind, Kind, OutputKind
 from datasets.registry import Registry
 from datasets.task import Task
 
-__all__ = ["Unsupported", "build", "errors", "family", "names", "recipe", "register", "source"]
+__all__ = [
+    "NUMBERS",
+    "Fits",
+    "Samples",
+    "Takes",
+    "Unsupported",
+    "build",
+    "errors",
+    "family",
+    "names",
+    "recipe",
+    "register",
+    "source",
+    "unfit",
+]
 
 Build = Callable[..., nn.Module]
 FAMILIES = ("attention", "convolution", "mlp", "other")
@@ -25,8 +49,79 @@ class Unsupported(ValueError):
     """The model makes no sense on the task. The message is a reason that a reader of the table accepts."""
 
 
+Kinds = str | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Takes:
+    """The kinds of input and of output that a model is made for, one or several; () for any. ValueError for a kind there is not.
+
+    `reads` and `answers` are what it does with them, in words that begin a reason: "cuts an image into patches".
+    """
+
+    inputs: Kinds = ()
+    outputs: Kinds = ()
+    reads: str = ""
+    answers: str = ""
+
+    def __post_init__(self) -> None:
+        for name, kind in (("inputs", InputKind), ("outputs", OutputKind)):
+            given: Kinds = getattr(self, name)
+            object.__setattr__(self, name, tuple(kind.named(one) for one in ([given] if isinstance(given, str) else given)))
+
+    def unfit(self, task: Task) -> str | None:
+        """Why the task is none for the model, or None if it is one."""
+
+        def reason(kind: Kind, taken: Kinds, does: str, verb: str, what: str) -> str | None:
+            does = does or f"{verb} {' or '.join(taken)}"
+            return f"{does}; this task {what} {kind}" if taken and kind not in taken else None
+
+        given, asked = task.input.kind, task.output.kind
+        return reason(given, self.inputs, self.reads, "reads", "gives") or reason(
+            asked, self.outputs, self.answers, "answers with", "asks for"
+        )
+
+
+NUMBERS = Takes(("points", "table", "signal", "image"), ("value", "classes", "signal"), "reads numbers", "answers with numbers")
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """Samples `x`, (n, *input.shape), and their targets `y`: a Split."""
+
+    @property
+    def x(self) -> Tensor: ...
+    @property
+    def y(self) -> Tensor: ...
+
+
+@runtime_checkable
+class Fits(Protocol):
+    """A module that is not trained by gradient: ridge regression, trees, an oracle. `isinstance(module, Fits)` asks for it.
+
+    `fit` is called once in place of the training loop, with whole splits on the module's device and a generator of the seed's own
+    for everything random. It may choose among its settings by val; test it never sees. What it learned it keeps in parameters or
+    buffers, under the same names for every fit, so that weights are stored and loaded as any model's (a buffer that grows with the
+    data is registered in `fit`, and by `load_state_dict` of its own). Afterwards `forward` or `predict` answers as usual.
+    """
+
+    def fit(self, train: Samples, val: Samples, task: Task, generator: torch.Generator) -> None: ...
+
+
 RECIPE = ("optimizer", "lr", "schedule", "decay", "warmup", "momentum", "weight_decay", "clip")
-Registered = tuple[str, Build, dict[str, Any], str]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What was said when a model was registered."""
+
+    build: Build
+    family: str
+    recipe: dict[str, Any]
+    why: str
+    takes: Takes
+
+
 _registry: Registry[Registered] = Registry("model", __name__)
 errors = _registry.errors
 
@@ -34,14 +129,22 @@ errors = _registry.errors
 @overload
 def register(build: Build) -> Build: ...
 @overload
-def register(*, family: str = "other", recipe: dict[str, Any] | None = None, why: str = "") -> Callable[[Build], Build]: ...
 def register(
-    build: Build | None = None, *, family: str = "other", recipe: dict[str, Any] | None = None, why: str = ""
+    *, family: str = "other", recipe: dict[str, Any] | None = None, why: str = "", takes: Takes | None = None
+) -> Callable[[Build], Build]: ...
+def register(
+    build: Build | None = None,
+    *,
+    family: str = "other",
+    recipe: dict[str, Any] | None = None,
+    why: str = "",
+    takes: Takes | None = None,
 ) -> Build | Callable[[Build], Build]:
     """Add a model under its function's name. `family` (attention, convolution, mlp, other) gives its colour in plots.
 
     Sizes are keyword-only, with defaults. A model that cannot be trained by the task's recipe declares what it needs, never
-    more samples, as `recipe={"lr": 1e-4}`, and `why`, which the tables print. A name twice, another family, or a recipe
+    more samples, as `recipe={"lr": 1e-4}`, and `why`, which the tables print. `takes` says which kinds of task it is made for; what
+    depends on sizes, too, the function refuses itself by raising Unsupported. A name twice, another family, or a recipe
     without a reason is a ValueError.
     """
 
@@ -53,7 +156,7 @@ def register(
             raise ValueError(f"model {build.__name__!r}: all arguments after the task must be keyword-only with a default")
         if recipe and (not why or set(recipe) - set(RECIPE)):
             raise ValueError(f"model {build.__name__!r}: a recipe of its own needs a reason (why=…) and may change {', '.join(RECIPE)}")
-        _registry.add(build.__name__, (family, build, recipe or {}, why), build)
+        _registry.add(build.__name__, Registered(build, family, recipe or {}, why, takes or Takes()), build)
         return build
 
     return add if build is None else add(build)
@@ -71,17 +174,24 @@ def source(name: str) -> Path:
 
 def family(name: str) -> str:
     """attention, convolution, mlp or other."""
-    return _registry[name][0]
+    return _registry[name].family
 
 
 def recipe(name: str) -> tuple[dict[str, Any], str]:
     """What model `name` changes in a task's recipe, and why; usually nothing."""
-    return _registry[name][2:]
+    return _registry[name].recipe, _registry[name].why
+
+
+def unfit(name: str, task: Task) -> str | None:
+    """Why model `name` is not made for the task's kinds, or None. Builds nothing: `build` may still find its sizes Unsupported."""
+    return _registry[name].takes.unfit(task)
 
 
 def build(name: str, task: Task, **size: Any) -> nn.Module:
     """A freshly initialised model for `task`, float32 on the CPU. Raises Unsupported with the reason, or KeyError."""
-    return _registry[name][1](task, **size)
+    if reason := unfit(name, task):
+        raise Unsupported(reason)
+    return _registry[name].build(task, **size)
 
 
 _registry.import_folder(Path(__file__).parent)

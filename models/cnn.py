@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from datasets.task import Task
-from models import Unsupported, register
+from models import NUMBERS, Unsupported, register
 from models.dropout import Dropout
 
 
@@ -21,11 +21,9 @@ def dense(inputs: int, width: int, outputs: int) -> list[nn.Module]:
     return [Dropout(0.25), nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), Dropout(0.5), nn.Linear(width, outputs)]
 
 
-@register(family="convolution")
+@register(family="convolution", takes=NUMBERS)
 def cnn(task: Task, *, channels: int = 32, width: int = 128) -> nn.Sequential:
     kind, shape, size = task.input.kind, task.input.shape, task.output.size
-    if "tokens" in (kind, task.output.kind):
-        raise Unsupported("reads and answers with numbers; this task is about words")
     if task.output.kind == "signal" and kind != "signal":
         raise Unsupported(f"answers a {kind} with one vector; this task asks for a signal")
     if task.output.kind == "signal" and size != shape[-1]:

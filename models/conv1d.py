@@ -17,8 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from datasets.task import Task
-from models import Unsupported, register
+from models import Takes, Unsupported, register
 from models.attention import SignalAttention
+
+SIGNALS = Takes("signal", "signal", "reads a signal", "answers with a signal, one number per position")
 
 
 class PositionChannel(nn.Module):
@@ -35,10 +37,6 @@ class PositionChannel(nn.Module):
 
 
 def stack(task: Task, channels: int, kernel: int, middle: nn.Module, *, positions: bool = False) -> nn.Sequential:
-    if task.output.kind != "signal":
-        raise Unsupported(f"answers with a signal, one number per position; this task asks for {task.output.kind}")
-    if task.input.kind != "signal":
-        raise Unsupported(f"reads a signal; this task gives {task.input.kind}")
     if task.input.shape[-1] != task.output.size:
         raise Unsupported(f"answers every one of {task.input.shape[-1]} positions; this task asks for {task.output.size}")
 
@@ -51,21 +49,21 @@ def stack(task: Task, channels: int, kernel: int, middle: nn.Module, *, position
     return nn.Sequential(*where, *front, middle, *back)
 
 
-@register(family="convolution")
+@register(family="convolution", takes=SIGNALS)
 def conv1d(task: Task, *, channels: int = 64, kernel: int = 5) -> nn.Sequential:
     return stack(task, channels, kernel, nn.Conv1d(channels, channels, kernel, padding=kernel // 2))
 
 
-@register(family="attention")
+@register(family="attention", takes=SIGNALS)
 def conv1d_attention(task: Task, *, channels: int = 64, kernel: int = 5) -> nn.Sequential:
     return stack(task, channels, kernel, SignalAttention(channels))
 
 
-@register(family="attention")
+@register(family="attention", takes=SIGNALS)
 def conv1d_attention_heads(task: Task, *, channels: int = 64, kernel: int = 5, heads: int = 4) -> nn.Sequential:
     return stack(task, channels, kernel, SignalAttention(channels, heads=heads))
 
 
-@register(family="attention")
+@register(family="attention", takes=SIGNALS)
 def conv1d_attention_positions(task: Task, *, channels: int = 64, kernel: int = 5) -> nn.Sequential:
     return stack(task, channels, kernel, SignalAttention(channels), positions=True)

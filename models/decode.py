@@ -24,9 +24,10 @@ from torch import Tensor, nn
 
 from datasets.task import Task
 from datasets.vocabulary import END, PAD, START
-from models import Unsupported
+from models import Takes
 
 Tensors = tuple[Tensor, ...]
+SENTENCES = Takes("tokens", "tokens", "reads words", "answers with words")
 FEW_WORDS = 2_000
 
 
@@ -106,10 +107,6 @@ class Translator(nn.Module):
 
     def __init__(self, task: Task, beam: int) -> None:
         super().__init__()
-        if task.input.kind != "tokens":
-            raise Unsupported(f"reads words; this task gives {task.input.kind}")
-        if task.output.kind != "tokens":
-            raise Unsupported(f"answers with words; this task asks for {task.output.kind}")
         if beam < 1:
             raise ValueError(f"a beam of width {beam} holds no sentence; give beam=1 (greedy) or more")
         self.length, self.beam = task.output.size, beam

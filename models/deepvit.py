@@ -16,10 +16,10 @@ from torch import nn
 from datasets.task import Task
 from models import register
 from models.attention import ReAttention
-from models.vit import pixels, vit
+from models.vit import IMAGES, pixels, vit
 
 
-@register(family="attention")
+@register(family="attention", takes=IMAGES)
 def deepvit(
     task: Task,
     *,
@@ -33,6 +33,6 @@ def deepvit(
     return vit(task, patch=patch, dim=dim, depth=depth, heads=heads, head_dim=head_dim, dropout=dropout, attention=ReAttention)
 
 
-@register(family="attention")
+@register(family="attention", takes=IMAGES)
 def deepvit_published(task: Task, *, depth: int | None = None) -> nn.Module:
     return vit(task, depth=depth, side=pixels(task), attention=ReAttention)

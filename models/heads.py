@@ -11,8 +11,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from datasets.task import Task
-from models import Unsupported, register
+from models import Takes, register
 from models.attention import attend
+
+VECTORS = Takes(("points", "table"), ("value", "classes"), "attends among the hidden numbers of one small vector")
 
 
 class Heads(nn.Module):
@@ -30,8 +32,6 @@ class Heads(nn.Module):
         return self.answer(attend(self, heads, heads, heads).flatten(1))
 
 
-@register(family="attention")
+@register(family="attention", takes=VECTORS)
 def heads(task: Task, *, width: int = 8, heads: int = 4) -> Heads:
-    if task.input.kind not in ("points", "table") or task.output.kind == "signal":
-        raise Unsupported(f"attends among the hidden numbers of one small vector; this task gives a {task.input.kind}")
     return Heads(task.input.size, task.output.size, width, heads)

@@ -20,18 +20,15 @@ from dataclasses import replace
 from torch import nn
 
 from datasets.task import Input, Output, Task
-from models import Unsupported, register
+from models import Takes, Unsupported, register
 from models.vit import pixels, usual, vit
 
+IMAGES = Takes("image", "classes", "starts with convolutions over an image", "classifies images")
 CLASSES = 100  # as published, on MNIST and CIFAR-10 as well
 
 
 def mapped(task: Task, channels: int) -> Task:
     """The task that is left to the ViT: to classify a map of that many channels. Unsupported if there is none to cut up."""
-    if task.input.kind != "image":
-        raise Unsupported(f"starts with convolutions over an image; this task gives {task.input.kind} (see cnn)")
-    if task.output.kind != "classes":
-        raise Unsupported(f"classifies images; this task asks for a {task.output.kind}")
     _, height, width = task.input.shape
     rows, columns = (height - 4) // 2, (width - 4) // 2
     half = min(rows, columns) // 2
@@ -41,7 +38,7 @@ def mapped(task: Task, channels: int) -> Task:
     return replace(task, input=Input("image", (channels, rows, columns)))
 
 
-@register(family="attention")
+@register(family="attention", takes=IMAGES)
 def hybrid(
     task: Task, *, channels: int = 32, depth: int | None = None, heads: int = 4, dropout: float = 0.1, side: int | None = None
 ) -> nn.Sequential:
@@ -51,7 +48,7 @@ def hybrid(
     return nn.Sequential(*front, vit(left, **sizes, heads=heads, dropout=dropout, side=side))
 
 
-@register(family="attention")
+@register(family="attention", takes=IMAGES)
 def hybrid_published(task: Task, *, depth: int | None = None) -> nn.Module:
     left = mapped(task, 64)
     if task.output.size > CLASSES:

@@ -13,13 +13,11 @@ from math import prod
 from torch import nn
 
 from datasets.task import Task
-from models import Unsupported, register
+from models import NUMBERS, register
 
 
 def flat(task: Task, widths: list[int]) -> nn.Sequential:
     """(batch, *input.shape) -> (batch, *output.shape) through layers of `widths`, tanh between them."""
-    if "tokens" in (task.input.kind, task.output.kind):
-        raise Unsupported("reads and answers with numbers; this task is about words")
     sizes = [task.input.size, *widths, prod(task.output.shape)]
     layers: list[nn.Module] = [nn.Flatten()] if len(task.input.shape) > 1 else []
     for i, (a, b) in enumerate(pairwise(sizes)):
@@ -29,11 +27,11 @@ def flat(task: Task, widths: list[int]) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-@register
+@register(takes=NUMBERS)
 def linear(task: Task) -> nn.Sequential:
     return flat(task, [])
 
 
-@register(family="mlp")
+@register(family="mlp", takes=NUMBERS)
 def mlp(task: Task, *, width: int | None = None, depth: int = 2) -> nn.Sequential:
     return flat(task, [width or (8 if task.input.kind == "points" else 128)] * depth)

@@ -24,8 +24,9 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from datasets.task import Task
-from models import Unsupported, register
+from models import Takes, Unsupported, register
 
+IMAGES = Takes("image", "classes", "looks around in an image", "answers with a class")
 SCALES = 3
 SMALLEST = 16  # pixels along a side
 
@@ -92,10 +93,6 @@ class Published(nn.Module):
 
     def __init__(self, task: Task, glimpses: int, samples: int) -> None:
         super().__init__()
-        if task.input.kind != "image":
-            raise Unsupported(f"looks around in an image; this task gives {task.input.kind}")
-        if task.output.kind != "classes":
-            raise Unsupported(f"answers with a class; this task asks for {task.output.kind}")
         channels, *sides = task.input.shape
         if channels not in (1, 3):
             raise Unsupported(f"looks at images in grey or colour; this task gives {channels} channels")
@@ -203,12 +200,12 @@ class Ram(Published):
         return classify + reinforce(chances, rewards, baselines) + F.mse_loss(baselines, rewards)
 
 
-@register(family="attention")
+@register(family="attention", takes=IMAGES)
 def ram_published(task: Task, *, glimpses: int = 6, samples: int = 8) -> Published:
     return Published(task, glimpses, samples)
 
 
-@register(family="attention")
+@register(family="attention", takes=IMAGES)
 def ram(
     task: Task,
     *,

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from datasets.task import Task
 from models import register
-from models.ram import Published
+from models.ram import IMAGES, Published
 
 
 class Wanderer(Published):
@@ -45,6 +45,6 @@ class Wanderer(Published):
         return (each.mean() + each[:, -1].mean()) / 2
 
 
-@register(family="attention")
+@register(family="attention", takes=IMAGES)
 def ram_random(task: Task, *, glimpses: int = 6, samples: int = 8) -> Wanderer:
     return Wanderer(task, glimpses, samples)

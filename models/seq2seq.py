@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from datasets.task import Task
 from models import register
 from models.attention import AdditiveAttention
-from models.decode import Tensors, Translator, few_words, words
+from models.decode import SENTENCES, Tensors, Translator, few_words, words
 from models.recurrent import GRU, Cell, ResetFirst
 
 Layer = Callable[[int, int], nn.Module]
@@ -129,16 +129,16 @@ def sizes(task: Task, embed: int | None, hidden: int | None) -> tuple[int, int]:
     return embed or (32 if few else 128), hidden or (64 if few else 256)
 
 
-@register
+@register(takes=SENTENCES)
 def gru_seq2seq(task: Task, *, embed: int | None = None, hidden: int | None = None, beam: int = 1) -> GRUSeq2Seq:
     return GRUSeq2Seq(task, *sizes(task, embed, hidden), beam)
 
 
-@register(family="attention")
+@register(family="attention", takes=SENTENCES)
 def bahdanau(task: Task, *, embed: int | None = None, hidden: int | None = None, beam: int = 1) -> Bahdanau:
     return Bahdanau(task, *sizes(task, embed, hidden), beam, Cell, GRU)
 
 
-@register(family="attention")
+@register(family="attention", takes=SENTENCES)
 def bahdanau_published(task: Task, *, embed: int = 128, hidden: int = 256, beam: int = 1) -> Bahdanau:
     return Bahdanau(task, embed, hidden, beam, ResetFirst, ResetFirst)

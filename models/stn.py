@@ -20,17 +20,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datasets.task import Task
-from models import Unsupported, register
+from models import Takes, Unsupported, register
 
+IMAGES = Takes("image", "classes", "straightens an image", "answers with a class")
 SMALLEST = 16  # pixels along a side that two 5×5 convolutions, each pooled by 2, turn into one
 
 
 def network(task: Task, channels: int, width: int, outputs: int) -> nn.Sequential:
-    """(batch, c, h, w) -> (batch, outputs). Unsupported where the task is not the classification of large enough images."""
-    if task.input.kind != "image":
-        raise Unsupported(f"straightens an image; this task gives {task.input.kind}")
-    if task.output.kind != "classes":
-        raise Unsupported(f"answers with a class; this task asks for {task.output.kind}")
+    """(batch, c, h, w) -> (batch, outputs). Unsupported where the images are too small."""
     colours, *sides = task.input.shape
     if min(sides) < SMALLEST:
         raise Unsupported(f"an image of {sides[0]}×{sides[1]} pixels is too small for two 5×5 convolutions and two poolings")
@@ -77,12 +74,12 @@ class SpatialTransformer(nn.Module):
         return self.body(self.straighten(x))
 
 
-@register(family="attention")
+@register(family="attention", takes=IMAGES)
 def stn(task: Task, *, channels: int = 8, width: int = 64) -> SpatialTransformer:
     return SpatialTransformer(task, channels, width)
 
 
-@register(family="convolution")
+@register(family="convolution", takes=IMAGES)
 def stn_cnn(task: Task, *, channels: int = 11, width: int = 0) -> nn.Sequential:
     """`width` 0 stands for the fewest units with which it is no smaller than `stn`, whatever the image."""
 

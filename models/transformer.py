@@ -15,7 +15,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from datasets.task import Input, Task
-from models import Unsupported, register
+from models import Takes, register
 from models.attention import SelfAttention, sinusoids
 from models.tokens import Answer, Tokens
 
@@ -54,10 +54,8 @@ def transformer(task: Task, *, dim: int = 64, depth: int = 2, heads: int = 4, hi
     return Transformer(task, dim, depth, heads, hidden)
 
 
-@register(family="attention")
+@register(family="attention", takes=Takes("table", reads="makes one token of a table's features"))
 def transformer_published(task: Task, *, dim: int = 64, depth: int = 2, heads: int = 4, hidden: int = 256) -> nn.Sequential:
-    if task.input.kind != "table":
-        raise Unsupported(f"makes one token of a table's features; this task gives {task.input.kind} (see transformer)")
     features = task.input.shape[0]
     one = replace(task, input=Input("signal", (features, 1)))  # a signal of one sample is one token
     return nn.Sequential(nn.Unflatten(1, (features, 1)), Transformer(one, dim, depth, heads, hidden))

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from datasets.task import Task
 from models import register
 from models.attention import CrossAttention, causal, sinusoids
-from models.decode import Tensors, Translator, few_words, words
+from models.decode import SENTENCES, Tensors, Translator, few_words, words
 from models.dropout import Dropout
 
 
@@ -116,7 +116,7 @@ class TransformerSeq2Seq(Translator):
         return F.linear(known, self.target.weight)
 
 
-@register(family="attention")
+@register(family="attention", takes=SENTENCES)
 def transformer_seq2seq(
     task: Task,
     *,

@@ -25,10 +25,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datasets.task import Task
-from models import Unsupported, register
+from models import Takes, Unsupported, register
 from models.attention import SelfAttention, linear
 from models.dropout import Dropout
 
+IMAGES = Takes("image", "classes", "cuts an image into patches", "classifies images")
 CACHED = 600  # tokens that a CPU core's cache holds with what a layer makes of them; larger batches are evaluated in parts
 AT_ONCE = 2**17  # numbers up to which dropout is drawn for all layers at once: a small draw costs more than its numbers
 Keep = list[Tensor | None]  # four factors of dropout of a layer, in the order of `Layer.struck`
@@ -159,11 +160,7 @@ def usual(side: int) -> dict[str, int]:
 
 
 def parted(task: Task, patch: int | None) -> int:
-    """The side of a patch, half of the image's unless given. Unsupported if the task is not about images and classes."""
-    if task.input.kind != "image":
-        raise Unsupported(f"cuts an image into patches; this task gives {task.input.kind} (see transformer)")
-    if task.output.kind != "classes":
-        raise Unsupported(f"classifies images; this task asks for a {task.output.kind}")
+    """The side of a patch, half of the image's unless given. Unsupported if there are no whole patches."""
     _, *sides = task.input.shape
     size = patch or min(sides) // 2
     if size < 1 or any(side % size for side in sides):
@@ -172,7 +169,7 @@ def parted(task: Task, patch: int | None) -> int:
     return size
 
 
-@register(family="attention")
+@register(family="attention", takes=IMAGES)
 def vit(
     task: Task,
     *,
@@ -209,11 +206,11 @@ def pixels(task: Task) -> int:
     return task.input.size // task.input.shape[0]
 
 
-@register(family="attention")
+@register(family="attention", takes=IMAGES)
 def vit_published(task: Task, *, depth: int | None = None) -> nn.Module:
     return vit(task, depth=depth, side=pixels(task))
 
 
-@register(family="attention")
+@register(family="attention", takes=IMAGES)
 def vit_large_published(task: Task, *, depth: int = 6) -> nn.Module:
     return vit(task, patch=7, dim=1024, depth=depth, heads=16, head_dim=64, hidden=2048, side=pixels(task))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections import Counter
 
 import pytest
@@ -116,8 +117,38 @@ def test_backbone_none_mixes_nothing_and_the_others_do() -> None:
 def test_unsupported_cells_give_a_reason() -> None:
     with pytest.raises(models.Unsupported, match="cuts an image into patches; this task gives table"):
         models.build("vit", datasets.task("iris"))
-    with pytest.raises(models.Unsupported, match="answers with a signal"):
+    with pytest.raises(models.Unsupported, match="reads a signal; this task gives image"):
         models.build("conv1d", datasets.task("digits"))
+
+
+def test_a_model_says_which_kinds_it_takes() -> None:
+    takes = models.Takes(("points", "table"), "classes", answers="says which")
+    digits, iris, plane = (datasets.task(name) for name in ("digits", "iris", "plane"))
+    assert takes.unfit(iris) is None
+    assert takes.unfit(digits) == "reads points or table; this task gives image"
+    assert takes.unfit(plane) == "says which; this task asks for value"
+    assert models.Takes().unfit(digits) is None
+    with pytest.raises(ValueError, match=r"unknown kind of input 'imge'; there are points, .*; did you mean 'image'\?"):
+        models.Takes("imge")
+
+
+def test_every_declaration_is_kept_by_build() -> None:
+    """What `unfit` says without building is what `build` refuses, and no model is refused a task it can be built for."""
+    for name in models.names(published=True):
+        for dataset in ("digits_affine", "iris", "plane", "shapes", "translation"):
+            if reason := models.unfit(name, datasets.task(dataset)):
+                with pytest.raises(models.Unsupported, match=re.escape(reason)):
+                    models.build(name, datasets.task(dataset))
+
+
+def test_a_module_that_fits_is_known_by_its_method() -> None:
+    class Mean(torch.nn.Module):
+        def fit(self, train: models.Samples, val: models.Samples, task: Task, generator: torch.Generator) -> None:
+            self.register_buffer("mean", train.y.mean(0))
+
+    split = datasets.load("plane").val
+    assert isinstance(Mean(), models.Fits) and isinstance(split, models.Samples)
+    assert not isinstance(models.build("mlp", datasets.task("plane")), models.Fits)
 
 
 def test_registering_twice_or_under_a_bad_name_is_an_error() -> None:

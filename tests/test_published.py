@@ -266,7 +266,7 @@ def image(height: int, width: int, classes: int = 10) -> Task:
         ("vit_published", datasets.task("plane"), "cuts an image into patches; this task gives points"),
         ("deepvit_published", datasets.task("shapes"), "cuts an image into patches; this task gives signal"),
         ("transformer_published", datasets.task("digits"), "makes one token of a table's features; this task gives image"),
-        ("conv1d_attention_positions", datasets.task("digits"), "answers with a signal"),
+        ("conv1d_attention_positions", datasets.task("digits"), "reads a signal; this task gives image"),
     ],
 )
 def test_where_they_make_no_sense_they_say_why(model: str, task: Task, reason: str) -> None:

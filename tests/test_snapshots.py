@@ -35,7 +35,9 @@ def test_what_is_kept_is_the_last_step_and_the_way_there() -> None:
     taken = Snapshots(one, task, None)
     start = {name: value[1].clone() for name, value in one.learner.state().items()}
     trained = one.run(lambda share: taken.take())
-    assert taken.kept(trained[0]) is None  # of one seed only
+    other = taken.kept(trained[0])
+    assert other is not None and list(other) == ["best"]  # the rest of one seed only
+    assert all(torch.equal(other["best"][name], value) for name, value in trained[0].best.items())
     kept = taken.kept(trained[1])
     assert kept is not None
     assert all(torch.equal(kept["last"][name], value) for name, value in trained[1].last.items())
@@ -50,6 +52,20 @@ def test_other_tasks_keep_the_last_step_alone() -> None:
     taken = Snapshots(one, datasets.task("iris"), None)
     kept = taken.kept(one.run(lambda share: taken.take())[0])
     assert kept is not None and kept["snapshots"] == {}
+
+
+def test_weights_that_ended_best_are_stored_once(tmp_path: Path) -> None:
+    one = training("backbone_conv", "iris", [0])
+    taken = Snapshots(one, datasets.task("iris"), None)
+    trained = one.run(lambda share: taken.take())[0]
+    store, sizes = Store(tmp_path), []
+    for best_samples in (trained.curve.samples[-1], trained.curve.samples[0]):
+        run = record(best_samples)
+        store.put_weights(run, taken.kept(replace(trained, best_samples=best_samples)) or {})
+        sizes.append(store.weights_of(run).stat().st_size)
+        found = store.weights(run)
+        assert found is not None and all(torch.equal(found["best"][name], value) for name, value in trained.best.items())
+    assert sizes[0] < 0.7 * sizes[1]
 
 
 def test_large_models_keep_fewer_snapshots_and_the_largest_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,9 +88,12 @@ def test_large_models_keep_fewer_snapshots_and_the_largest_nothing(monkeypatch: 
 def test_weights_that_cannot_be_read_are_set_aside(tmp_path: Path, content: bytes) -> None:
     store, run = Store(tmp_path), record(0)
     assert store.weights(run) is None
-    store.put_weights(run, {"last": {"w": torch.ones(2)}, "snapshots": {}})
+    store.put_weights(run, {"last": {"w": torch.ones(2)}, "snapshots": {}})  # as older versions kept it
     found = store.weights(run)
-    assert found is not None and torch.equal(found["last"]["w"], torch.ones(2))
+    assert found is not None and torch.equal(found["last"]["w"], torch.ones(2)) and found["best"] == {}
+    store.put_weights(run, {"best": {"w": torch.ones(3)}})
+    found = store.weights(run)
+    assert found is not None and torch.equal(found["best"]["w"], torch.ones(3)) and found["last"] == found["snapshots"] == {}
     path = store.weights_of(run)
     path.write_bytes(content)
     with pytest.warns(UserWarning, match=r"smoke-r-s0.pt cannot be read .* set aside as smoke-r-s0.pt.broken"):

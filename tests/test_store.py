@@ -70,6 +70,8 @@ def test_a_broken_file_is_set_aside_with_a_message(store: Store, content: bytes)
         ("curve", {**record()["curve"], "val_loss": [1.0]}, "not of one length"),  # type: ignore[dict-item]
         ("curve", {**record()["curve"], "val_loss": [1.0, "low"]}, "not made of numbers"),  # type: ignore[dict-item]
         ("curve", {**record()["curve"], "val_loss": 1.0}, "no list"),  # type: ignore[dict-item]
+        ("curve", {**record()["curve"], "val_scores": {"mse": 1.0}}, "no list"),  # type: ignore[dict-item]
+        ("curve", {**record()["curve"], "val_scores": {"mse": ["low"]}}, "not made of numbers"),  # type: ignore[dict-item]
         ("curve", [], "list indices|no curve"),
         ("metric", {"name": "mse"}, "which way is better"),
         ("metric", {"name": "mse", "better": "lower", "worse": "higher"}, "which way is better"),

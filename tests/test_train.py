@@ -18,7 +18,8 @@ from bench.batches import Batches
 from bench.learners import Single, Stacked, stays_alone
 from bench.recipe import learning_rate
 from bench.train import Training, clip, evaluation_steps, fresh
-from datasets.data import Split, TrainingData, derive, generator
+from datasets import points
+from datasets.data import Data, Split, TrainingData, derive, generator, streamed
 from datasets.task import Budget, Input, Output, Task, budgets
 
 CPU = torch.device("cpu")
@@ -270,6 +271,79 @@ def test_a_models_own_loss_and_prediction_are_used() -> None:
     assert stays_alone(OwnLoss(2, 1), 1.0, SHORT, CPU) == "the model brings its own loss or prediction"
     assert run.curve.val_loss[-1] == pytest.approx(100**2, rel=0.02)
     assert run.curve.train_loss[-1] < run.curve.train_loss[0] < 10
+
+
+def stream(seed: int) -> Data:
+    return streamed(points.xor, (0, 64, 64), "xor", seed)
+
+
+XOR = Task("stream", Input("points", (2,)), Output("classes", 2), (0, 64, 64), (SHORT,))
+
+
+@pytest.mark.parametrize("seeds", [[3], [3, 0]])
+def test_a_stream_shows_every_step_new_samples_of_the_seeds_own(seeds: list[int]) -> None:
+    build = partial(models.build, "mlp", XOR)
+    shown: list[torch.Tensor] = []
+
+    def seen(data: TrainingData) -> TrainingData:
+        def draw(n: int, g: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+            x, y = points.xor(n, g)
+            shown.append(x)
+            return x, y
+
+        return replace(data, draw=draw)
+
+    data = [stream(seed).for_training for seed in seeds]
+    job = Training(build, XOR, SHORT, seeds, [seen(data[0]), *data[1:]], CPU)
+    shown.clear()  # of tracing
+    job.run()
+    g = generator("augment", 3)
+    assert len(shown) == SHORT.steps
+    assert all(torch.equal(x, points.xor(32, g)[0]) for x in shown)
+
+
+@pytest.mark.parametrize("seeds", [[3], [3, 0]])
+def test_a_stream_continues_where_a_checkpoint_was_taken(seeds: list[int]) -> None:
+    def job() -> Training:
+        return Training(partial(models.build, "mlp", XOR), XOR, SHORT, seeds, [stream(seed).for_training for seed in seeds], CPU)
+
+    saved: list[dict[str, object]] = []
+    whole = job().run(save=lambda snapshot: saved.append(deepcopy(snapshot)), every=0)
+    assert len(saved) == 4
+    for snapshot in saved:
+        resumed = job()
+        resumed.restore(snapshot)
+        for a, b in zip(whole, resumed.run(), strict=True):
+            assert (a.curve.train_loss, a.curve.val_loss) == (b.curve.train_loss, b.curve.val_loss)
+
+
+def test_a_stream_has_no_epochs_to_decay_by() -> None:
+    with pytest.raises(ValueError, match="'short': the schedule decay counts epochs, and an endless stream has none"):
+        Training(partial(models.build, "mlp", XOR), XOR, replace(SHORT, schedule="decay"), [0], [stream(0).for_training], CPU)
+
+
+@pytest.mark.parametrize("seeds", [[2], [2, 5]])
+def test_curves_hold_the_last_batch_and_every_metric_of_val(seeds: list[int]) -> None:
+    """Against the samples of the last step before each evaluation, and the weights after it."""
+    job = training("mlp", "circle", seeds)
+    weights: list[dict[str, torch.Tensor]] = []
+    runs = job.run(lambda share: weights.append({name: value.clone() for name, value in job.learner.state().items()}))
+    task = datasets.task("circle")
+    for i, (run, seed) in enumerate(zip(runs, seeds, strict=True)):
+        data = datasets.load("circle", seed=seed)
+        order = torch.cat([torch.randperm(500, generator=generator(f"order/{e}", seed)) for e in range(2)])
+        assert len(run.curve.train_metric) == len(run.curve.last_loss) == len(weights) == 5
+        for j, samples in enumerate(run.curve.samples):
+            net, rows = models.build("mlp", task), order[samples - 32 : samples]
+            net.load_state_dict({name: value[i] for name, value in weights[j].items()})
+            right = (net(data.train.x[rows]).argmax(1) == data.train.y[rows]).float().mean()
+            assert run.curve.train_metric[j] == pytest.approx(float(right))
+            assert run.curve.val_scores["cross_entropy"][j] == run.curve.val_loss[j]
+        assert run.curve.val_scores["accuracy"] == run.curve.val_metric
+    alone = training("mlp", "circle", seeds, replace(SHORT, evaluations=30)).run()  # every step: losses of single batches
+    for often, run in zip(alone, runs, strict=True):
+        assert run.curve.last_loss == [often.curve.train_loss[samples // 32 - 1] for samples in run.curve.samples]
+        assert often.curve.last_loss == often.curve.train_loss
 
 
 def test_augmentation_reaches_training_and_not_validation() -> None:

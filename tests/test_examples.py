@@ -1,0 +1,122 @@
+"""What runs keep of their test samples is enough for metrics that nobody measured, without data and without training."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from sklearn import metrics as sk
+
+import datasets
+from bench import examples, grid
+from bench.cells import Settings, run
+from bench.examples import derived, keep, opened
+from bench.store import Store
+from datasets import metrics
+from datasets.metrics import Metric
+from datasets.task import Task
+
+CLASSIFIED = {"balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", "auroc"}
+
+
+def made(task: Task, n: int, seed: int = 0) -> tuple[dict[str, object], torch.Tensor, torch.Tensor]:
+    """Examples of random answers, the answers, and the targets."""
+    g = torch.Generator().manual_seed(seed)
+    _, y = task.sample(n, g)
+    out = torch.randn(n, *task.output.shape, generator=g)
+    scores = out if task.output.kind == "classes" else None
+    return keep(task.losses(out, y), task.predicted(out), scores, y, task), out, y
+
+
+def test_classes() -> None:
+    kept, out, y = made(datasets.task("digits"), 350)
+    found = derived({"examples": kept, "test": {"best": {"loss": 1.0, "accuracy": 0.1, "cross_entropy": 1.0}}})
+    assert found.keys() == CLASSIFIED
+    assert found["macro_f1"] == pytest.approx(sk.f1_score(y, out.argmax(1), average="macro"))
+    # half precision moves a score by one part in two thousand
+    assert found["auroc"] == pytest.approx(sk.roc_auc_score(y, out.softmax(1), multi_class="ovr"), abs=1e-3)
+    assert "left_out" not in kept
+    back = opened(kept)
+    assert torch.equal(back["target"], y) and torch.equal(back["prediction"], out.argmax(1))
+    assert torch.allclose(back["scores"], out, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["plane", "translation", "eng_fra"])
+def test_values_and_tokens(name: str) -> None:
+    task = datasets.task(name)
+    kept, out, y = made(task, 200)
+    back = opened(kept)
+    assert torch.allclose(back["target"].double(), y.double(), rtol=1e-3) and back["target"].shape == y.shape
+    assert torch.allclose(back["prediction"].double(), task.predicted(out).double(), rtol=1e-3, atol=1e-4)
+    found = derived({"examples": kept, "test": {"best": {m.name: 0.0 for m in task.metrics}}})
+    assert found.keys() == ({"mae", "r2"} if name == "plane" else set())
+    if found:
+        assert found["mae"] == pytest.approx(sk.mean_absolute_error(y, out), rel=1e-3)
+        assert found["r2"] == pytest.approx(sk.r2_score(y, out), rel=1e-3)
+
+
+def test_what_is_too_long_is_left_out_and_its_metrics_are_computed_at_once() -> None:
+    kept, out, y = made(datasets.task("shapes"), 1_000)
+    assert kept["left_out"] == ["prediction", "target"]
+    assert not {"prediction", "target"} & kept.keys()
+    found = derived({"examples": kept})
+    assert found["mae"] == pytest.approx(sk.mean_absolute_error(y[:, 0], out[:, 0]))
+    assert found["r2"] == pytest.approx(sk.r2_score(y[:, 0], out[:, 0], multioutput="variance_weighted"))
+    kept, out, y = made(datasets.task("mnist"), 10_000)
+    assert kept["left_out"] == ["scores"]  # classes are short
+    assert sum(len(str(kept[name])) for name in ("target",)) <= examples.MOST
+    found = derived({"examples": kept, "test": {"best": {"accuracy": 0.1, "cross_entropy": 1.0}}})
+    assert found.keys() == CLASSIFIED
+    assert found["auroc"] == pytest.approx(sk.roc_auc_score(y, out.softmax(1), multi_class="ovr"))
+    assert found["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(y, out.argmax(1)))
+
+
+def test_a_metric_added_later_needs_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = {"examples": made(datasets.task("digits"), 100)[0]}
+    before = derived(record)
+    hits = Metric("first_class", "higher", True, lambda a: (a.predicted == 0).float(), kinds=("classes",))
+    monkeypatch.setitem(metrics._metrics, "first_class", hits)
+    after = derived(record)
+    assert after.keys() - before.keys() == {"first_class"}
+    assert after["first_class"] == float((opened(record["examples"])["prediction"] == 0).double().mean())
+
+
+def test_older_records_and_cells_without_runs_derive_nothing() -> None:
+    kept, *_ = made(datasets.task("digits"), 100)
+    assert derived({}) == derived({"examples": {"loss": kept["loss"], "prediction": kept["prediction"]}}) == {}
+    del kept["target"]
+    assert derived({"examples": kept, "test": {"best": {"cross_entropy": 1.0}}}) == {}
+
+
+def test_undefined_figures_are_nan() -> None:
+    task = datasets.task("iris")
+    y = torch.tensor([0, 1, 0, 1])
+    out = torch.eye(3)[y]
+    found = derived({"examples": keep(task.losses(out, y), task.predicted(out), out, y, task)})
+    assert math.isnan(found["auroc"]) and found["balanced_accuracy"] == 1
+
+
+@pytest.mark.parametrize(("model", "dataset", "rank"), [("linear", "iris", "accuracy"), ("mlp", "plane", "mse")])
+def test_a_run_keeps_enough(model: str, dataset: str, rank: str, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    outcome = run(grid.cell(model, dataset, "smoke", 2), Settings(store, torch.device("cpu"), tmp_path))
+    for record in store.runs():
+        if record["kind"] != "run":
+            continue
+        test, data = record["test"]["best"], datasets.load(dataset, seed=record["seed"])
+        assert record["metric"] == json.loads(json.dumps(metrics.named(rank).facts))
+        assert torch.allclose(opened(record["examples"])["target"].double(), data.test.y.double(), rtol=1e-3)
+        assert list(record["curve"]["val_scores"]) == [m.name for m in datasets.task(dataset).metrics]
+        found = derived(record)
+        assert not found.keys() & test.keys()
+        if rank == "mse":
+            variance = float(data.test.y.double().var(correction=0))
+            assert found["r2"] == pytest.approx(1 - test["mse"] / variance, abs=2e-3)
+        else:
+            assert found["balanced_accuracy"] == pytest.approx(test["accuracy"])  # ten of each species
+        best = store.weights(record)
+        assert best is not None and best["best"]
+    assert outcome.status == "ok"
