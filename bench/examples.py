@@ -6,13 +6,15 @@
     target       likewise
     scores       (n, classes) half precision: what the classes were scored with, before softmax
     left_out     names of parts that are too long to keep
-    derived      metrics computed when the run was scored, because a part they need was left out
+    derived      metrics computed when the run was scored, because a part they need was left out; null where one is not defined
 
 All but the first and the last two are packed arrays (see store.pack). Losses and predicted classes are always kept, the rest
 together up to 20 kB of text. Older records have a loss and a prediction only: nothing is derived from them.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -53,7 +55,8 @@ def keep(losses: Tensor, predicted: Tensor, scores: Tensor | None, y: Tensor, ta
         out = predicted if scores is None else scores
         answers = Answers(out, predicted, out, losses, y.cpu())
         lost = [m for m in metrics.of(kind) if NEEDS[m.needs] & {*left_out} and NEEDS[m.needs] <= {"loss", *parts}]
-        examples |= {"left_out": left_out, "derived": {m.name: figure(m, answers) for m in lost if m not in task.metrics}}
+        numbers = {m.name: figure(m, answers) for m in lost if m not in task.metrics}
+        examples |= {"left_out": left_out, "derived": {name: x if math.isfinite(x) else None for name, x in numbers.items()}}
     return examples
 
 
@@ -74,7 +77,7 @@ def derived(record: Record) -> dict[str, float]:
     if examples.get("kind") not in OUTPUTS:
         return {}
     kept = opened(examples)
-    found = {name: float(value) for name, value in examples.get("derived", {}).items()}
+    found = {name: math.nan if value is None else value for name, value in examples.get("derived", {}).items()}
     if "prediction" in kept and "target" in kept:
         out = kept.get("scores", kept["prediction"])
         answers = Answers(out, kept["prediction"], out, kept["loss"], kept["target"])

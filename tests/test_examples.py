@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,11 @@ from bench import examples, grid
 from bench.cells import Settings, run
 from bench.examples import derived, keep, opened
 from bench.store import Store
+from bench.summary import rows
 from datasets import metrics
+from datasets.data import Data, streamed
 from datasets.metrics import Metric
+from datasets.points import xor
 from datasets.task import Task
 
 CLASSIFIED = {"balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", "auroc"}
@@ -91,12 +95,17 @@ def test_older_records_and_cells_without_runs_derive_nothing() -> None:
     assert derived({"examples": kept, "test": {"best": {"cross_entropy": 1.0}}}) == {}
 
 
-def test_undefined_figures_are_nan() -> None:
+def test_undefined_figures_are_nan(monkeypatch: pytest.MonkeyPatch) -> None:
     task = datasets.task("iris")
     y = torch.tensor([0, 1, 0, 1])
     out = torch.eye(3)[y]
     found = derived({"examples": keep(task.losses(out, y), task.predicted(out), out, y, task)})
     assert math.isnan(found["auroc"]) and found["balanced_accuracy"] == 1
+    monkeypatch.setattr(examples, "MOST", 0)
+    kept = json.loads(json.dumps(keep(task.losses(out, y), task.predicted(out), out, y, task), allow_nan=False))
+    assert kept["left_out"] == ["target", "scores"]
+    again = derived({"examples": kept})
+    assert {name: again[name] for name in CLASSIFIED} == pytest.approx({name: found[name] for name in CLASSIFIED}, nan_ok=True)
 
 
 @pytest.mark.parametrize(("model", "dataset", "rank"), [("linear", "iris", "accuracy"), ("mlp", "plane", "mse")])
@@ -120,3 +129,24 @@ def test_a_run_keeps_enough(model: str, dataset: str, rank: str, tmp_path: Path)
         best = store.weights(record)
         assert best is not None and best["best"]
     assert outcome.status == "ok"
+
+
+def test_a_cell_of_an_endless_stream(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From registration to the tables; seeds alone see what they see together."""
+    for name in ("_things", "sources"):
+        monkeypatch.setattr(datasets._registry, name, dict(getattr(datasets._registry, name)))
+    task = replace(datasets.task("xor"), name="endless", sizes=(0, 200, 200))
+
+    @datasets.register(task)
+    def endless(root: Path, seed: int, download: bool) -> Data:
+        return streamed(xor, task.sizes, "endless", seed)
+
+    stores = [Store(tmp_path / name) for name in ("together", "alone")]
+    cell = grid.cell("mlp", "endless", "smoke", 2)
+    for seeds, store in zip((2, 1), stores, strict=True):
+        assert run(replace(cell, budget=replace(cell.budget, seeds=seeds)), Settings(store, torch.device("cpu"), tmp_path)).status == "ok"
+    together, alone = (next(r for r in store.runs() if r.get("seed") == 0) for store in stores)
+    assert (together["together"], alone["together"]) == (2, 1)
+    assert together["curve"]["val_loss"] == pytest.approx(alone["curve"]["val_loss"], rel=2e-3)
+    assert rows(stores[0])[0].values.keys() == {0, 1}
+    assert derived(together)["balanced_accuracy"] == pytest.approx(together["test"]["best"]["accuracy"], abs=0.05)
