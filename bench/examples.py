@@ -21,9 +21,10 @@ from torch import Tensor
 
 from bench.store import Record, pack, unpack
 from datasets import metrics
-from datasets.kinds import OUTPUTS, half
+from datasets.kinds import OUTPUTS
 from datasets.metrics import Answers, Metric
 from datasets.task import Task
+from datasets.tensors import half
 
 MOST = 20_000  # characters
 NEEDS = {"loss": {"loss"}, "prediction": {"prediction", "target"}, "scores": {"scores", "prediction", "target"}}
