@@ -6,15 +6,18 @@ import argparse
 import json
 import os
 import sys
+from collections import defaultdict
 from dataclasses import asdict
 
 from tabulate import tabulate
+from tqdm import tqdm
 
 import datasets
-from bench import claims, grid, ledger, machine, reference, report
+from bench import claims, grid, ledger, machine, reference, report, session
 from bench.evidence import Evidence
 from bench.figures import command as figures
 from bench.gate import command
+from bench.grid import Cell
 from bench.page import build as page
 from bench.store import Store, StoreError
 
@@ -44,6 +47,13 @@ def parser() -> argparse.ArgumentParser:
     grid.plugin_option(verdicts)
     verdicts.add_argument("--json", action="store_true", help="print the rows of claims.csv as JSON")
     verdicts.set_defaults(run=claims_)
+
+    standing = commands.add_parser("probe", help="which stored runs still stand under today's code; trains nothing")
+    standing.add_argument("--results", default=str(machine.LOCAL), metavar="DIR", help="the store (default: results/local)")
+    standing.add_argument("--data", metavar="ROOT", help="where real data lie; without them random samples are probed")
+    standing.add_argument("--workers", metavar="N", help="processes (default: as many as cores and memory permit)")
+    grid.plugin_option(standing)
+    standing.set_defaults(run=probe_)
 
     figures.add(commands)
 
@@ -105,6 +115,24 @@ def report_(options: argparse.Namespace) -> int:
 def page_(options: argparse.Namespace) -> int:
     print(f"page: {page.write(opened(options.results))}")
     return 0
+
+
+def probe_(options: argparse.Namespace) -> int:
+    store, fell = opened(options.results), 0
+    asked: dict[str, list[Cell]] = defaultdict(list)
+    for model, dataset, budget, seeds in store.cells():
+        asked[budget].append(grid.cell(model, dataset, budget, seeds))
+    for budget, cells in asked.items():
+        request = session.begin(
+            results=options.results, data=options.data, workers=options.workers, plugins=options.plugin, budget=budget, cells=cells
+        )
+        with tqdm(total=len(cells), desc=f"probing {budget}", file=sys.stderr, mininterval=1) as bar:
+            found = request.driver(cells, lambda _, share, bar=bar: bar.update(share)).confirm()  # type: ignore[misc]
+        fell += len(found)
+        for name, why in found.items():
+            print(f"{name} ({budget}): {why}")
+    print(f"{sum(map(len, asked.values()))} cells, {fell} of them to be trained again")
+    return 1 if fell else 0
 
 
 def claims_(options: argparse.Namespace) -> int:

@@ -90,7 +90,15 @@ def synthetic(task: Task, seed: int) -> Data:
 
 def cut(data: Data) -> Data:
     """A data set of a few dozen samples, float64."""
-    return Data(spread(data.train, TRAIN), spread(data.val, VAL), spread(data.test, TEST), data.augment)
+    stream = data.draw
+
+    def draw(n: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
+        assert stream is not None
+        x, y = stream(n, g)
+        return wide(x), wide(y)
+
+    train, val, test = (spread(split, n) for split, n in ((data.train, TRAIN), (data.val, VAL), (data.test, TEST)))
+    return Data(train, val, test, data.augment, draw if stream is not None else None)
 
 
 def weights(n: int) -> Tensor:
@@ -219,7 +227,7 @@ def own_size(build: Callable[[], nn.Module], task: Task, budget: Budget, data: D
 
     torch.manual_seed(0)
     learner = Single(fresh(build, budget, 0), task, budget, CPU, generator("probe", 0))
-    batch = tiled(data.train, budget.batch)
+    batch = tiled(data.train if len(data.train) else data.val, budget.batch)
     loss = learner.losses(batch.x, batch.y)
     norm = torch.stack([p.grad.double().norm() for p in learner.parameters if p.grad is not None]).norm()
     pieces = min(512, NUMBERS // task.input.size + 3)

@@ -81,6 +81,7 @@ def begin(
     engine: str = "local",
     address: str | None = None,
     shard: str | None = None,
+    cells: list[Cell] | None = None,
 ) -> Session:
     """Check a request before anything is run. Raises grid.RequestError for what cannot be served."""
     if torch.cuda.is_available():
@@ -89,7 +90,8 @@ def begin(
         grid.plugin(file)
     chosen = grid.parse_devices(devices, torch.cuda.is_available())
     arithmetics = timing.parse_dtypes(dtypes)
-    cells = in_shard(grid.cells(models, datasets_, budget, grid.parse_seeds(seeds)), shard)
+    if cells is None:
+        cells = in_shard(grid.cells(models, datasets_, budget, grid.parse_seeds(seeds)), shard)
     grid.data_root(data, download)
     store = Store(machine.LOCAL if results is None else grid.located(results))
     blank = Job(

@@ -15,8 +15,10 @@ import io
 import json
 import os
 import pickle
+import re
 import warnings
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -230,11 +232,25 @@ class Store:
     def latencies(self) -> list[Record]:
         return list(self.records("latency"))
 
+    def cells(self) -> list[tuple[str, str, str, int]]:
+        """What was trained, by the names of files: model, data set, budget, and the number of seeds up to the highest."""
+        seeds: dict[tuple[str, str, str], int] = defaultdict(int)
+        for path in (self.folder / "runs").glob("*/*/*-s*.json"):
+            if found := re.fullmatch(r"(.+)-[0-9a-f]+-s(\d+)\.json", path.name):
+                cell = (path.parent.name, path.parent.parent.name, found[1])
+                seeds[cell] = max(seeds[cell], int(found[2]) + 1)
+        return [(*cell, count) for cell, count in sorted(seeds.items())]
+
     def finished(self, model: str, dataset: str, budget: str, recipe: str, seeds: list[int]) -> dict[int, Record]:
         """Runs of these seeds that need no more training: those that ended well, or diverged and would again."""
         folder = self.folder / "runs" / dataset / model
         found = {seed: self.read(folder / f"{budget}-{recipe}-s{seed}.json") for seed in seeds}
         return {seed: record for seed, record in found.items() if record is not None and record["status"] in FINISHED}
+
+    @property
+    def unclaimed(self) -> Claim:
+        """For work that takes nothing away from others."""
+        return Claim(self.folder, None)
 
     def claim(self, recipe: str) -> Claim | None:
         """The right to train what is missing under a recipe; None while another process has it. Without locks there is no such care."""

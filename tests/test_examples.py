@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from bench.cells import Settings, run
 from sklearn import metrics as sk
 
 import datasets
 from bench import examples, grid
-from bench.cells import Settings, run
 from bench.examples import derived, keep, opened
 from bench.store import Store
 from bench.summary import rows

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from bench.cells import Settings, check_answer, handed
 from torch import Tensor, nn
 
 import datasets
 from bench import cells, report
-from bench.cells import Settings, check_answer, handed
 from bench.grid import Cell
 from bench.store import Store
 from bench.summary import rows, shown

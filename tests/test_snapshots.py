@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from bench.cells import Settings, run
 
 import datasets
 import models
 from bench import grid, snapshots
-from bench.cells import Settings, run
 from bench.snapshots import Snapshots, over_the_plane
 from bench.store import Store
 from bench.train import Training

@@ -12,8 +12,8 @@ from bench import fingerprint
 from bench.grid import Cell
 from bench.progress import expected_seconds
 from bench.run.engines import Engine
-from bench.run.job import Confirmed, Doubt, Finished, Job, Message, Share
-from bench.run.worker import UNPROBED, header
+from bench.run.job import Confirmed, Doubt, Ended, Finished, Job, Message, Share
+from bench.run.worker import header
 from bench.store import Claim, Record, Store
 
 AGAIN = 1.0  # seconds until a cell that another process trains is looked at again
@@ -94,14 +94,15 @@ class Driver:
         job, seeds = with_cell(cell, self.blank), list(range(cell.budget.seeds))
         recipe, code = fingerprint.recipe(cell.model, cell.dataset, cell.budget, job.device), fingerprint.code(cell.model, cell.dataset)
         found = {} if job.retrain else self.store.finished(cell.model, cell.dataset, cell.budget.name, recipe, seeds)
-        known = {seed: r for seed, r in found.items() if r.get("code") == code and r.get("counted_by") == fingerprint.counting(cell.model)}
+        counting = fingerprint.counting(cell.model)
+        known = {seed for seed, r in found.items() if r.get("code") == code and r.get("counted_by") == counting}
         doubts = [
-            Doubt(seed, r.get("together", 1) > 1, r["probe"])
+            Doubt(seed, r.get("code", ""), r.get("together", 1) > 1, r.get("probe", {}))
             for seed, r in found.items()
-            if seed not in known and cell.budget.name not in UNPROBED and "version" in r.get("probe", {})
+            if seed not in known and (r.get("code") == code or "version" in r.get("probe", {}))
         ]
-        doubted = {doubt.seed for doubt in doubts}
-        return replace(job, seeds=tuple(s for s in seeds if s not in known and s not in doubted), doubts=tuple(doubts))
+        left = known | {doubt.seed for doubt in doubts}
+        return replace(job, seeds=tuple(seed for seed in seeds if seed not in left), doubts=tuple(doubts))
 
     def outcome(self, cell: Cell) -> Outcome:
         """What became of a cell; waits for it."""
@@ -170,6 +171,29 @@ class Driver:
         """
         self.store.put_cell(head | {"status": status, "reason": reason, "passing": passing})
         self.outcomes[cell.id] = Outcome(status, reason, 0)
+
+    def confirm(self) -> dict[str, str]:
+        """Settle which stored runs stand under today's code, and train nothing. Why the others do not, by their cell."""
+        fell: dict[str, str] = {}
+        engine = self.engine = self.make()
+        for cell in self.cells.values():
+            job = self.open(cell)
+            if job.doubts:
+                job = replace(job, seeds=(), train=False)
+                self.underway[cell.id] = Underway(cell, job, self.store.unclaimed)
+                engine.submit(job)
+            elif not job.retrain and (left := self.stored(Underway(cell, job, self.store.unclaimed), job.seeds)):
+                fell[cell.id] = f"{len(left)} runs say nothing of what their code did"
+        while self.underway:
+            for job, message in engine.poll(0.5):
+                one = self.underway[job.cell_id]
+                if not isinstance(message, Ended):
+                    self.hear(one, message)
+                    continue
+                self.end(one)
+                if message.status != "ok":
+                    fell[job.cell_id] = message.reason
+        return fell
 
     def close(self) -> None:
         """End what runs. Its checkpoints stay, and its claims do not."""

@@ -14,6 +14,7 @@ class Doubt:
     """A stored run whose code is not today's: it stands if its probe still comes out the same."""
 
     seed: int
+    code: str
     stacked: bool
     probe: Record
 
@@ -38,6 +39,7 @@ class Job:
     plugins: tuple[str, ...] = ()
     download: bool = False
     retrain: bool = False
+    train: bool = True  # if not, doubts are settled and no more
     checkpoint_every: float = 30.0
 
     @property
