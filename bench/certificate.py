@@ -6,11 +6,11 @@ Records of version 0.2 have samples and nothing else; they are shown with what t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
+from bench.column import Column, Kind, as_csv
 from bench.stats import quantile_intervals, quantiles
 from bench.store import Record, unpack
 from bench.wording import amount, escape, markdown, number
@@ -19,13 +19,48 @@ UNCHECKED = "not checked: timed before version 0.3"
 OTHER_SOURCE = "another source than the trained weights"
 PLACES = ("cpu", "cpu_all", "cuda")  # one thread, all threads, a GPU
 CUDA = ("events", "graph", "async")
-COUNTS = ("samples", "warm_up_calls", "operators", "forward_peak_bytes", "kernels")
-TIMES = tuple(f"p{q}{bound}_ms" for q in (50, 95, 99) for bound in ("", "_low", "_high"))
-COLUMNS = (
-    *("model", "dataset", "machine", "device", "threads", "dtype", "batch", "samples", *TIMES, "samples_per_second", "noop_ms"),
-    *("warm_up_calls", "settled", "operators", "forward_peak_bytes", "flops", "params"),
-    *(*(f"{name}_p50_ms" for name in CUDA), "sync_over_async", "kernels", "validity", "notes"),
-)
+Flat = Mapping[str, Any]  # a row of latency.csv by column
+QUANTILES = {"p50": "half", "p95": "95 %", "p99": "99 %"}
+
+
+def own(name: str, kind: Kind, about: str, unit: str = "", better: Literal["", "lower", "higher"] = "") -> Column[Flat]:
+    """A column of latency.csv; `flat` has its figures."""
+    return Column(name, kind, lambda row: row.get(name), about, unit, better)
+
+
+def bounds(percentile: str) -> list[Column[Flat]]:
+    about = f"The time that {QUANTILES[percentile]} of the calls did not exceed"
+    ends = [own(f"{percentile}_{end}_ms", "figure", f"The {end} end of its 95 % interval.", "ms", "lower") for end in ("low", "high")]
+    return [own(f"{percentile}_ms", "figure", f"{about}.", "ms", "lower"), *ends]
+
+
+COLUMNS = [
+    own("model", "text", "The model's name."),
+    own("dataset", "text", "The data set's name."),
+    own("machine", "text", "Name of the machine that timed."),
+    own("device", "text", "What computed: cpu or cuda."),
+    own("threads", "count", "Threads of the CPU."),
+    own("dtype", "text", "Arithmetic; bfloat16 is autocast."),
+    own("batch", "count", "Samples in one forward pass."),
+    own("samples", "count", "Calls that were timed."),
+    *(column for percentile in QUANTILES for column in bounds(percentile)),
+    own("samples_per_second", "figure", "The batch over the median time.", "samples/s", "higher"),
+    own("noop_ms", "figure", "The same loop around no model.", "ms"),
+    own("warm_up_calls", "count", "Calls before the first that was timed."),
+    own("settled", "text", "Whether the warm-up ended because times had settled."),
+    own("operators", "count", "Operators that one forward pass dispatches, counted.", "", "lower"),
+    own("forward_peak_bytes", "count", "Most bytes of tensors alive in one pass, weights and input included, counted.", "bytes", "lower"),
+    own("flops", "count", "Floating-point operations of one forward pass of one sample, by torch's counter.", "", "lower"),
+    own("params", "count", "Elements of all parameters.", "", "lower"),
+    own("events_p50_ms", "figure", "Median by the device's own clock; CUDA only.", "ms", "lower"),
+    own("graph_p50_ms", "figure", "Median of the same kernels replayed as one CUDA graph.", "ms", "lower"),
+    own("async_p50_ms", "figure", "Median until the call returns, the device not waited for.", "ms"),
+    own("sync_over_async", "figure", "How many times too fast not waiting would have claimed the model to be."),
+    own("kernels", "count", "Kernels that one forward pass launches; CUDA only.", "", "lower"),
+    own("validity", "text", "What was wrong with the timing; empty: nothing was found."),
+    own("notes", "text", "What to know about the timing."),
+]
+NAMES = {column.name for column in COLUMNS}
 Sources = Mapping[tuple[str, str, str], set[str]]
 HEAD = (
     "Every timing of a forward pass, in evaluation mode, on weights that were not trained: a pass takes as long. p50, p95 and p99 are"
@@ -62,7 +97,7 @@ def figures(r: Record) -> dict[str, float]:
     found["samples_per_second"] = 1e3 * r["batch"] / found["p50_ms"]
     found |= {name: r[name] for name in ("noop_ms", "warm_up_calls", "kernels") if r.get(name) is not None}
     counted = {"forward_peak_bytes" if name == "peak_bytes" else name: value for name, value in r.get("exact", {}).items()}
-    found |= {name: value for name, value in counted.items() if name in COLUMNS}
+    found |= {name: value for name, value in counted.items() if name in NAMES}
     found |= {f"{name}_p50_ms": float(np.median(unpack(r[f"{name}_ms"]))) for name in CUDA if f"{name}_ms" in r}
     if found.get("async_p50_ms"):
         found["sync_over_async"] = found["p50_ms"] / found["async_p50_ms"]
@@ -91,10 +126,7 @@ def ordered(records: Sequence[Record]) -> list[Record]:
 
 
 def csv(records: Sequence[Record], sources: Sources) -> str:
-    frame = pd.DataFrame([flat(r, sources) for r in ordered(records)], columns=list(COLUMNS))
-    whole = [*COUNTS, "flops", "params"]
-    frame[whole] = frame[whole].astype("Int64")  # a missing count must not make floats of the others
-    return str(frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    return as_csv(COLUMNS, [flat(r, sources) for r in ordered(records)])
 
 
 def bounded(found: Mapping[str, float], percentile: str) -> str:

@@ -18,6 +18,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullFormatter
 
 import models
+from bench.columns import column
 from bench.summary import LATENCY, Row
 
 # Okabe and Ito's colours, safe for the colour-blind; within a family lines differ in dashes, and in grey by their labels.
@@ -100,12 +101,12 @@ def curves(dataset: str, rows: Sequence[Row]) -> bytes:
         figure = Figure(figsize=(11, 7.2), layout="constrained")
         grid = figure.subplots(2, 2, sharey="row")
         for line, (field, split) in enumerate((("val_loss", "validation"), ("train_loss", "training"))):
-            for column in range(2):
-                axes: Axes = grid[line][column]
+            for across in range(2):
+                axes: Axes = grid[line][across]
                 ends, values = {}, []
                 for row in drawn:
                     samples, seconds, mean, low, high = averaged(row, field)
-                    x = samples if column == 0 else seconds
+                    x = samples if across == 0 else seconds
                     axes.plot(x, mean, lw=1.6, **look[row.model])
                     axes.fill_between(x, low, high, color=str(look[row.model]["color"]), alpha=0.12, lw=0)
                     finite = np.isfinite(mean) & (mean > 0)
@@ -115,12 +116,12 @@ def curves(dataset: str, rows: Sequence[Row]) -> bytes:
                 axes.set_yscale("log")
                 if values:
                     axes.set_ylim(min(values) / 1.25, np.percentile(values, 99) * 1.25)
-                if column == 1:
+                if across == 1:
                     axes.set_xscale("log")
-                axes.set_xlabel("training samples" if column == 0 else "training seconds per seed, this machine")
-                axes.set_ylabel(f"{split} loss" if column == 0 else "")
-                axes.set_title(f"{split} loss against {'samples' if column == 0 else 'seconds'}")
-                if column == 0:
+                axes.set_xlabel("training samples" if across == 0 else "training seconds per seed, this machine")
+                axes.set_ylabel(f"{split} loss" if across == 0 else "")
+                axes.set_title(f"{split} loss against {'samples' if across == 0 else 'seconds'}")
+                if across == 0:
                     label_ends(axes, ends, look)
                 else:
                     for row in drawn:
@@ -137,15 +138,7 @@ def curves(dataset: str, rows: Sequence[Row]) -> bytes:
         return png(figure)
 
 
-COSTS = (
-    ("params_active", "parameters that learn"),
-    ("flops", "FLOPs per sample"),
-    (LATENCY, "CPU latency, batch 1 (ms)"),
-)
-
-
-def cost_of(row: Row, name: str) -> float | None:
-    return row.latency.get(name) if name.startswith("latency") else row.costs.get(name)
+COSTS = ("params_active", "flops", LATENCY)
 
 
 def front(points: Sequence[tuple[float, float]], higher: bool) -> list[tuple[float, float]]:
@@ -165,8 +158,8 @@ def pareto(dataset: str, rows: Sequence[Row]) -> bytes:
         panels = figure.subplots(1, 3, sharey=True)
         metric = drawn[0].metric if drawn else None
         scale = 100 if metric is not None and metric.percent else 1
-        for axes, (name, title) in zip(panels, COSTS, strict=True):
-            points = {r.model: (float(c), scale * r.value.mean) for r in drawn if (c := cost_of(r, name)) and r.value is not None}
+        for axes, cost in zip(panels, map(column, COSTS), strict=True):
+            points = {r.model: (float(c), scale * r.value.mean) for r in drawn if (c := cost.of(r)) and r.value is not None}
             axes.set_xscale("log")
             if metric is not None and metric.better == "lower":
                 axes.set_yscale("log")
@@ -181,7 +174,7 @@ def pareto(dataset: str, rows: Sequence[Row]) -> bytes:
             edge = front(list(points.values()), metric is not None and metric.better == "higher")
             if edge:
                 axes.step(*zip(*edge, strict=True), where="post", color="#999999", lw=0.9, zorder=0)
-            axes.set_xlabel(title)
+            axes.set_xlabel(cost.axis)
             if not points:
                 axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color="#6b6b6b")
             axes.margins(x=0.36, y=0.12)

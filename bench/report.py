@@ -1,20 +1,20 @@
 """Tables, plots and the page that answers the question, from the store alone: rebuilt byte for byte, offline, untrained.
 
-DIR/README.md  comparison.md  comparison.csv  latency.md  latency.csv  curves/<dataset>.png  pareto/<dataset>.png
+DIR/README.md  comparison.md  comparison.csv  columns.md  latency.md  latency.csv  curves/<dataset>.png  pareto/<dataset>.png
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from bench import certificate, plots
+from bench.column import as_csv, as_lines
+from bench.columns import DOUBTED, columns, dictionary, timed
 from bench.store import Store
-from bench.summary import COUNTED, LATENCY, Row, newest_facts, rows, shown
+from bench.summary import LATENCY, Row, newest_facts, rows, shown
 from bench.verdict import controlled, ranked, verdict, winner
 from bench.wording import amount, escape, gap, markdown, number, quality
 
@@ -23,28 +23,23 @@ ANSWER = (
     " a verdict needs p < 0.05 after Holm's correction for the three comparisons of a data set."
 )
 
-
-DOUBTED = "†"
 MARKED = f"{DOUBTED} says that something was wrong with a timing: [latency.md](latency.md) has what, with quantiles and their intervals"
-BLANK = Row("", "", "", "", "", "", "")  # its columns are those of an empty table
 
 
 def write(store: Store, say: Callable[[str], None] = lambda text: None) -> Path:
     """Make everything from what is in the store; returns the path of the page."""
     table = rows(store)
     sections = shown(table)
-    frame = pd.DataFrame([row.flat() for row in table], columns=list(BLANK.flat()))
-    whole = ["seeds", "params", "params_active", "flops", "peak_bytes"]
-    whole += [str(name) for name in frame if str(name).endswith(COUNTED)]
-    frame[whole] = frame[whole].astype("Int64")  # a missing count must not make floats, and so six digits, of the others
-    store.write(store.folder / "comparison.csv", frame.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode())
+    own = columns(table)
+    store.write(store.folder / "comparison.csv", as_csv(own, table).encode())
+    store.write(store.folder / "columns.md", dictionary(own).encode())
     store.write(store.folder / "comparison.md", comparison(table).encode())
-    timed = store.latencies()
+    timings = store.latencies()
     sources: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for row in table:
         sources[row.model, row.dataset, row.machine] |= {row.source} if row.runs else set()
-    store.write(store.folder / "latency.csv", certificate.csv(timed, sources).encode())
-    store.write(store.folder / "latency.md", certificate.page(timed, sources).encode())
+    store.write(store.folder / "latency.csv", certificate.csv(timings, sources).encode())
+    store.write(store.folder / "latency.md", certificate.page(timings, sources).encode())
     pictured = {name for name, own in sections.items() if any(row.runs for row in own)}
     for dataset in sorted(pictured):
         say(f"drawing {dataset}")
@@ -57,7 +52,9 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None) -> Path:
 
 def facts(store: Store) -> list[dict[str, Any]]:
     """The rows of comparison.csv, unrounded; what was not measured is None."""
-    return [row.flat() for row in rows(store)]
+    table = rows(store)
+    own = columns(table)
+    return [{column.name: column.of(row) for column in own} for row in table]
 
 
 def cost_line(own: Sequence[Row]) -> str:
@@ -74,43 +71,12 @@ def cost_line(own: Sequence[Row]) -> str:
     return ", ".join(f"{x / y:.2f} × {name}" for x, y, name in pairs if x and y)
 
 
-def timed(row: Row, name: str) -> str:
-    """A latency or throughput, marked where its certificate has a complaint."""
-    doubted = any(f"_{place}_" in name for place, doubt in row.doubts.items() if doubt)
-    return number(row.latency.get(name)) + DOUBTED * doubted
-
-
-def cuda(table: Sequence[Row], name: str, row: Row) -> str:
-    if any(key.startswith("latency_cuda") for r in table for key in r.latency):
-        return timed(row, name)
-    return "no CUDA device"
-
-
 def comparison(table: list[Row]) -> str:
     """comparison.md: every cell, the cells without a number included."""
-    lines = [
-        {
-            "model": row.model,
-            "data set": row.dataset,
-            "budget": row.budget,
-            "status": row.status,
-            "metric": row.metric.name,
-            "test": quality(row.value, row.metric),
-            "seeds": len(row.values) or "",
-            "params": amount(row.costs.get("params")),
-            "active": amount(row.costs.get("params_active")),
-            "FLOPs": amount(row.costs.get("flops")),
-            "peak bytes": amount(row.costs.get("peak_bytes")),
-            "train s": number(row.train_seconds),
-            "CPU ms, b1": timed(row, LATENCY),
-            "CPU samples/s, b64": timed(row, "throughput_cpu_b64_per_s"),
-            "CUDA ms, b1": cuda(table, "latency_cuda_b1_p50_ms", row),
-            "CUDA samples/s, b64": cuda(table, "throughput_cuda_b64_per_s", row),
-            "machine": row.machine,
-            "reason": escape(row.reason),
-        }
-        for row in table
-    ]
+    untimed = not any(key.startswith("latency_cuda") for row in table for key in row.latency)
+    lines = as_lines(columns(table), table)
+    if untimed:
+        lines = [line | dict.fromkeys((head for head in line if head.startswith("CUDA ")), "no CUDA device") for line in lines]
     text = markdown(lines)
     told = (
         "The same as comparison.csv, rounded: test scores of the weights best on val, unless the reason says otherwise."
@@ -244,7 +210,7 @@ def readme(table: list[Row], sections: dict[str, list[Row]], pictured: set[str])
         return [row for row in table if row.dataset == dataset and row.terms not in ranked_]
 
     unranked = sorted({row.dataset for row in table if row.values} - set(sections))
-    counts = pd.Series([row.status for row in table]).value_counts()
+    counts = Counter(row.status for row in table)
     cells_ = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
     parts = [
         "# When does attention beat convolutions and MLPs, and what does it cost?",

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench import certificate
 from bench.stats import Interval, interval
-from bench.store import BATCHES, FINISHED, Record, Store
+from bench.store import FINISHED, Record, Store
 from datasets.task import Metric
 from models import FAMILIES
 
@@ -25,7 +25,8 @@ TIMED = ("p50_ms", "p50_low_ms", "p50_high_ms", "p95_ms", "p99_ms", *COUNTED)
 class Row:
     """One cell as measured. `values` is the first metric on test by seed, at the checkpoint that was best on val.
 
-    `latency` has figures by their column, `doubts` what was wrong with a timing by its place, `cpu_b1` say.
+    `scores` has every metric on test, one value a seed, `latency` figures by their column, `doubts` what was wrong with a
+    timing by its place, `cpu_b1` say.
     """
 
     model: str
@@ -41,6 +42,7 @@ class Row:
     family: str = "other"
     values: dict[int, float] = field(default_factory=dict)
     values_last: dict[int, float] = field(default_factory=dict)
+    scores: dict[str, list[float]] = field(default_factory=dict)
     runs: list[Record] = field(default_factory=list)
     costs: dict[str, int | None] = field(default_factory=dict)
     latency: dict[str, float] = field(default_factory=dict)
@@ -63,36 +65,6 @@ class Row:
     @property
     def train_seconds(self) -> float | None:
         return float(np.mean([run["train_seconds"] for run in self.runs])) if self.values else None
-
-    def flat(self) -> dict[str, Any]:
-        """The row of comparison.csv; a figure not measured is None."""
-        value = self.value
-        single = value is not None and value.n < 2
-        last = list(self.values_last.values())
-        columns: dict[str, Any] = {
-            "model": self.model,
-            "dataset": self.dataset,
-            "budget": self.budget,
-            "dtype": self.dtype,
-            "machine": self.machine,
-            "status": self.status,
-            "reason": self.reason,
-            "metric": self.metric.name,
-            "value": value.mean if value else None,
-            "low": value.low if value and not single else None,
-            "high": value.high if value and not single else None,
-            "value_last": float(np.mean(last)) if last else None,
-            "seeds": len(self.values),
-        }
-        columns |= {name: self.costs.get(name) for name in ("params", "params_active", "flops", "peak_bytes")}
-        columns["train_seconds"] = self.train_seconds
-        for device in certificate.PLACES:
-            for place in (f"{device}_b{batch}" for batch in BATCHES):
-                columns |= {name: self.latency.get(name) for name in (f"latency_{place}_{figure}" for figure in TIMED)}
-                columns[f"latency_{place}_validity"] = self.doubts.get(place)
-            name = f"throughput_{device}_b{BATCHES[-1]}_per_s"
-            columns[name] = self.latency.get(name)
-        return columns
 
 
 def newest_facts(table: Sequence[Row]) -> dict[str, dict[str, Any]]:
@@ -144,7 +116,14 @@ def trained(records: list[Record]) -> Row:
     row.reason = "; ".join(filter(None, [stopped, chosen, first.get("notes", ""), first.get("own_recipe", "")]))
     row.values = {r["seed"]: r["test"]["best"][row.metric.name] for r in records}
     row.values_last = {r["seed"]: r["test"]["last"][row.metric.name] for r in records}
+    every = [scores_of(r) for r in records]
+    row.scores = {name: [one[name] for one in every] for name in every[0] if all(name in one for one in every)}
     return row
+
+
+def scores_of(run: Record) -> dict[str, float]:
+    """Every figure on test of the weights best on val, by its metric: what the run was scored by."""
+    return dict(run["test"]["best"])
 
 
 def put_latency(row: Row, records: list[Record]) -> None:

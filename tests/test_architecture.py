@@ -60,7 +60,7 @@ def test_models_know_tasks_but_no_data() -> None:
 TRAINS = {"train", "cells", "learners", "latency", "evaluate", "cost"}
 
 
-@pytest.mark.parametrize("module", ["report", "plots", "summary", "stats", "verdict", "reference", "certificate"])
+@pytest.mark.parametrize("module", ["report", "plots", "summary", "stats", "verdict", "reference", "certificate", "column", "columns"])
 def test_reading_the_store_never_trains(module: str) -> None:
     assert not reaches(module) & TRAINS
 

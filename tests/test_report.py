@@ -258,7 +258,16 @@ def test_rebuilt_byte_for_byte_in_another_process(store: Store) -> None:
     report.write(store)
     before = files(store.folder)
     assert sorted(before) == [
-        *("README.md", "comparison.csv", "comparison.md", "curves/gaussian.png", "latency.csv", "latency.md", "pareto/gaussian.png")
+        *(
+            "README.md",
+            "columns.md",
+            "comparison.csv",
+            "comparison.md",
+            "curves/gaussian.png",
+            "latency.csv",
+            "latency.md",
+            "pareto/gaussian.png",
+        )
     ]
     for name in before:
         (store.folder / name).unlink()

@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
 
+from bench.column import Column
+from bench.columns import column
 from bench.figures.kinds import of_suite
 from bench.figures.suite import GREY, WORDS, Box, key, label, left_out, level, scored, small, ticks
 from bench.plots import COLOURS, MARKERS, STYLE, front
@@ -25,23 +27,20 @@ WIDTH, PANEL, HEAD, FOOT = 11.0, 2.4, 0.95, 0.55  # inches; a panel's with its l
 
 @dataclass(frozen=True)
 class Cost:
-    """What quality is drawn against: its name in the title, its axis with the unit, where a row has it, and how a tick says it."""
+    """What quality is drawn against: its name in the title, its column, and how a tick says it."""
 
     words: str
-    axis: str
-    of: Callable[[Row], float | None]
+    column: Column[Row]
     said: Callable[[float], str] = amount
     doubt: Callable[[Row], str | None] = lambda row: None
 
 
-TIMED = Cost(
-    "CPU latency", "CPU latency at batch 1, p50 (ms)", lambda row: row.latency.get(LATENCY), number, lambda row: row.doubts.get("cpu_b1")
-)
+TIMED = Cost("CPU latency", column(LATENCY), number, lambda row: row.doubts.get("cpu_b1"))
 COSTS = {
-    "quality_params": Cost("active parameters", "active parameters", lambda row: row.costs.get("params_active")),
-    "quality_flops": Cost("FLOPs", "FLOPs per sample, forward", lambda row: row.costs.get("flops")),
+    "quality_params": Cost("active parameters", column("params_active")),
+    "quality_flops": Cost("FLOPs", column("flops")),
     "quality_latency": TIMED,
-    "quality_seconds": Cost("training time", "training seconds per seed", lambda row: row.train_seconds, number),
+    "quality_seconds": Cost("training time", column("train_seconds"), number),
 }
 
 
@@ -60,7 +59,7 @@ def points(rows: Sequence[Row], cost: Cost) -> dict[str, Point]:
     """The models with both a value and the cost, by name. Shares are in per cent."""
     found = {}
     for row in rows:
-        value, x = row.value, cost.of(row)
+        value, x = row.value, cost.column.of(row)
         if value is not None and x:
             scale = 100 if row.metric.percent else 1
             half = None if value.n < 2 else scale * value.half
@@ -134,7 +133,7 @@ def panel(axes: Axes, dataset: str, rows: Sequence[Row], cost: Cost) -> None:
         taken.append(text.get_window_extent().extents)
     named = {name: (p.x, p.y) for name, p in found.items() if name in on_front(found, not log) or name in CONTROLLED}
     label(axes, named, {name: COLOURS[found[name].family] for name in named}, taken)
-    axes.set_xlabel(cost.axis, fontsize=7.5)
+    axes.set_xlabel(cost.column.axis, fontsize=7.5)
     axes.set_ylabel(f"{metric.name}{' (%)' if metric.percent else ''}, {metric.better} is better", fontsize=7.5)
     axes.tick_params(labelsize=7, length=2)
 

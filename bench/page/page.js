@@ -3,9 +3,9 @@
 
 const facts = JSON.parse(document.getElementById("facts").textContent);
 const ROWS = facts.group.length;
-const NAMES = { cpu: "CPU, one thread", cpu_all: "CPU, all threads", cuda: "CUDA" };
+const NAMES = facts.places;
 const DEFAULTS = {
-  q: "", data: "", family: "", budget: "", machine: "", device: "cpu", sort: "", dir: "1",
+  q: "", data: "", family: "", budget: "", machine: "", device: "cpu", scores: "", sort: "", dir: "1",
   plot: "", group: "", x: "samples", y: "val_loss", cost: "params", fig: "", row: "", theme: "",
 };
 const state = { ...DEFAULTS };
@@ -139,7 +139,9 @@ function fillControls() {
   fill("machine", all("all", unique("machine")));
   byId("machine-label").hidden = unique("machine").length < 2;
   const timed = (place) => Object.keys(facts.numbers).some((name) => name.startsWith(`${place}_b`));
-  fill("device", [...facts.places.map((place) => [place, NAMES[place] + (timed(place) ? "" : ": not measured")]), ["all", "all that were timed"]]);
+  fill("device", [...Object.keys(NAMES).map((place) => [place, NAMES[place] + (timed(place) ? "" : ": not measured")]), ["all", "all that were timed"]]);
+  fill("scores", [["", "the one that ranks"], ["all", "all there are"]]);
+  byId("scores-label").hidden = !COLUMNS.some((column) => column.choice);
   const plotted = [...new Set(facts.groups.map((group) => group.dataset))];
   const rivals = (name) => facts.group.filter((place) => place >= 0 && facts.groups[place].ranked && facts.groups[place].dataset === name).length;
   DEFAULTS.plot = plotted.slice().sort((a, b) => rivals(b) - rivals(a))[0] ?? "";

@@ -1,10 +1,8 @@
 // Learning curves and quality against cost of one data set, drawn by Plotly; names are written at lines and points, not in legends.
 
 const COSTS = {
-  params: { title: "parameters that learn", number: () => "params" },
-  flops: { title: "FLOPs per sample", number: () => "flops" },
+  ...Object.fromEntries(facts.columns.filter((one) => one.axis && !one.place).map((one) => [one.key, { title: one.axis, number: () => one.key }])),
   latency: { title: "latency, batch 1 (ms)", number: () => `${state.device === "all" ? "cpu" : state.device}_b1`, device: true },
-  train: { title: "training seconds per seed", number: () => "train_seconds" },
 };
 const CONFIG = { displayModeBar: false, responsive: true, doubleClick: "reset" };
 const MANY_LINES = 40; // beyond so many lines bands and names would hide the lines

@@ -7,28 +7,19 @@ let columns = [];
 let answered = null; // the filters and the sorting that the body shows
 let searchable = null; // row -> its text in lower case, made at the first search
 
-const COLUMNS = [
-  { key: "model", label: "model", text: true, cell: modelCell },
-  { key: "dataset", label: "data set", text: true },
-  { key: "budget", label: "budget", text: true, cell: (row) => [word("budget", row), word("dtype", row) === "float32" ? "" : `, ${word("dtype", row)}`] },
-  { key: "machine", label: "machine", text: true },
-  { key: "metric", label: "metric", text: true, cell: (row) => [word("metric", row), betterOf(row)] },
-  { key: "quality", label: "quality on test", unit: "± half 95 % interval", cell: qualityCell },
-  { key: "seeds", label: "n", unit: "seeds", number: "seeds", cell: (row) => [whole(figure("seeds", row))] },
-  { key: "params", label: "parameters", unit: "that learn", number: "params", cell: (row) => [whole(figure("params", row))] },
-  { key: "flops", label: "FLOPs", unit: "per sample", number: "flops", cell: (row) => [amount(figure("flops", row))] },
-  { key: "train", label: "training", unit: "s per seed", number: "train_seconds", cell: (row) => [number(figure("train_seconds", row))] },
-  ...facts.places.flatMap((place) => [1, facts.large].map((batch) => ({
-    key: `${place}_b${batch}`,
-    label: batch === 1 ? "latency, batch 1" : `per sample, batch ${batch}`,
-    unit: `ms, ${NAMES[place]}`,
-    number: `${place}_b${batch}`,
-    place,
-    cell: (row) => latencyCell(`${place}_b${batch}`, row),
-  }))),
-  { key: "status", label: "status", text: true },
-  { key: "reason", label: "reason or remark", text: true, long: true },
-];
+const CELLS = { // how a cell is drawn, by the name that its column gives
+  "": (column, row) => [column.text ? word(column.key, row) : number(figure(column.key, row))],
+  long: (column, row) => [word(column.key, row)],
+  number: (column, row) => [number(figure(column.key, row))],
+  whole: (column, row) => [whole(figure(column.key, row))],
+  amount: (column, row) => [amount(figure(column.key, row))],
+  model: (_, row) => modelCell(row),
+  budget: (_, row) => [word("budget", row), word("dtype", row) === "float32" ? "" : `, ${word("dtype", row)}`],
+  metric: (_, row) => [word("metric", row), betterOf(row)],
+  quality: (_, row) => qualityCell(row),
+  latency: (column, row) => latencyCell(column.key, row),
+};
+const COLUMNS = facts.columns; // defined in bench/columns.py
 
 const lowerIsBetter = (row) => facts.groups[facts.group[row]]?.better === "lower";
 const betterOf = (row) => (facts.group[row] < 0 ? "" : lowerIsBetter(row) ? " ↓" : " ↑");
@@ -79,13 +70,13 @@ function sorted(rows) {
   const column = COLUMNS.find((one) => one.key === state.sort);
   if (!column) return rows;
   const sign = Number(state.dir);
-  if (column.key === "quality") {
+  if (column.cell === "quality") {
     const dataset = (row) => facts.texts.dataset.rows[row];
     const group = (row) => (facts.group[row] < 0 ? facts.groups.length : facts.group[row]);
     return rows.sort((a, b) => dataset(a) - dataset(b) || group(a) - group(b)
       || compare(figure("value", a), figure("value", b), lowerIsBetter(a) ? sign : -sign) || a - b);
   }
-  const key = column.text ? (row) => facts.texts[column.key].rows[row] : (row) => figure(column.number, row);
+  const key = column.text ? (row) => facts.texts[column.key].rows[row] : (row) => figure(column.key, row);
   const empty = column.text ? facts.texts[column.key].words.indexOf("") : null;
   return rows.sort((a, b) => compare(key(a) === empty ? null : key(a), key(b) === empty ? null : key(b), sign) || a - b);
 }
@@ -98,9 +89,10 @@ function compare(a, b, sign) {
 // ---- drawing
 
 function wantedColumns() {
-  const timed = (place) => COLUMNS.some((column) => column.place === place && facts.numbers[column.number]);
+  const timed = (place) => COLUMNS.some((column) => column.place === place && facts.numbers[column.key]);
   return COLUMNS.filter((column) => {
     if (column.place) return state.device === column.place || (state.device === "all" && timed(column.place));
+    if (column.choice && state.scores !== "all") return false;
     return column.key !== "machine" || unique("machine").length > 1;
   });
 }
@@ -114,11 +106,11 @@ function showTable() {
   }
   for (const cell of byId("table").tHead.rows[0].cells) {
     const own = cell.dataset.column === state.sort;
-    const shown = !own ? "none" : cell.dataset.column === "quality" ? "other" : state.dir === "1" ? "ascending" : "descending";
+    const shown = !own ? "none" : cell.dataset.cell === "quality" ? "other" : state.dir === "1" ? "ascending" : "descending";
     cell.setAttribute("aria-sort", shown);
     cell.querySelector(".arrow").textContent = !own ? "" : state.dir === "1" ? " ▲" : " ▼";
   }
-  const request = ["q", "data", "family", "budget", "machine", "device", "sort", "dir"].map((name) => state[name]).join("\n");
+  const request = ["q", "data", "family", "budget", "machine", "device", "scores", "sort", "dir"].map((name) => state[name]).join("\n");
   if (request === answered) {
     for (const row of byId("table").tBodies[0].rows) row.classList.toggle("marked", Number(row.dataset.row) === rowNamed(state.row));
     return;
@@ -131,21 +123,22 @@ function showTable() {
 }
 
 function headCell(column) {
-  const title = column.key === "quality" ? "best first within each data set and budget; click again for worst first" : `sort by ${column.label}`;
+  const how = column.cell === "quality" ? "best first within each data set and budget; click again for worst first" : `sort by ${column.label}`;
+  const title = `${column.about} Click: ${how}`;
   const unit = column.unit ? [make("span", { class: "unit" }, column.unit)] : [];
   const button = make("button", { type: "button", title }, column.label, make("span", { class: "arrow", "aria-hidden": "true" }), ...unit);
   button.addEventListener("click", () => {
     if (state.sort !== column.key) set({ sort: column.key, dir: "1" });
     else set(state.dir === "1" ? { dir: "-1" } : { sort: "", dir: "1" });
   });
-  return make("th", { scope: "col", class: column.text ? "" : "number", "data-column": column.key }, button);
+  return make("th", { scope: "col", class: column.text ? "" : "number", "data-column": column.key, "data-cell": column.cell }, button);
 }
 
 function rowOf(row) {
   if (!made.has(row)) {
     const cells = columns.map((column, at) => {
-      const content = column.cell ? column.cell(row) : [word(column.key, row)];
-      const kind = column.long ? "long" : column.text ? "" : "number";
+      const content = CELLS[column.cell](column, row);
+      const kind = column.cell === "long" ? "long" : column.text ? "" : "number";
       return at ? make("td", { class: kind }, ...content) : make("th", { scope: "row" }, ...content);
     });
     made.set(row, make("tr", { "data-row": row }, ...cells));

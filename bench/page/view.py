@@ -14,10 +14,11 @@ from urllib.parse import quote
 
 import numpy as np
 
-from bench import certificate, plots
+from bench import plots
+from bench.column import Column
+from bench.columns import PLACES, columns
 from bench.grid import RequestError
-from bench.stats import Interval
-from bench.store import BATCHES, Store
+from bench.store import Store
 from bench.summary import Row, newest_facts, rows, shown
 from bench.verdict import controlled, ranked, verdict
 from bench.wording import gap, quality
@@ -28,7 +29,6 @@ POINTS = 20  # of a curve
 MANY, FEWER = 1000, 9  # beyond so many rows curves have fewer points and no bands, or they would fill the page
 CURVES = ("val_loss", "train_loss", "val_metric")
 PICTURES = (".gif", ".png")
-TEXTS = ("model", "dataset", "budget", "dtype", "machine", "status", "family")
 UNDECIDED = "no difference shown"
 Piece = tuple[str, str]  # words, and what they are: a model's name, a finding or plain text
 
@@ -69,41 +69,42 @@ def curve(row: Row, many: bool) -> dict[str, Any] | None:
     return found if "samples" in found else None
 
 
-def latencies(table: Sequence[Row]) -> dict[str, list[float | int | None]]:
-    """Columns of medians and their bounds in ms for each place: of a batch of one, and of one sample of the large batch."""
-    found = {}
-    for place in certificate.PLACES:
-        for batch in BATCHES:
-            for bound in ("", "_low", "_high"):
-                values = [row.latency.get(f"latency_{place}_b{batch}_p50{bound}_ms") for row in table]
-                if any(value is not None for value in values):
-                    found[f"{place}_b{batch}{bound}"] = [short(None if value is None else value / batch) for value in values]
-    return found
+def data_of(own: Sequence[Column[Row]], table: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """What the page needs of its columns: `numbers` and `texts` by key; those of a place where nothing was timed are left out."""
+    numbers: dict[str, list[float | int | None]] = {}
+    texts = {"family": coded([row.family for row in table])}
+    for column in own:
+        if (page := column.page) is None:
+            continue
+        key, values = page.key or column.name, [column.of(row) for row in table]
+        if page.place and not any(values):
+            continue
+        if column.kind == "text":
+            texts[key] = coded([str(value or "") for value in values])
+        else:
+            numbers[key] = [short(None if v is None or v == page.blank else v if page.scale == 1 else v * page.scale) for v in values]
+        if page.words:
+            texts[page.words] = coded([column.said(row) for row in table])
+    return {"numbers": numbers, "texts": texts}
 
 
-def figures_of(table: Sequence[Row], values: Sequence[Interval | None]) -> dict[str, list[float | int | None]]:
-    """All columns of numbers, by name; those of a device nobody timed are left out."""
-    return {
-        "value": [short(v.mean if v else None) for v in values],
-        "low": [short(v.low if v else None) for v in values],
-        "high": [short(v.high if v else None) for v in values],
-        "seeds": [len(row.values) or None for row in table],
-        "params": [short(row.costs.get("params_active")) for row in table],
-        "flops": [short(row.costs.get("flops")) for row in table],
-        "train_seconds": [short(row.train_seconds) for row in table],
-        **latencies(table),
-    }
-
-
-def texts_of(table: Sequence[Row], values: Sequence[Interval | None]) -> dict[str, dict[str, list[Any]]]:
-    """All columns of texts, by name; `doubts_<place>_b<batch>` are complaints about a timing."""
-    found = {name: coded([str(getattr(row, name)) for row in table]) for name in TEXTS}
-    found |= {"metric": coded([row.metric.name for row in table]), "reason": coded([row.reason for row in table])}
-    found["quality"] = coded([quality(value, row.metric) for row, value in zip(table, values, strict=True)])
-    for place in (f"{place}_b{batch}" for place in certificate.PLACES for batch in BATCHES):
-        if any(row.doubts.get(place) for row in table):
-            found[f"doubts_{place}"] = coded([row.doubts.get(place, "") for row in table])
-    return found
+def heads(own: Sequence[Column[Row]]) -> list[dict[str, Any]]:
+    """The columns of the page's table in their order, as table.js draws them."""
+    shown = [(column, column.page) for column in own if column.page is not None and column.page.label]
+    return [
+        {
+            "key": page.key or column.name,
+            "label": page.label,
+            "unit": page.unit,
+            "text": column.kind == "text",
+            "cell": page.cell,
+            "place": page.place,
+            "choice": page.choice,
+            "axis": column.axis,
+            "about": column.about,
+        }
+        for column, page in sorted(shown, key=lambda one: one[1].late)
+    ]
 
 
 def groups(table: Sequence[Row], sections: dict[str, list[Row]]) -> tuple[list[dict[str, Any]], list[int]]:
@@ -218,7 +219,7 @@ def facts(store: Store) -> dict[str, Any]:
     """Everything the page shows, JSON-able. RequestError if a file beside the store cannot be read."""
     table = rows(store)
     sections = shown(table)
-    values = [row.value for row in table]
+    own = columns(table)
     described, member = groups(table, sections)
     # what is decided first, then what was compared, then the rest
     answers = sorted((answer(*section) for section in sections.items()), key=lambda one: (not one["verdict"], one["verdict"] == UNDECIDED))
@@ -228,10 +229,9 @@ def facts(store: Store) -> dict[str, Any]:
         "tally": Counter(one["verdict"] for one in answers if one["verdict"]).most_common(),
         "colours": plots.COLOURS,
         "looks": looks(table),
-        "places": list(certificate.PLACES),
-        "large": BATCHES[-1],
-        "texts": texts_of(table, values),
-        "numbers": figures_of(table, values),
+        "places": PLACES,
+        "columns": heads(own),
+        **data_of(own, table),
         "groups": described,
         "group": member,
         "curves": [curve(row, len(table) > MANY) for row in table],

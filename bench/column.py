@@ -1,0 +1,88 @@
+"""What a column is: defined once, and every table, plot, page and dictionary is made of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+T = TypeVar("T")
+Kind = Literal["text", "count", "figure"]
+
+
+@dataclass(frozen=True)
+class OnPage:
+    """How the page shows a column. Without a label it is data that other cells need: a bound, a remark.
+
+    key     its name in links and in the page's data, where that is not the column's name
+    cell    the rule of table.js that draws it: '' text or nothing but the figure, else a name among its CELLS
+    words   the name of what people read, in the page's data, where the cell needs that besides the figure
+    scale   what the page multiplies the figure by: a latency of a batch becomes one of a sample
+    blank   a figure that says no more than an empty cell
+    place   where a timing was made; such a column is shown when the reader asks for that place
+    choice  shown only when the reader asks for all scores
+    late    stands after the columns that are not
+    """
+
+    label: str = ""
+    unit: str = ""
+    key: str = ""
+    cell: str = ""
+    words: str = ""
+    scale: float = 1
+    blank: float | None = None
+    place: str = ""
+    choice: bool = False
+    late: bool = False
+
+
+@dataclass(frozen=True)
+class Column(Generic[T]):
+    """One figure or text of a row `T`.
+
+    kind    text as it is, counts as whole numbers, figures with six digits; `of` gives None for what was not measured
+    better  lower or higher; '' where neither is; `metric` where the row's metric says it
+    about   what it is, one sentence, for the dictionary
+    head    its title in the Markdown table, '' if it is not there, and `say` how people read it; `late` as on the page
+    axis    its words at an axis of a plot
+    """
+
+    name: str
+    kind: Kind
+    of: Callable[[T], Any]
+    about: str
+    unit: str = ""
+    better: Literal["", "lower", "higher", "metric"] = ""
+    head: str = ""
+    say: Callable[[T], str] | None = None
+    late: bool = False
+    axis: str = ""
+    page: OnPage | None = None
+
+    def field(self, row: T) -> str:
+        """The column's field of a CSV file."""
+        value = self.of(row)
+        if value is None or value != value:
+            return ""
+        return f"{value:.6g}" if self.kind == "figure" else str(value)
+
+    def said(self, row: T) -> str:
+        """The column's cell of a Markdown table."""
+        return self.say(row) if self.say is not None else self.field(row)
+
+
+def as_csv(columns: Sequence[Column[T]], rows: Sequence[T]) -> str:
+    """A CSV file; what was not measured is an empty field."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([column.name for column in columns])
+    writer.writerows([column.field(row) for column in columns] for row in rows)
+    return text.getvalue()
+
+
+def as_lines(columns: Sequence[Column[T]], rows: Sequence[T]) -> list[dict[str, str]]:
+    """The rows of a Markdown table, its late columns last."""
+    shown = sorted((column for column in columns if column.head), key=lambda column: column.late)
+    return [{column.head: column.said(row) for column in shown} for row in rows]
