@@ -6,6 +6,7 @@ Records of version 0.2 have samples and nothing else; they are shown with what t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -88,12 +89,18 @@ def place(r: Record) -> str:
     return f"{where}_b{r['batch']}"
 
 
+@lru_cache(maxsize=2**15)
+def measured(samples_ms: str) -> dict[str, float]:
+    """Quantiles of packed samples, their intervals and how many there are: asked for by several tables, and of several budgets."""
+    samples = unpack(samples_ms)
+    return {**quantiles(samples), **quantile_intervals(samples), "samples": len(samples)} if len(samples) else {}
+
+
 def figures(r: Record) -> dict[str, float]:
     """All that was measured; a figure that is not there was not."""
-    samples = unpack(r["samples_ms"])
-    if not len(samples):
+    found = dict(measured(r["samples_ms"]))
+    if not found:
         return {}
-    found = {**quantiles(samples), **quantile_intervals(samples), "samples": len(samples)}
     found["samples_per_second"] = 1e3 * r["batch"] / found["p50_ms"]
     found |= {name: r[name] for name in ("noop_ms", "warm_up_calls", "kernels") if r.get(name) is not None}
     counted = {"forward_peak_bytes" if name == "peak_bytes" else name: value for name, value in r.get("exact", {}).items()}

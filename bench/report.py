@@ -26,8 +26,8 @@ ANSWER = (
 MARKED = f"{DOUBTED} says that something was wrong with a timing: [latency.md](latency.md) has what, with quantiles and their intervals"
 
 
-def write(store: Store, say: Callable[[str], None] = lambda text: None) -> Path:
-    """Make everything from what is in the store; returns the path of the page."""
+def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bool = True) -> Path:
+    """Make everything from what is in the store, or all but the pictures; returns the path of the page."""
     table = rows(store)
     sections = shown(table)
     own = columns(table)
@@ -41,7 +41,9 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None) -> Path:
     store.write(store.folder / "latency.csv", certificate.csv(timings, sources).encode())
     store.write(store.folder / "latency.md", certificate.page(timings, sources).encode())
     pictured = {name for name, own in sections.items() if any(row.runs for row in own)}
-    for dataset in sorted(pictured):
+    if not draw:
+        pictured = {name for name in pictured if (store.folder / "pareto" / f"{name}.png").is_file()}
+    for dataset in sorted(pictured) if draw else ():
         say(f"drawing {dataset}")
         store.write(store.folder / "curves" / f"{dataset}.png", plots.curves(dataset, sections[dataset]))
         store.write(store.folder / "pareto" / f"{dataset}.png", plots.pareto(dataset, sections[dataset]))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import itertools
 import json
 import os
 import pickle
@@ -65,6 +66,7 @@ def pack_weights(kept: dict[str, Any]) -> bytes:
     return content.getvalue()
 
 
+NUMBERS = {int, float, bool}
 CURVES = ("samples", "seconds", "train_loss", "val_loss")  # one value an evaluation; others may have fewer
 
 
@@ -103,7 +105,7 @@ def check_run(record: Record) -> None:
     scores = (
         [record["train_seconds"], *record["test"]["best"].values(), *record["test"]["last"].values()] if record["status"] == "ok" else []
     )
-    if not all(isinstance(value, int | float) for values in [*curves, scores] for value in values):
+    if not set(map(type, itertools.chain(scores, *curves))) <= NUMBERS:
         raise TypeError("a score or a curve is not made of numbers")
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,9 @@ UNKNOWN = Metric("", "higher")
 LATENCY = "latency_cpu_b1_p50_ms"  # the column that stands for a model's latency where there is room for one
 COUNTED = ("operators", "forward_peak_bytes")  # beside each latency
 TIMED = ("p50_ms", "p50_low_ms", "p50_high_ms", "p95_ms", "p99_ms", *COUNTED)
+
+
+atexit.register(gc.unfreeze)  # what `everything` hides from the search for cycles; extensions complain of what is not torn down
 
 
 @dataclass
@@ -53,7 +59,7 @@ class Row:
     source: str = ""
     newest: str = ""
 
-    @property
+    @cached_property
     def value(self) -> Interval | None:
         return interval(list(self.values.values())) if self.values else None
 
@@ -136,13 +142,27 @@ def put_latency(row: Row, records: list[Record]) -> None:
             row.doubts[place] = "; ".join(r.get("validity", []))
 
 
+def everything(store: Store) -> tuple[list[Record], list[Record]]:
+    """All runs and all latencies. They hold no cycles and stay to the end of the command: Python's search for cycles, which takes
+    half of the time where there are thousands, is told to pass them over."""
+    searched = gc.isenabled()
+    gc.disable()
+    try:
+        return store.runs(), store.latencies()
+    finally:
+        gc.freeze()
+        if searched:
+            gc.enable()
+
+
 def rows(store: Store) -> list[Row]:
     """Every cell the store knows of, in the order of data set, budget and model names."""
     cells: dict[tuple[str, ...], list[Record]] = defaultdict(list)
-    for r in store.runs():
+    runs, timings = everything(store)
+    for r in runs:
         cells[r["dataset"], r["budget"]["name"], r["model"], r["budget"]["dtype"], r["machine"]["slug"]].append(r)
     timed: dict[tuple[str, ...], list[Record]] = defaultdict(list)
-    for r in store.latencies():
+    for r in timings:
         timed[r["dataset"], r["model"], r["machine"]["slug"]].append(r)
     table = [trained(latest(records)) for _, records in sorted(cells.items())]
     for row in table:

@@ -278,6 +278,17 @@ def test_rebuilt_byte_for_byte_in_another_process(store: Store) -> None:
     assert files(store.folder) == before
 
 
+def test_tables_only_leave_pictures_as_they_are(store: Store) -> None:
+    report.write(store)
+    before = files(store.folder)
+    (store.folder / "curves" / "gaussian.png").write_bytes(b"untouched")
+    (store.folder / "comparison.csv").unlink()
+    report.write(store, draw=False)
+    assert files(store.folder) == before | {"curves/gaussian.png": b"untouched"}
+    (store.folder / "pareto" / "gaussian.png").unlink()
+    assert "gaussian.png" not in report.write(store, draw=False).read_text()  # no page shows a picture that is not there
+
+
 def test_report_of_nothing_is_exit_code_2(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench", "report", "--results", str(tmp_path / "none")]
     done = subprocess.run(command, cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=False)
