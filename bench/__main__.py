@@ -1,4 +1,7 @@
-"""python -m bench list | report | figures | page | claims | gate | machine | reference. Exit code 2: the request is wrong."""
+"""python -m bench list | report | figures | page | claims | gate | machine | reference. Exit code 2: the request is wrong.
+
+A command imports what it needs when it runs: `list` takes little longer than torch takes to import.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,11 @@ from collections import defaultdict
 from dataclasses import asdict
 
 from tabulate import tabulate
-from tqdm import tqdm
 
 import datasets
-from bench import claims, grid, ledger, machine, reference, report, session
-from bench.evidence import Evidence
-from bench.figures import command as figures
-from bench.gate import command
-from bench.grid import Cell
-from bench.page import build as page
+from bench import grid, ledger, machine
+from bench.figures import options as figures
+from bench.gate import options as gate
 from bench.store import Store, StoreError
 
 
@@ -38,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     rebuild = commands.add_parser("report", help="rebuild tables and plots from the store, offline, without training")
     rebuild.add_argument("--results", default=str(machine.LOCAL), metavar="DIR", help="the store to read (default: results/local)")
     grid.plugin_option(rebuild)
+    rebuild.add_argument("--tables", action="store_true", help="tables only; pictures stay as they are")
     rebuild.add_argument("--json", action="store_true", help="print the rows of comparison.csv as JSON")
     rebuild.set_defaults(run=report_)
 
@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     one_page.add_argument("--results", default=str(machine.LOCAL), metavar="DIR", help="the store to read (default: results/local)")
     grid.plugin_option(one_page)
     one_page.set_defaults(run=page_)
-    command.add(commands)
+    gate.add(commands)
 
     name = commands.add_parser("machine", help="this machine's short name and what a run records about it")
     name.add_argument("--json", action="store_true", help="all that a run records about it")
@@ -106,20 +106,28 @@ def opened(results: str) -> Store:
 
 
 def report_(options: argparse.Namespace) -> int:
+    from bench import report
+
     store = opened(options.results)
-    path = report.write(store, say=lambda text: print(text, file=sys.stderr))
+    path = report.write(store, lambda text: print(text, file=sys.stderr), not options.tables)
     print(json.dumps(report.facts(store), indent=1) if options.json else f"report: {path}")
     return 0
 
 
 def page_(options: argparse.Namespace) -> int:
+    from bench.page import build as page
+
     print(f"page: {page.write(opened(options.results))}")
     return 0
 
 
 def probe_(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from bench import session
+
     store, fell = opened(options.results), 0
-    asked: dict[str, list[Cell]] = defaultdict(list)
+    asked: dict[str, list[grid.Cell]] = defaultdict(list)
     for model, dataset, budget, seeds in store.cells():
         asked[budget].append(grid.cell(model, dataset, budget, seeds))
     for budget, cells in asked.items():
@@ -136,6 +144,9 @@ def probe_(options: argparse.Namespace) -> int:
 
 
 def claims_(options: argparse.Namespace) -> int:
+    from bench import claims, reference
+    from bench.evidence import Evidence
+
     whole = ledger.read(grid.located(options.claims))
     folder = machine.ROOT / "results" if options.results is None else grid.located(options.results)
     if not folder.is_dir():  # one without runs will do: parameters are counted on the spot
@@ -160,6 +171,8 @@ def machine_(options: argparse.Namespace) -> int:
 
 
 def reference_(options: argparse.Namespace) -> int:
+    from bench import reference
+
     print(f"reference: {reference.write(machine.ROOT / 'results')}")
     return 0
 

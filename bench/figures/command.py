@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 import datasets
 import models
-from bench import grid, machine
+from bench import grid
 from bench.figures import kinds
 from bench.figures.subject import NoPicture, Outdated, Subject
 from bench.page import build as page
@@ -27,20 +27,6 @@ from bench.store import PICTURED, Store
 from bench.summary import Row, rows, shown
 from datasets.data import Data
 from datasets.registry import describe
-
-
-def add(commands: Any) -> None:
-    """The command's options."""
-    figures = commands.add_parser("figures", help="pictures of what models learned, from the weights that runs kept; never trains")
-    figures.add_argument("--results", default=str(machine.LOCAL), metavar="DIR", help="the store to draw from (default: results/local)")
-    figures.add_argument("--models", help="names or patterns, comma-separated; default: all in the store")
-    figures.add_argument("--datasets", help="names or patterns, comma-separated; default: all in the store")
-    figures.add_argument("--budget", help="of the runs drawn; default: the one that the report ranks")
-    figures.add_argument("--kinds", help="kinds of pictures, names or patterns, comma-separated; default: all")
-    figures.add_argument("--data", metavar="ROOT", help="where real data lie")
-    figures.add_argument("--download", action="store_true", help="fetch data that are missing")
-    grid.plugin_option(figures)
-    figures.set_defaults(run=run)
 
 
 def chosen(table: list[Row], ranked: list[Row], options: argparse.Namespace) -> list[Row]:
