@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 
@@ -83,6 +82,8 @@ def generator(purpose: str, seed: int, device: torch.device | str = "cpu") -> to
 
 def stratified(y: Tensor, size: int, purpose: str, seed: int) -> tuple[Tensor, Tensor]:
     """Indices (rest, chosen): `size` samples chosen at random with the classes in proportion, both sorted."""
+    from sklearn.model_selection import train_test_split  # a second to import, and whoever only lists data sets needs none of it
+
     rest, chosen = train_test_split(np.arange(len(y)), test_size=size, stratify=y.numpy(), random_state=derive(purpose, seed) % 2**32)
     return torch.from_numpy(np.sort(rest)), torch.from_numpy(np.sort(chosen))
 

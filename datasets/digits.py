@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from datasets import register
@@ -35,6 +34,8 @@ BUDGETS = budgets(
 
 def plain(seed: int) -> Data:
     """The digits as they are, pixels from 0 to 1."""
+    from sklearn.datasets import load_digits
+
     raw = load_digits()
     images = torch.from_numpy(raw.images).float()[:, None] / 16
     return three_way(images, torch.from_numpy(raw.target).long(), SIZES, "digits", seed)

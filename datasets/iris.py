@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from sklearn.datasets import load_iris
 
 from datasets import register
 from datasets.data import Data, standardise, three_way
@@ -34,6 +33,8 @@ TASK = Task(
 
 @register(TASK)
 def iris(root: Path, seed: int, download: bool) -> Data:
+    from sklearn.datasets import load_iris
+
     x, y = load_iris(return_X_y=True)
     data = three_way(torch.from_numpy(x).float(), torch.from_numpy(y), SIZES, "iris", seed)
     return standardise(data, (0,))[0]

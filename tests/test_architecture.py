@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from bench.fingerprint import closure, depends, imported, recipe
 from bench.train import Training
 from datasets.data import TrainingData
 from datasets.task import Budget
-from tests.conftest import ROOT
+from tests.conftest import ROOT, environment
 
 FILES = [path for folder in ("bench", "datasets", "models") for path in sorted((ROOT / folder).glob("*.py"))]
 
@@ -143,3 +145,11 @@ def test_a_recipe_depends_on_the_budget_but_not_on_the_number_of_seeds() -> None
     assert one == depends("mlp", "digits", Budget("b", samples=10, batch=1, seeds=9), "cpu")
     assert one != depends("mlp", "digits", Budget("b", samples=11, batch=1), "cpu")
     assert one != depends("mlp", "digits", BUDGET, "cuda")
+
+
+def test_listing_the_grid_waits_for_no_library_that_draws_or_counts() -> None:
+    """An import of these takes longer than all the rest of the command."""
+    slow = ["matplotlib", "pandas", "plotly", "sacrebleu", "scipy.stats", "sklearn"]
+    code = f"import sys; from bench.__main__ import main; main(['list', '--json']); print([m for m in {slow} if m in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"
