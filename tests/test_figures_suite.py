@@ -208,7 +208,9 @@ def test_a_panel_shows_every_measured_model_and_the_front_of_plots(kind: str, re
     assert [axes.get_title(loc="left") for axes in panels] == list(kept)
     for axes, own in zip(panels, kept.values(), strict=True):
         scale, higher = (100 if own[0].metric.percent else 1), own[0].metric.better == "higher"
-        want = {o.model: (cost.of(o), float(f"{scale * o.value.mean:.9g}")) for o in own if cost.of(o) and o.value is not None}
+        want = {
+            o.model: (cost.column.of(o), float(f"{scale * o.value.mean:.9g}")) for o in own if cost.column.of(o) and o.value is not None
+        }
         drawn = {tuple(np.ravel(line.get_xydata())) for line in axes.lines if line.get_marker() in plots.MARKERS.values()}
         assert drawn == set(want.values())
         edge = plots.front(list(want.values()), higher)  # type: ignore[arg-type]
