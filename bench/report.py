@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import certificate, plots
+from bench import certificate
 from bench.column import as_csv, as_lines
 from bench.columns import DOUBTED, columns, dictionary, timed
 from bench.store import Store
@@ -41,15 +41,23 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bo
     store.write(store.folder / "latency.csv", certificate.csv(timings, sources).encode())
     store.write(store.folder / "latency.md", certificate.page(timings, sources).encode())
     pictured = {name for name, own in sections.items() if any(row.runs for row in own)}
-    if not draw:
+    if draw:
+        draw_pictures(store, {name: sections[name] for name in sorted(pictured)}, say)
+    else:
         pictured = {name for name in pictured if (store.folder / "pareto" / f"{name}.png").is_file()}
-    for dataset in sorted(pictured) if draw else ():
-        say(f"drawing {dataset}")
-        store.write(store.folder / "curves" / f"{dataset}.png", plots.curves(dataset, sections[dataset]))
-        store.write(store.folder / "pareto" / f"{dataset}.png", plots.pareto(dataset, sections[dataset]))
     page = store.folder / "README.md"
     store.write(page, readme(table, sections, pictured).encode())
     return page
+
+
+def draw_pictures(store: Store, sections: dict[str, list[Row]], say: Callable[[str], None]) -> None:
+    """Curves and costs of each data set."""
+    from bench import plots  # and matplotlib, which tables can do without
+
+    for dataset, rows_ in sections.items():
+        say(f"drawing {dataset}")
+        store.write(store.folder / "curves" / f"{dataset}.png", plots.curves(dataset, rows_))
+        store.write(store.folder / "pareto" / f"{dataset}.png", plots.pareto(dataset, rows_))
 
 
 def facts(store: Store) -> list[dict[str, Any]]:

@@ -93,10 +93,14 @@ def quantiles(samples_ms: np.ndarray) -> dict[str, float]:
 @lru_cache(maxsize=4096)
 def ranks(n: int, share: float) -> tuple[int, int]:
     """How many of n independent samples lie below a quantile, at least and at most, in 95 of 100 cases: binomial."""
-    from scipy import stats  # takes as long to import as torch's half
+
+    def fewest(p: float) -> int:
+        """The smallest count that is not exceeded with probability p; the inverse is off by rounding where p is met exactly."""
+        count = math.ceil(special.bdtrik(p, n, share))
+        return count - 1 if count > 0 and special.bdtr(count - 1, n, share) >= p else count
 
     tail = (1 - LEVEL) / 2
-    return int(stats.binom.ppf(tail, n, share)), int(stats.binom.ppf(1 - tail, n, share))
+    return fewest(tail), fewest(1 - tail)
 
 
 def between(samples: np.ndarray, share: float) -> tuple[float, float] | None:
@@ -105,8 +109,10 @@ def between(samples: np.ndarray, share: float) -> tuple[float, float] | None:
     It goes from one ordered sample to another.
     """
     n = len(samples)
+    if n == 0:
+        return None
     below, above = ranks(n, share)
-    if n == 0 or below == 0 or above == n:
+    if below == 0 or above == n:
         return None
     ordered = np.sort(samples)
     return float(ordered[below - 1]), float(ordered[above])

@@ -14,7 +14,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from bench import plots, report, wording
-from bench.stats import Difference, Interval, holm, interval, paired, quantiles
+from bench.stats import Difference, Interval, holm, interval, paired, quantiles, ranks
 from bench.store import Store, pack
 from bench.summary import rows
 from tests.conftest import ROOT, environment
@@ -50,6 +50,12 @@ def test_p99_needs_500_samples() -> None:
     assert "p99_ms" not in quantiles(np.arange(499.0))
     assert quantiles(np.arange(19.0)) == {"p50_ms": 9}
     assert quantiles(np.arange(501.0)) == {"p50_ms": 250, "p95_ms": 475, "p99_ms": 495}
+
+
+@pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
+def test_ranks_of_a_quantile_are_binomial(share: float) -> None:
+    for n in (1, 5, 20, 59, 500, 501, 1999):
+        assert ranks(n, share) == tuple(scipy_stats.binom.ppf((0.025, 0.975), n, share)), n
 
 
 def test_front_keeps_what_nothing_beats_in_both() -> None:
