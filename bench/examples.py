@@ -86,3 +86,20 @@ def derived(record: Record) -> dict[str, float]:
     test = record.get("test", {})
     measured = {name for scores in test.values() for name in scores}
     return {name: value for name, value in found.items() if name not in measured}
+
+
+def scores(record: Record) -> dict[str, float]:
+    """Every figure of a run's test split: what it measured, what was derived when it was stored, and metrics that are newer than that."""
+    best = dict(record["test"]["best"])
+    stored = record.get("derived", {})
+    kind = record.get("examples", {}).get("kind", "")
+    if kind in OUTPUTS and not {m.name for m in metrics.of(OUTPUTS[kind])} <= {*best, *stored}:
+        stored = derived(record) | stored
+    return best | {name: value for name, value in stored.items() if value is not None}
+
+
+def storable(record: Record) -> dict[str, float | None]:
+    """Every metric of the run's kind of output that it did not measure, null where it cannot be told: strict JSON knows no nan."""
+    figures = derived(record)
+    names = {m.name for m in metrics.of(OUTPUTS[record["examples"]["kind"]])} - record["test"]["best"].keys()
+    return {name: figures[name] if math.isfinite(figures.get(name, math.nan)) else None for name in sorted(names)}

@@ -9,7 +9,7 @@ import torch
 
 from bench.batches import together
 from bench.evaluate import means, score
-from bench.examples import keep
+from bench.examples import keep, storable
 from bench.learners import Single
 from bench.store import Record
 from bench.train import Trained, fresh
@@ -52,4 +52,5 @@ def scored(build: Callable[[], torch.nn.Module], one: Trained, data: Data, task:
     record["examples"] = keep(
         found.scores["loss"][0], found.predicted[0], found.out[0] if found.out is not None else None, data.test.y, task
     )
+    record["derived"] = storable(record)
     return record

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import certificate
+from bench import certificate, examples
 from bench.stats import Interval, interval
 from bench.store import FINISHED, Record, Store
 from datasets.task import Metric
@@ -122,14 +122,9 @@ def trained(records: list[Record]) -> Row:
     row.reason = "; ".join(filter(None, [stopped, chosen, first.get("notes", ""), first.get("own_recipe", "")]))
     row.values = {r["seed"]: r["test"]["best"][row.metric.name] for r in records}
     row.values_last = {r["seed"]: r["test"]["last"][row.metric.name] for r in records}
-    every = [scores_of(r) for r in records]
+    every = [examples.scores(r) for r in records]
     row.scores = {name: [one[name] for one in every] for name in every[0] if all(name in one for one in every)}
     return row
-
-
-def scores_of(run: Record) -> dict[str, float]:
-    """Every figure on test of the weights best on val, by its metric: what the run was scored by."""
-    return dict(run["test"]["best"])
 
 
 def put_latency(row: Row, records: list[Record]) -> None:
