@@ -15,10 +15,12 @@ from dataclasses import asdict
 from tabulate import tabulate
 
 import datasets
-from bench import grid, ledger, machine
+from bench.claims import ledger
+from bench.core import machine
 from bench.figures import options as figures
 from bench.gate import options as gate
-from bench.store import Store, StoreError
+from bench.plan import grid
+from bench.store.records import Store, StoreError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
     verdicts = commands.add_parser("claims", help="which published figures hold: counted now, or from the store; never trains")
     verdicts.add_argument("--results", metavar="DIR", help="the store to read and to write claims.md to; default: all reference results")
-    verdicts.add_argument("--claims", default=str(ledger.FILE), metavar="FILE", help="another ledger than bench/claims.toml")
+    verdicts.add_argument("--claims", default=str(ledger.FILE), metavar="FILE", help="another ledger than bench/claims/claims.toml")
     grid.plugin_option(verdicts)
     verdicts.add_argument("--json", action="store_true", help="print the rows of claims.csv as JSON")
     verdicts.set_defaults(run=claims_)
@@ -106,7 +108,7 @@ def opened(results: str) -> Store:
 
 
 def report_(options: argparse.Namespace) -> int:
-    from bench import report
+    from bench.report import report
 
     store = opened(options.results)
     path = report.write(store, lambda text: print(text, file=sys.stderr), not options.tables)
@@ -124,7 +126,7 @@ def page_(options: argparse.Namespace) -> int:
 def probe_(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from bench import session
+    from bench.run import session
 
     store, fell = opened(options.results), 0
     asked: dict[str, list[grid.Cell]] = defaultdict(list)
@@ -144,8 +146,9 @@ def probe_(options: argparse.Namespace) -> int:
 
 
 def claims_(options: argparse.Namespace) -> int:
-    from bench import claims, reference
-    from bench.evidence import Evidence
+    from bench.claims import page as claims
+    from bench.claims.evidence import Evidence
+    from bench.report import reference
 
     whole = ledger.read(grid.located(options.claims))
     folder = machine.ROOT / "results" if options.results is None else grid.located(options.results)
@@ -171,7 +174,7 @@ def machine_(options: argparse.Namespace) -> int:
 
 
 def reference_(options: argparse.Namespace) -> int:
-    from bench import reference
+    from bench.report import reference
 
     print(f"reference: {reference.write(machine.ROOT / 'results')}")
     return 0

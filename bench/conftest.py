@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from tqdm import tqdm
 
-from bench import latency, report
-from bench.grid import RequestError
-from bench.interrupt import Interrupts
+from bench.measure import latency
 from bench.page import build as page
-from bench.progress import LATENCY_OVERHEAD, Progress, expected_seconds
+from bench.plan.grid import RequestError
+from bench.report import report
 from bench.run.driver import Driver
-from bench.session import Session, begin
-from bench.store import StoreError
+from bench.run.interrupt import Interrupts
+from bench.run.progress import LATENCY_OVERHEAD, Progress, expected_seconds
+from bench.run.session import Session, begin
+from bench.store.records import StoreError
 
 SESSION = pytest.StashKey[Session]()
 PROGRESS = pytest.StashKey[Progress]()

@@ -17,8 +17,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import datasets
 import models
-from bench.batches import Batches
-from bench.train import Training
+from bench.train.batches import Batches
+from bench.train.loop import Training
 from datasets.data import Split
 
 CPU = torch.device("cpu")

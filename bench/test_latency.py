@@ -7,13 +7,14 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench import latency, machine
-from bench.grid import out_of_memory
-from bench.progress import LATENCY_OVERHEAD, Progress
-from bench.session import Session
-from bench.stats import quantiles
-from bench.store import Record, StoreError, unpack
-from bench.timing import Timing
+from bench.core import machine
+from bench.core.stats import quantiles
+from bench.measure import latency
+from bench.plan.grid import out_of_memory
+from bench.plan.timing import Timing
+from bench.run.progress import LATENCY_OVERHEAD, Progress
+from bench.run.session import Session
+from bench.store.records import Record, StoreError, unpack
 from datasets.registry import describe
 
 pytestmark = pytest.mark.benchmark(disable_gc=True)

@@ -26,15 +26,17 @@ from torchvision import transforms
 
 import datasets
 import models
-from bench import latency, machine, peer_models, peers
 from bench.conftest import SESSION
-from bench.peer_models import IMAGES, MultiHead, by_hand, example
-from bench.peers import ROUNDS, Call, Row, in_turns, ratio, transplant
-from bench.progress import Progress
-from bench.recipe import optimizer
-from bench.session import Session
-from bench.store import StoreError
-from bench.train import Training
+from bench.core import machine
+from bench.measure import latency
+from bench.peers import comparison, peer_models
+from bench.peers.comparison import ROUNDS, Call, Row, in_turns, ratio, transplant
+from bench.peers.peer_models import IMAGES, MultiHead, by_hand, example
+from bench.run.progress import Progress
+from bench.run.session import Session
+from bench.store.records import StoreError
+from bench.train.loop import Training
+from bench.train.optimiser import optimizer
 from datasets.shapes import signals
 from models.attention import SelfAttention
 
@@ -143,7 +145,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[list[Row]]:
     }
     try:
         told = "; ".join(f"{name} {value}" for name, value in facts.items())
-        peers.write(request.config.stash[SESSION].store, [replace(row, facts=told) for row in rows])
+        comparison.write(request.config.stash[SESSION].store, [replace(row, facts=told) for row in rows])
     except StoreError as error:
         pytest.exit(f"attention-bench: {error}", returncode=1)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.grid import Cell
-from bench.progress import Progress, expected_seconds
+from bench.plan.grid import Cell
 from bench.run.driver import Driver, Outcome, trained_now
-from bench.store import StoreError
-from bench.wording import cell_line
+from bench.run.progress import Progress, expected_seconds
+from bench.store.records import StoreError
+from bench.tables.formatting import cell_line
 
 
 class WorkersClock:

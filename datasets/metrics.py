@@ -4,7 +4,7 @@
     bleu, exact, token_accuracy          of tokens
     mse                                  of values and signals
     balanced_accuracy, macro_precision,  of classes, after scikit-learn: no run measures them, they are computed from what a run
-    macro_recall, macro_f1, auroc        keeps of its test split (see bench/examples.py); a task may name them as its own, too
+    macro_recall, macro_f1, auroc        keeps of its test split (see bench/store/examples.py); a task may name them as its own, too
     mae, r2                              of values and signals, likewise
 
 A split's figure need not be a mean over samples: `score` says what has to be known of each sample, `reduce` makes one number of it.

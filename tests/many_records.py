@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.store import SCHEMA, pack
+from bench.store.records import SCHEMA, pack
 
 MODELS, DATASETS, BUDGETS, SEEDS = 40, 20, 5, 5
 EVALUATIONS = 20

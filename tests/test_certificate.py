@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import certificate, report, summary
-from bench.store import Store, pack
+from bench.report import report
+from bench.store.records import Store, pack
+from bench.tables import latency_table, rows
 from tests.conftest import ROOT
 from tests.test_report import run
 
@@ -51,10 +52,10 @@ def test_old_reference_records_are_read(store: Store) -> None:
     records = Store(ROOT / "results" / "amd-epyc-2-cores").latencies()
     old = [r for r in records if "validity" not in r]
     for r in old:
-        assert certificate.threads(r) == r["machine"]["threads"]
-        assert certificate.flat(r, {})["validity"] == certificate.UNCHECKED
-        assert certificate.figures(r)["p50_ms"] > 0
-    assert certificate.page(records, {}).count("\n| ") >= len(records)
+        assert latency_table.threads(r) == r["machine"]["threads"]
+        assert latency_table.flat(r, {})["validity"] == latency_table.UNCHECKED
+        assert latency_table.figures(r)["p50_ms"] > 0
+    assert latency_table.page(records, {}).count("\n| ") >= len(records)
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
@@ -68,29 +69,29 @@ def test_the_certificate_tells_everything(store: Store) -> None:
     store.put_latency(timed(batch=64, source="edited"))
     store.put_latency(timed(dtype="bfloat16", samples_ms=pack(np.zeros(0, "<f4")), **{**CERTIFIED, "reason": "latency error: no"}))
     sources = {("linear", "gaussian", "box"): {"linear"}}
-    calm, loaded, failed, old = rows_of(certificate.csv(store.latencies(), sources))
+    calm, loaded, failed, old = rows_of(latency_table.csv(store.latencies(), sources))
     shown = ("threads", "p50_ms", "p50_low_ms", "p50_high_ms", "p99_ms", "samples", "samples_per_second", "noop_ms", "warm_up_calls")
     assert [calm[name] for name in shown] == ["1", "2", "2", "2", "2", "600", "500", "0.00015", "31"]
     assert [calm[name] for name in ("operators", "forward_peak_bytes", "flops", "params")] == ["1234567", "2345678", "1199883", "100"]
     assert (calm["settled"], calm["validity"], calm["kernels"]) == ("True", "", "")
     assert (loaded["threads"], loaded["validity"], loaded["notes"]) == ("2", noisy["validity"][0], noisy["notes"][0])
     assert (failed["dtype"], failed["p50_ms"], failed["validity"]) == ("bfloat16", "", "latency error: no")
-    assert (old["noop_ms"], old["validity"]) == ("", f"{certificate.UNCHECKED}; {certificate.OTHER_SOURCE}")
-    page = certificate.page(store.latencies(), sources)
+    assert (old["noop_ms"], old["validity"]) == ("", f"{latency_table.UNCHECKED}; {latency_table.OTHER_SOURCE}")
+    page = latency_table.page(store.latencies(), sources)
     assert "2 [2, 2]" in page
     assert "| cpu, 2 threads " in page
     assert "other load on the machine: 50 % of a core; not counted: x \\| y" in page
     assert "events ms" not in page
-    assert "Nothing was timed yet." in certificate.page([], {})
+    assert "Nothing was timed yet." in latency_table.page([], {})
 
 
 def test_what_a_gpu_adds_is_shown(store: Store) -> None:
     more = {name: pack(np.full(50, ms, "<f4")) for name, ms in (("events_ms", 1.5), ("graph_ms", 0.5), ("async_ms", 0.25))}
     store.put_latency(timed(2.0, **CERTIFIED, **more, device="cuda", kernels=12))
-    (row,) = rows_of(certificate.csv(store.latencies(), {}))
+    (row,) = rows_of(latency_table.csv(store.latencies(), {}))
     figures = [row[name] for name in ("events_p50_ms", "graph_p50_ms", "async_p50_ms", "sync_over_async", "kernels")]
     assert figures == ["1.5", "0.5", "0.25", "8", "12"]
-    page = certificate.page(store.latencies(), {})
+    page = latency_table.page(store.latencies(), {})
     assert "0.25 (8 ×)" in page
     assert "launching takes the time" in page
 
@@ -116,18 +117,18 @@ def test_one_thread_fills_the_stable_columns_and_a_doubt_is_marked(store: Store)
 
 def test_old_records_of_several_threads_and_the_newer_of_two(store: Store) -> None:
     store.put_latency(timed(5.0, machine={"slug": "box", "threads": 2}))
-    (row,) = summary.rows(store)
+    (row,) = rows.rows(store)
     assert "latency_cpu_b1_p50_ms" not in row.latency
     assert row.latency["latency_cpu_all_b1_p50_ms"] == 5
     store.put_latency(timed(1.0, **{**CERTIFIED, "threads": 2}))
-    (row,) = summary.rows(store)
+    (row,) = rows.rows(store)
     assert row.latency["latency_cpu_all_b1_p50_ms"] == 1
 
 
 def test_untrained_arithmetics_are_rows_of_their_own(store: Store) -> None:
     store.put_latency(timed(2.0))
     store.put_latency(timed(1.0, dtype="bfloat16"))
-    assert {(row.dtype, row.latency["latency_cpu_b1_p50_ms"], row.reason) for row in summary.rows(store)} == {
+    assert {(row.dtype, row.latency["latency_cpu_b1_p50_ms"], row.reason) for row in rows.rows(store)} == {
         ("float32", 2.0, "timed, not trained"),
         ("bfloat16", 1.0, "timed in bfloat16, not trained"),
     }

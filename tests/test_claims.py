@@ -15,12 +15,15 @@ from torch import Tensor, nn
 
 import datasets
 import models
-from bench import claims, cost, ledger, reference
 from bench.__main__ import main
-from bench.claim import EXPLAINED, FAILS, HOLDS, UNMEASURED
-from bench.evidence import Evidence, dead, total
-from bench.judgement import Judged, judge
-from bench.store import Store
+from bench.claims import ledger
+from bench.claims import page as claims
+from bench.claims.claim import EXPLAINED, FAILS, HOLDS, UNMEASURED
+from bench.claims.evidence import Evidence, dead, total
+from bench.claims.judgement import Judged, judge
+from bench.measure import counts
+from bench.report import reference
+from bench.store.records import Store
 from tests.conftest import ROOT, environment
 from tests.test_architecture import reaches
 from tests.test_report import run
@@ -149,7 +152,7 @@ def test_the_quick_count_of_dead_parameters_is_the_careful_one(model: str) -> No
     task = datasets.task("mnist")
     torch.manual_seed(0)
     net = models.build(model, task, depth=1)
-    slowly = sum(p.numel() for p in net.parameters()) - cost.active(net, task)
+    slowly = sum(p.numel() for p in net.parameters()) - counts.active(net, task)
     assert dead(net, task) == slowly > 0
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import certificate, columns, report
-from bench.column import Column, OnPage
 from bench.page import build, view
-from bench.store import Store
-from bench.summary import Row, rows
+from bench.report import report
+from bench.store.records import Store
+from bench.tables import columns, latency_table
+from bench.tables.column import Column, OnPage
+from bench.tables.rows import Row, rows
 from tests.test_page import column, filled
 from tests.test_report import run
 
@@ -72,7 +73,7 @@ def test_a_seed_without_a_metric_takes_the_column_away(store: Store) -> None:
     assert set(cnn.scores) == {"loss", "mse"}
 
 
-@pytest.mark.parametrize("own", [columns.COLUMNS, certificate.COLUMNS], ids=["comparison.csv", "latency.csv"])
+@pytest.mark.parametrize("own", [columns.COLUMNS, latency_table.COLUMNS], ids=["comparison.csv", "latency.csv"])
 def test_every_column_has_a_name_of_its_own_and_a_sentence(own: list[Column[Row]]) -> None:
     assert len({one.name for one in own}) == len(own)
     for one in own:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import datasets
 import models
-from bench import cost
+from bench.measure import counts
 
 TASK = datasets.task("gaussian")
 
@@ -25,20 +25,20 @@ class Partly(nn.Module):
 
 
 def test_dead_elements_are_counted_inside_tensors() -> None:
-    assert cost.active(Partly(), TASK) == 3 + 3
+    assert counts.active(Partly(), TASK) == 3 + 3
 
 
 def test_elements_behind_relu_are_found_alive() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(2, 300), nn.ReLU(), nn.Linear(300, 1))
-    assert cost.active(net, TASK) == 300 * 3 + 301
+    assert counts.active(net, TASK) == 300 * 3 + 301
 
 
 def test_weights_that_start_at_zero_are_alive() -> None:
     net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
     for p in net.parameters():
         nn.init.zeros_(p)
-    assert cost.active(net, TASK) == 17
+    assert counts.active(net, TASK) == 17
 
 
 def test_a_position_table_with_rows_nobody_reads() -> None:
@@ -53,16 +53,16 @@ def test_a_position_table_with_rows_nobody_reads() -> None:
     net.table = table
     type(net).positions = property(lambda self: self.table[:rows])
     try:
-        assert sum(p.numel() for p in net.parameters()) - cost.active(net, task) == 400_896
+        assert sum(p.numel() for p in net.parameters()) - counts.active(net, task) == 400_896
     finally:
         del type(net).positions
-    assert whole == cost.active(models.build("vit", task, depth=1), task)
+    assert whole == counts.active(models.build("vit", task, depth=1), task)
 
 
 def test_measuring_leaves_the_model_alone() -> None:
     net = models.build("mlp", TASK)
     before = {k: v.clone() for k, v in net.state_dict().items()}
-    found, notes = cost.measure(net, TASK, TASK.budget("default"))
+    found, notes = counts.measure(net, TASK, TASK.budget("default"))
     assert (found["params"], found["params_active"], found["flops"], notes) == (105, 105, 176, "")
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     assert all(p.grad is None for p in net.parameters())
@@ -70,38 +70,38 @@ def test_measuring_leaves_the_model_alone() -> None:
 
 
 def test_flops_by_hand() -> None:
-    assert cost.flops(models.build("mlp", TASK), TASK) == 2 * (2 * 8 + 8 * 8 + 8)
+    assert counts.flops(models.build("mlp", TASK), TASK) == 2 * (2 * 8 + 8 * 8 + 8)
     shapes = datasets.task("shapes")
     layers = [1 * 64, 64 * 64, 64 * 64, 64 * 64, 64 * 1]
-    assert cost.flops(models.build("conv1d", shapes), shapes) == 2 * 5 * 100 * sum(layers)
+    assert counts.flops(models.build("conv1d", shapes), shapes) == 2 * 5 * 100 * sum(layers)
     # three 1×1 projections instead of one convolution, and two products of 100 × 64 by 64 × 100
     layers[2:3] = []
     attention = 2 * 100 * 3 * 64 * 64 + 2 * 2 * 100 * 100 * 64
-    assert cost.flops(models.build("conv1d_attention", shapes), shapes) == 2 * 5 * 100 * sum(layers) + attention
+    assert counts.flops(models.build("conv1d_attention", shapes), shapes) == 2 * 5 * 100 * sum(layers) + attention
 
 
 def test_peak_bytes_grow_by_what_is_added() -> None:
     """Weights, gradients and Adam's two moments: a layer that is never called costs its weights alone."""
     budget = TASK.budget("default")
     plain, wide = nn.Linear(2, 1), nn.Sequential(nn.Linear(2, 50_000), nn.Linear(50_000, 1))
-    small, big = (cost.peak_bytes(net, TASK, budget) for net in (plain, wide))
+    small, big = (counts.peak_bytes(net, TASK, budget) for net in (plain, wide))
     parameters = 4 * (3 * 50_000 + 50_000 + 1)
     activations = 4 * 64 * 50_000
     assert small < 20_000
     assert 4 * parameters + activations <= big <= 4 * parameters + 3 * activations
-    partly = cost.peak_bytes(Partly(), TASK, budget)
+    partly = counts.peak_bytes(Partly(), TASK, budget)
     assert 0 < partly - small - 4 * (30 + 10) < 4 * 64 * 8
 
 
 def test_peak_bytes_are_the_same_every_time() -> None:
     task = datasets.task("digits")
-    found = {cost.peak_bytes(models.build("backbone_attention", task), task, task.budget("smoke")) for _ in range(3)}
+    found = {counts.peak_bytes(models.build("backbone_attention", task), task, task.budget("smoke")) for _ in range(3)}
     assert len(found) == 1
 
 
 def test_dropout_does_not_hide_parameters() -> None:
     net = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.99), nn.Linear(8, 1))
-    assert cost.active(net, TASK) == pytest.approx(33)
+    assert counts.active(net, TASK) == pytest.approx(33)
 
 
 def test_torchs_own_attention_is_counted_too() -> None:
@@ -109,7 +109,7 @@ def test_torchs_own_attention_is_counted_too() -> None:
     shapes = datasets.task("shapes")
     layer = nn.TransformerEncoderLayer(100, 2, 64, batch_first=True)
     by_hand = 2 * (4 * 100 * 100 + 2 * 100 * 64) + 2 * 2 * 1 * 1 * 100
-    assert cost.flops(layer, shapes) == by_hand
+    assert counts.flops(layer, shapes) == by_hand
 
 
 def test_a_figure_that_cannot_be_measured_is_none_and_says_why() -> None:
@@ -119,7 +119,7 @@ def test_a_figure_that_cannot_be_measured_is_none_and_says_why() -> None:
                 raise TypeError("float32 only")
             return super().forward(x)
 
-    found, notes = cost.measure(Float32Only(2, 1), TASK, TASK.budget("smoke"))
+    found, notes = counts.measure(Float32Only(2, 1), TASK, TASK.budget("smoke"))
     assert found["params_active"] is None
     assert found["params"] == 3
     assert "params_active not measured: TypeError: float32 only" in notes

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import datasets
-from bench import evaluate
+from bench.train import evaluation
 from datasets.data import Split
 
 
@@ -23,12 +23,12 @@ class Echo:
 
 def scored(split: Split, name: str) -> list[dict[str, float]]:
     task = datasets.task(name)
-    return evaluate.means(evaluate.score(Echo(), split, task)[0], task)
+    return evaluation.means(evaluation.score(Echo(), split, task)[0], task)
 
 
 def test_mean_over_samples_not_over_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten samples in batches of 4, 4 and 2: a mean of batch means would weigh the last two double."""
-    monkeypatch.setattr(evaluate, "NUMBERS", 4)
+    monkeypatch.setattr(evaluation, "NUMBERS", 4)
     x = torch.arange(10.0).view(1, 10, 1)
     split = Split(x, torch.zeros(1, 10, 1))
     found = scored(split, "plane")

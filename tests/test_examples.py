@@ -13,10 +13,11 @@ from bench.cells import Settings, run
 from sklearn import metrics as sk
 
 import datasets
-from bench import examples, grid
-from bench.examples import derived, keep, opened
-from bench.store import Store
-from bench.summary import rows
+from bench.plan import grid
+from bench.store import examples
+from bench.store.examples import derived, keep, opened
+from bench.store.records import Store
+from bench.tables.rows import rows
 from datasets import metrics
 from datasets.data import Data, streamed
 from datasets.metrics import Metric

@@ -18,8 +18,8 @@ import datasets
 import models
 from bench.figures import attention, confusion
 from bench.figures.subject import NoPicture, Subject
-from bench.store import Store, pack
-from bench.summary import Row
+from bench.store.records import Store, pack
+from bench.tables.rows import Row
 from datasets.task import Input, Task
 from models.attention import SelfAttention
 

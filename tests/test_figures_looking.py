@@ -16,8 +16,8 @@ import datasets
 import models
 from bench.figures import attention, looking
 from bench.figures.subject import NoPicture, Subject
-from bench.store import Store
-from bench.summary import Row
+from bench.store.records import Store
+from bench.tables.rows import Row
 from datasets.data import Split
 from datasets.task import Input, Task
 

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 import datasets
 import models
-from bench import fingerprint
 from bench.figures import kinds, plane, plane_training
 from bench.figures.subject import NoPicture, Subject
-from bench.store import Store
-from bench.summary import Row
+from bench.store import fingerprint
+from bench.store.records import Store
+from bench.tables.rows import Row
 from datasets.data import Data, Split, derive
 from datasets.task import Output
 

@@ -20,9 +20,9 @@ import datasets
 import models
 from bench.figures import alignment, signal_attention, signals
 from bench.figures.subject import NoPicture, Subject
-from bench.fingerprint import closure
-from bench.store import Store
-from bench.summary import Row
+from bench.store.fingerprint import closure
+from bench.store.records import Store
+from bench.tables.rows import Row
 from datasets import shapes, translation
 from datasets.data import Data, Split, generator
 from datasets.vocabulary import END, PAD, SPECIAL, Vocabulary

@@ -19,12 +19,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
-from bench import plots
 from bench.figures import costs, kinds, map, ranks, suite
 from bench.figures.subject import NoPicture
-from bench.store import Store
-from bench.summary import CONTROLLED, Row, rows, shown
-from bench.verdict import against, ranked
+from bench.report import plots
+from bench.store.records import Store
+from bench.tables.rows import CONTROLLED, Row, rows, shown
+from bench.tables.verdict import against, ranked
 from datasets.task import ACCURACY, MSE, Metric
 from tests.conftest import ROOT
 

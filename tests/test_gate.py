@@ -16,12 +16,13 @@ from typing import Any
 import psutil
 import pytest
 
-from bench import INTERFACE, machine
+from bench import INTERFACE
 from bench.__main__ import main
+from bench.core import machine
 from bench.gate import calibration, contest, trees, trio, work
 from bench.gate.trees import Tree
 from bench.gate.trio import Arm, Nursery, arms
-from bench.grid import RequestError
+from bench.plan.grid import RequestError
 from tests.conftest import ROOT, environment
 
 HERE = Tree("here", ROOT)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.interrupt import Interrupts
+from bench.run.interrupt import Interrupts
 from tests.conftest import Bench
 
 
@@ -82,7 +82,7 @@ def test_wherever_it_comes_the_session_ends_with_a_report(bench: Bench, tmp_path
     plugin.write_text(
         f"""
 import os, signal
-from bench.progress import Progress
+from bench.run.progress import Progress
 stroke, strokes = Progress.{where}, []
 def drawn(*args):
     strokes.append(1)

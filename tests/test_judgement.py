@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from bench import claims
-from bench.claim import EXPLAINED, FAILS, HOLDS, UNMEASURED
-from bench.store import Store, pack
+from bench.claims import page as claims
+from bench.claims.claim import EXPLAINED, FAILS, HOLDS, UNMEASURED
+from bench.store.records import Store, pack
 from tests.test_claims import EPOCH, accuracy, trained, verdict
 from tests.test_report import run
 

@@ -15,13 +15,15 @@ import torch
 from torch import nn
 
 import datasets
-from bench import certificate, cuda, exact, grid, latency
 from bench.conftest import count_kernels
-from bench.session import begin
-from bench.settle import WarmUp, agreed, warm_up
-from bench.stats import between, quantile_intervals
-from bench.timing import Timing, parse_dtypes, timings
-from bench.validity import Clocks, coarse, complaints, disturbed, resolution
+from bench.core.stats import between, quantile_intervals
+from bench.measure import cuda, forward_counts, latency
+from bench.measure.validity import Clocks, coarse, complaints, disturbed, resolution
+from bench.measure.warmup import WarmUp, agreed, warm_up
+from bench.plan import grid
+from bench.plan.timing import Timing, parse_dtypes, timings
+from bench.run.session import begin
+from bench.tables import latency_table
 from tests.conftest import Bench
 
 
@@ -186,7 +188,7 @@ def test_an_empty_call_has_no_model_in_it(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_record_has_its_certificate() -> None:
     record = latency.measure(Timing(CELL, "cpu", 64, threads=2), 0.02)
     assert record is not None
-    figures = certificate.figures(record)
+    figures = latency_table.figures(record)
     assert {name: record[name] for name in ("device", "batch", "dtype", "threads")} == {
         "device": "cpu",
         "batch": 64,
@@ -198,7 +200,7 @@ def test_a_record_has_its_certificate() -> None:
     assert 0 < figures["noop_ms"] < figures["p50_ms"]
     assert record["warm_up_calls"] >= 3
     module = latency.built(CELL, CELL.budget, torch.device("cpu"))
-    assert record["exact"] == exact.measure(module, CELL.task, 64)  # type: ignore[arg-type]
+    assert record["exact"] == forward_counts.measure(module, CELL.task, 64)  # type: ignore[arg-type]
     assert json.loads(json.dumps(record)) == record
 
 
@@ -208,14 +210,14 @@ def test_nothing_measured_is_no_record_and_what_cannot_be_counted_keeps_its_time
     def fails(*asked: Any) -> dict[str, int]:
         raise ValueError("no such operator in /home/alice/x.py")
 
-    monkeypatch.setattr(exact, "measure", fails)
+    monkeypatch.setattr(forward_counts, "measure", fails)
     latency.counted.cache_clear()
     record = latency.measure(Timing(CELL, "cpu", 1), 0.01)
     latency.counted.cache_clear()
     assert record is not None
     assert record["exact"] == {}
     assert record["notes"][0].startswith("not counted: ValueError: no such operator in …/x.py")
-    assert certificate.figures(record)["p50_ms"] > 0
+    assert latency_table.figures(record)["p50_ms"] > 0
 
 
 class Device:
@@ -395,10 +397,10 @@ def test_what_composite_operators_are_made_of_is_counted() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.out(self.gru(x.mT)[0]).mT
 
-    names = exact.operators(nn.Sequential(nn.Flatten(), nn.Linear(100, 3)), signals, 2)
+    names = forward_counts.operators(nn.Sequential(nn.Flatten(), nn.Linear(100, 3)), signals, 2)
     assert names["aten.addmm.default"] == 1
     assert "aten.linear.default" not in names
-    one, two, three = (exact.operators(Recurrent(layers).eval(), signals, 2).total() for layers in (1, 2, 3))
+    one, two, three = (forward_counts.operators(Recurrent(layers).eval(), signals, 2).total() for layers in (1, 2, 3))
     assert three - two == two - one > 100  # a few for every position
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.store import Store
-from bench.summary import rows
+from bench.store.records import Store
+from bench.tables.rows import rows
 from tests import many_records
 from tests.conftest import ROOT, environment, table
 

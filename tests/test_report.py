@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from bench import plots, report, wording
-from bench.stats import Difference, Interval, holm, interval, paired, quantiles, ranks
-from bench.store import Store, pack
-from bench.summary import rows
+from bench.core.stats import Difference, Interval, holm, interval, paired, quantiles, ranks
+from bench.report import plots, report
+from bench.store.records import Store, pack
+from bench.tables import formatting
+from bench.tables.rows import rows
 from tests.conftest import ROOT, environment
 
 
@@ -204,12 +205,12 @@ def test_counts_stay_whole_beside_missing_ones(store: Store) -> None:
     [(999.7, "1,000"), (127.0, "127"), (0.01234, "0.0123"), (1_234_567, "1,234,567"), (None, ""), (99.96, "100"), (1.5, "1.5")],
 )
 def test_numbers_for_people(value: float | None, text: str) -> None:
-    assert wording.number(value) == text
+    assert formatting.number(value) == text
 
 
 def test_amounts_for_people() -> None:
-    assert [wording.amount(v) for v in (999, 999_999, 1_213_970, 2.5e9)] == ["999", "1 M", "1.21 M", "2.5 G"]
-    assert wording.number(126.9, 2) == "127"
+    assert [formatting.amount(v) for v in (999, 999_999, 1_213_970, 2.5e9)] == ["999", "1 M", "1.21 M", "2.5 G"]
+    assert formatting.number(126.9, 2) == "127"
 
 
 def test_what_was_asked_for_last_is_shown_even_from_the_store(store: Store) -> None:

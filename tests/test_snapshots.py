@@ -13,10 +13,11 @@ from bench.cells import Settings, run
 
 import datasets
 import models
-from bench import grid, snapshots
-from bench.snapshots import Snapshots, over_the_plane
-from bench.store import Store
-from bench.train import Training
+from bench.plan import grid
+from bench.store.records import Store
+from bench.train import snapshots
+from bench.train.loop import Training
+from bench.train.snapshots import Snapshots, over_the_plane
 from tests.test_store import record
 
 CPU = torch.device("cpu")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.store import SCHEMA, Store, StoreError, check, pack, unpack
+from bench.store.records import SCHEMA, Store, StoreError, check, pack, unpack
 from tests.conftest import ROOT
 
 

@@ -195,7 +195,9 @@ WRONG = [
 def test_nonsense_is_exit_code_2_before_anything_runs(
     options: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bench import __main__, grid, session
+    from bench import __main__
+    from bench.plan import grid
+    from bench.run import session
 
     names = {"--models": "models", "--datasets": "datasets_", "--plugin": "plugins"}
     value: object = [options[1]] if options[0] == "--plugin" else options[1]
@@ -208,7 +210,8 @@ def test_nonsense_is_exit_code_2_before_anything_runs(
 
 
 def test_a_saving_interval_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench import grid, session
+    from bench.plan import grid
+    from bench.run import session
 
     monkeypatch.setenv("ATTENTION_BENCH_CHECKPOINT_SECONDS", "often")
     with pytest.raises(grid.RequestError, match="takes a number of seconds"):
@@ -322,7 +325,8 @@ def test_list_names_every_cell_or_its_reason() -> None:
 
 
 def test_a_checkpoint_that_does_not_fit_is_set_aside_and_training_starts_over(tmp_path: Path) -> None:
-    from bench import cells, session
+    from bench import cells
+    from bench.run import session
 
     asked = {"models": "mlp", "datasets_": "gaussian", "seeds": "1", "budget": "smoke", "results": str(tmp_path)}
     suite = session.begin(**asked)  # type: ignore[arg-type]

@@ -14,10 +14,10 @@ from torch import nn
 
 import datasets
 import models
-from bench.batches import Batches
-from bench.learners import Single, Stacked, stays_alone
-from bench.recipe import learning_rate
-from bench.train import Training, clip, evaluation_steps, fresh
+from bench.train.batches import Batches
+from bench.train.learners import Single, Stacked, stays_alone
+from bench.train.loop import Training, clip, evaluation_steps, fresh
+from bench.train.optimiser import learning_rate
 from datasets import points
 from datasets.data import Data, Split, TrainingData, derive, generator, streamed
 from datasets.task import Budget, Input, Output, Task, budgets
@@ -209,13 +209,13 @@ def test_seconds_are_a_stop_that_says_so() -> None:
 def test_the_clock_stands_still_during_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
-    from bench import train
+    from bench.train import loop
 
     def slow(*args: object) -> list[dict[str, float]]:
         time.sleep(0.2)
         return [{"loss": 1.0, "mse": 1.0}]
 
-    monkeypatch.setattr(train, "means", slow)
+    monkeypatch.setattr(loop, "means", slow)
     run = training("mlp", "gaussian", [0]).run()[0]
     assert run.seconds < 0.2 * 5
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import datasets
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject
-from bench.plots import STYLE, png
+from bench.report.plots import STYLE, png
 from datasets import translation
 from datasets.task import Task
 from datasets.vocabulary import END, PAD, Vocabulary

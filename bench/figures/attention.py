@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject
-from bench.plots import STYLE, png
+from bench.report.plots import STYLE, png
 from datasets.task import Task
 from models.attention import watch
 from models.tokens import Tokens

@@ -19,12 +19,12 @@ from tqdm import tqdm
 
 import datasets
 import models
-from bench import grid
 from bench.figures import kinds
 from bench.figures.subject import NoPicture, Outdated, Subject
 from bench.page import build as page
-from bench.store import PICTURED, Store
-from bench.summary import Row, rows, shown
+from bench.plan import grid
+from bench.store.records import PICTURED, Store
+from bench.tables.rows import Row, rows, shown
 from datasets.data import Data
 from datasets.registry import describe
 

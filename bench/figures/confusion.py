@@ -15,8 +15,8 @@ import datasets
 from bench.figures.attention import PLAIN, headline
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Outdated, Subject
-from bench.plots import png
-from bench.store import Record, unpack
+from bench.report.plots import png
+from bench.store.records import Record, unpack
 from datasets.task import Task
 
 MOST = 20  # classes whose counts can still be read

@@ -13,13 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
 
-from bench.column import Column
-from bench.columns import column
 from bench.figures.kinds import of_suite
 from bench.figures.suite import GREY, WORDS, Box, key, label, left_out, level, scored, small, ticks
-from bench.plots import COLOURS, MARKERS, STYLE, front
-from bench.summary import CONTROLLED, LATENCY, Row
-from bench.wording import amount, number
+from bench.report.plots import COLOURS, MARKERS, STYLE, front
+from bench.tables.column import Column
+from bench.tables.columns import column
+from bench.tables.formatting import amount, number
+from bench.tables.rows import CONTROLLED, LATENCY, Row
 
 COLUMNS = 3
 WIDTH, PANEL, HEAD, FOOT = 11.0, 2.4, 0.95, 0.55  # inches; a panel's with its labels

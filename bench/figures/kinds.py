@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.figures.subject import Subject
-from bench.summary import Row
+from bench.tables.rows import Row
 from datasets.task import Task
 
 Suffix = Literal["png", "gif"]

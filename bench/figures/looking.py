@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from bench.figures.attention import PLAIN, SAMPLES, Field, field, headline, looked_at
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject, answer
-from bench.plots import png
+from bench.report.plots import png
 from datasets.data import Split
 from datasets.task import Task
 

@@ -21,12 +21,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from bench.core.stats import Difference, paired
 from bench.figures.kinds import of_suite
 from bench.figures.suite import DARK, GREY, WORDS, key, left_out, level, plain, scored, small
-from bench.plots import COLOURS, MARKERS, STYLE
-from bench.stats import Difference, paired
-from bench.store import Record
-from bench.summary import LATENCY, Row
+from bench.report.plots import COLOURS, MARKERS, STYLE
+from bench.store.records import Record
+from bench.tables.rows import LATENCY, Row
 
 BACKWARD = 3  # a training step costs about three forward passes: one forward, two backward
 LINE, NAMES, WIDTH, HEAD, FOOT = 0.47, 1.75, 11.0, 1.0, 0.95  # inches

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bench import grid, machine
+from bench.core import machine
+from bench.plan import grid
 
 
 def add(commands: Any) -> None:

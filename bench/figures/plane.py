@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject, answer
-from bench.plots import STYLE
-from bench.wording import number
+from bench.report.plots import STYLE
+from bench.tables.formatting import number
 from datasets.data import Data, Split
 from datasets.task import Task
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bench.figures.kinds import of_cell
 from bench.figures.plane import COLOURS, LEVELS, SIDE, STEP, Box, Scale, drawable, extent, finding, last_step, places, scale, signed, values
 from bench.figures.subject import NoPicture, Subject
-from bench.wording import number
+from bench.tables.formatting import number
 from datasets.data import Data
 from datasets.task import Task
 

@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
+from bench.core.stats import Interval
 from bench.figures.kinds import of_suite
 from bench.figures.suite import DARK, GREY, WORDS, key, left_out, level, scored, small
-from bench.plots import COLOURS, MARKERS, STYLE
-from bench.stats import Interval
-from bench.summary import Row
-from bench.verdict import against, ranked
+from bench.report.plots import COLOURS, MARKERS, STYLE
+from bench.tables.rows import Row
+from bench.tables.verdict import against, ranked
 
 FEWEST_MODELS, FEWEST_DATASETS, DRAWS = 3, 3, 2000
 LINE, NAMES, WIDTH, HEAD, FOOT = 0.235, 2.0, 11.0, 1.75, 0.95  # inches

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bench.figures.kinds import of_cell
 from bench.figures.signals import answers, of_signals
 from bench.figures.subject import NoPicture, Subject
-from bench.plots import STYLE, png
+from bench.report.plots import STYLE, png
 from datasets.shapes import QUARTER, SHAPES
 from datasets.task import Task
 from models.attention import watch

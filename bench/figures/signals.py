@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject, answer
-from bench.plots import STYLE, png, spread
-from bench.wording import number
+from bench.report.plots import STYLE, png, spread
+from bench.tables.formatting import number
 from datasets.task import Task
 
 SAMPLES = (0, 1, 2)  # of test, the same for every model

@@ -12,9 +12,9 @@ from torch import nn
 
 import datasets
 import models
-from bench import fingerprint
-from bench.store import LARGEST, Record, Store
-from bench.summary import Row
+from bench.store import fingerprint
+from bench.store.records import LARGEST, Record, Store
+from bench.tables.rows import Row
 from datasets.data import Data, derive
 from datasets.task import Task
 

@@ -16,9 +16,9 @@ from matplotlib.text import Text
 from PIL import Image
 
 from bench.figures.subject import Outdated
-from bench.plots import COLOURS, MARKERS, png
-from bench.summary import Row
-from bench.wording import number
+from bench.report.plots import COLOURS, MARKERS, png
+from bench.tables.formatting import number
+from bench.tables.rows import Row
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top in pixels
 DARK, GREY, PALE = "#333333", "#6b6b6b", "#bbbbbb"

@@ -66,7 +66,7 @@ class Arm:
         import datasets
         import models
 
-        importlib.import_module("bench.exact")
+        importlib.import_module("bench.measure.forward_counts")
         del ballast
         gc.freeze()
         return {
@@ -83,8 +83,8 @@ class Arm:
 
         import datasets
         import models
-        from bench import exact
-        from bench.cost import answer
+        from bench.measure import forward_counts
+        from bench.measure.counts import answer
 
         for noun, registry, name in (("model", models, model), ("data set", datasets, dataset)):
             if name in registry.errors:
@@ -98,7 +98,7 @@ class Arm:
             module = models.build(model, task).eval()
         except models.Unsupported as reason:
             return {"error": str(reason), "kind": "unsupported"}
-        x = exact.sample(task, batch, torch.device("cpu"))
+        x = forward_counts.sample(task, batch, torch.device("cpu"))
         forward = answer(module, task)
 
         self.made, self.call = (module, task, batch), partial(forward, x)
@@ -152,10 +152,10 @@ class Arm:
         return {name: quartile(times) for name, times in took.items()}
 
     def exact(self) -> dict[str, Any]:
-        from bench import exact
+        from bench.measure import forward_counts
 
         module, task, batch = self.made
-        return {**exact.measure(module, task, batch), "names": dict(exact.operators(module, task, batch))}
+        return {**forward_counts.measure(module, task, batch), "names": dict(forward_counts.operators(module, task, batch))}
 
     def serve(self, channel: socket.socket) -> None:
         with channel.makefile("rw", encoding="utf-8") as lines:

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from bench import machine
+from bench.core import machine
 from bench.gate import trees
 from bench.gate.trio import TURN, Failed, Nursery, arms, cores, measure
-from bench.grid import RequestError
+from bench.plan.grid import RequestError
 
 ARMS, TRIOS = 4, 60  # fresh ones that the calibration is a median of, roughly and finely
 POINTS = (0.03, 0.1)  # slowdowns between which the amount of work is read off

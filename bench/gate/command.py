@@ -10,11 +10,11 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import machine
+from bench.core import machine
 from bench.gate import contest, selftest, table, trees
 from bench.gate.trio import Died
-from bench.grid import RequestError, located, split
-from bench.progress import Progress
+from bench.plan.grid import RequestError, located, split
+from bench.run.progress import Progress
 
 
 def positive(option: str, text: str, unit: str = "") -> float:

@@ -20,7 +20,7 @@ import numpy as np
 from bench.gate.trees import Tree
 from bench.gate.trio import Arm, Died, Failed, Nursery, Sample, arms, cores, measure
 from bench.gate.verdicts import FEWEST, Latency, judge
-from bench.grid import RequestError, listed, select
+from bench.plan.grid import RequestError, listed, select
 
 EVERY = 4  # trios between two looks
 MOST = 40  # trios a cell may ask for in one phase

@@ -25,12 +25,13 @@ import numpy as np
 from scipy import stats
 from tabulate import tabulate
 
-from bench import fingerprint, machine
+from bench.core import machine
 from bench.gate import contest, table, trees
 from bench.gate.calibration import Line, calibrated, slower_tree
 from bench.gate.trio import Nursery
-from bench.progress import Progress
-from bench.store import Store
+from bench.run.progress import Progress
+from bench.store import fingerprint
+from bench.store.records import Store
 
 TIMING = ("arm", "trio", "verdicts", "contest", "work")  # files that a gate's outcome depends on; how much work was added it keeps
 KINDS = (0.0, 0.03, 0.05, 0.1)  # the slowdowns, as shares

@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from bench.gate.contest import COSTS, Cell, Contest
 from bench.gate.verdicts import judge
-from bench.wording import escape
+from bench.tables.formatting import escape
 
 FAILS = ("slower", "missing", "failing", "crashed")
 ORDER = (*FAILS, "undecided", "faster", "new", "fixed", "broken", "same")

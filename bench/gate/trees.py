@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import INTERFACE
-from bench.grid import RequestError, located
+from bench.plan.grid import RequestError, located
 
 PARTS = ("bench", "datasets", "models")  # what a latency depends on; all else stays where it is
 PREFIX = "attention-bench-gate-"

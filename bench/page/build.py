@@ -8,9 +8,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bench.grid import RequestError
 from bench.page import view
-from bench.store import Store
+from bench.plan.grid import RequestError
+from bench.store.records import Store
 
 HERE = Path(__file__).parent
 SCRIPTS = ("page.js", "sections.js", "table.js", "plots.js")

@@ -28,7 +28,7 @@ function make(tag, attributes, ...children) {
   return node;
 }
 
-// ---- figures for people: the same rules as bench/wording.py
+// ---- figures for people: the same rules as bench/tables/formatting.py
 
 function number(value, digits = 3) {
   if (value === null || value === undefined) return "";

@@ -19,7 +19,7 @@ const CELLS = { // how a cell is drawn, by the name that its column gives
   quality: (_, row) => qualityCell(row),
   latency: (column, row) => latencyCell(column.key, row),
 };
-const COLUMNS = facts.columns; // defined in bench/columns.py
+const COLUMNS = facts.columns; // defined in bench/tables/columns.py
 
 const lowerIsBetter = (row) => facts.groups[facts.group[row]]?.better === "lower";
 const betterOf = (row) => (facts.group[row] < 0 ? "" : lowerIsBetter(row) ? " ↓" : " ↑");

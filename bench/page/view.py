@@ -14,14 +14,14 @@ from urllib.parse import quote
 
 import numpy as np
 
-from bench import plots
-from bench.column import Column
-from bench.columns import PLACES, columns
-from bench.grid import RequestError
-from bench.store import Store
-from bench.summary import Row, newest_facts, rows, shown
-from bench.verdict import controlled, ranked, verdict
-from bench.wording import gap, quality
+from bench.plan.grid import RequestError
+from bench.report import plots
+from bench.store.records import Store
+from bench.tables.column import Column
+from bench.tables.columns import PLACES, columns
+from bench.tables.formatting import gap, quality
+from bench.tables.rows import Row, newest_facts, rows, shown
+from bench.tables.verdict import controlled, ranked, verdict
 
 QUESTION = "When does attention beat convolutions and MLPs, and what does it cost?"
 DIGITS = 4

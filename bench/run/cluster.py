@@ -10,8 +10,8 @@ import os
 import traceback
 from typing import Any
 
-from bench import machine
-from bench.grid import RequestError
+from bench.core import machine
+from bench.plan.grid import RequestError
 from bench.run.job import Ended, Job, Message
 from bench.run.worker import work
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from bench import fingerprint
-from bench.grid import Cell
-from bench.progress import expected_seconds
+from bench.plan.grid import Cell
 from bench.run.engines import Engine
 from bench.run.job import Confirmed, Doubt, Ended, Finished, Job, Message, Share
+from bench.run.progress import expected_seconds
 from bench.run.worker import header
-from bench.store import Claim, Record, Store
+from bench.store import fingerprint
+from bench.store.records import Claim, Record, Store
 
 AGAIN = 1.0  # seconds until a cell that another process trains is looked at again
 

@@ -57,7 +57,7 @@ def serve(job: Job, connection: Connection) -> None:
         threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()  # no worker outlives its driver
     import torch
 
-    from bench import machine
+    from bench.core import machine
     from bench.run.worker import work
 
     torch.set_num_threads(1)
@@ -148,7 +148,7 @@ class Local:
 @contextlib.contextmanager
 def settled() -> Iterator[None]:
     """The surroundings in which a worker starts: it imports from the checkout, wherever it is run, and computes with one thread."""
-    from bench import machine
+    from bench.core import machine
 
     root, wanted = str(machine.ROOT), {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     wanted["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [wanted["PYTHONPATH"]])])

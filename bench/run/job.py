@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.store import Record
+from bench.store.records import Record
 from datasets.task import Budget
 
 

@@ -17,14 +17,17 @@ import torch
 
 import datasets
 import models
-from bench import cost, exact, fingerprint, machine, probe
-from bench.grid import out_of_memory, plugin
-from bench.learners import check_answer, stays_alone
+from bench.core import machine
+from bench.measure import counts, forward_counts
+from bench.plan.grid import out_of_memory, plugin
 from bench.run.job import Confirmed, Ended, Finished, Job, Message, Share
-from bench.scoring import handed, scored
-from bench.snapshots import Snapshots
-from bench.store import Record, Store, pack_weights
-from bench.train import Training
+from bench.store import fingerprint
+from bench.store.records import Record, Store, pack_weights
+from bench.train import probe
+from bench.train.learners import check_answer, stays_alone
+from bench.train.loop import Training
+from bench.train.scoring import handed, scored
+from bench.train.snapshots import Snapshots
 from datasets.checks import check
 from datasets.data import Data
 from datasets.registry import describe
@@ -107,7 +110,7 @@ def fallen(job: Job, head: Record, tell: Tell) -> list[int]:
         (stand if agree else lost).append(doubt.seed)
     if stand:
         build = partial(models.build, job.model, datasets.task(job.dataset))
-        costs, notes = cost.measure(exact.countable(build()), datasets.task(job.dataset), job.budget)
+        costs, notes = counts.measure(forward_counts.countable(build()), datasets.task(job.dataset), job.budget)
         facts = {name: head[name] for name in ("conditions", "code", "source", "counted_by", "family", "summary")}
         tell(Confirmed(facts | {"costs": costs, "notes": machine.anonymous(notes)}, tuple(stand)))
     return lost
@@ -119,7 +122,7 @@ def train(job: Job, head: Record, missing: list[int], tell: Tell) -> None:
     build = partial(models.build, job.model, task)
     module = build().to(device)
     check_answer(module, task, budget, device)
-    costs, notes = cost.measure(exact.countable(module), task, budget)
+    costs, notes = counts.measure(forward_counts.countable(module), task, budget)
     why = stays_alone(module, costs["flops"] or float("inf"), budget, device) or ""
     checkpoints = Checkpoints(job, head)
     groups = checkpoints.groups(missing, 1 if why else AT_ONCE)

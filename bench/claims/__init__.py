@@ -1,0 +1,1 @@
+"""Published figures against what is found here: the ledger, the evidence, the verdicts, their page."""

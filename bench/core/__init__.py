@@ -1,0 +1,1 @@
+"""What every room stands on: the machine a number was measured on, and statistics."""

@@ -1,0 +1,1 @@
+"""What a model costs: counted (parameters, FLOPs, bytes) or timed, and whether a timing can be believed."""

@@ -1,0 +1,161 @@
+"""What a model costs, counted rather than timed: parameters, parameters that can learn, FLOPs, bytes in a training step."""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.train.optimiser import optimizer
+from datasets.data import generator
+from datasets.registry import describe
+from datasets.task import Budget, Task
+from datasets.vocabulary import UNKNOWN
+
+MOST_DRAWS, PATIENCE, DRAW_BATCH, SENTENCES = 64, 6, 16, 64
+NEGLIGIBLE = 1e-9  # of the largest gradient in the model; float64 rounding leaves about 1e-16
+
+
+def loss(module: nn.Module, task: Task, x: Tensor, y: Tensor) -> Tensor:
+    """The training loss of a batch, the model's own if it brings one."""
+    own: Callable[..., Tensor] | None = getattr(module, "loss", None)
+    return own(x, y, task, generator("cost", 0, x.device)) if own is not None else task.loss(module(x), y)
+
+
+def answer(module: nn.Module, task: Task) -> Callable[[Tensor], Any]:
+    """The forward pass as it is used: the model's own `predict` if it brings one."""
+    own: Callable[..., Any] | None = getattr(module, "predict", None)
+    return module if own is None else lambda x: own(x, task)
+
+
+def swept(values: Tensor, vocabulary: int, draw: int) -> Tensor:
+    """Sentences with other words: draw after draw goes through the whole vocabulary. Other values as they are."""
+    if not vocabulary:
+        return values
+    order = UNKNOWN + (torch.arange(values.numel()) + draw * values.numel()).view(values.shape) % (vocabulary - UNKNOWN)
+    return torch.where(values > UNKNOWN, order, values)
+
+
+def active(module: nn.Module, task: Task) -> int:
+    """Elements of parameters that get a gradient for some weights and some batch.
+
+    Draws of weights (random signs, a little noise) and batches in float64, dropout off, until all elements are alive or
+    `PATIENCE` draws in a row found no new one. An element is alive once its gradient exceeds `NEGLIGIBLE` × the largest of
+    the model: a key's bias, which softmax cancels, has rounding errors only. A ReLU unit that one draw shuts, another opens.
+    """
+    module = copy.deepcopy(module).double().eval()
+    parameters = dict(module.named_parameters())
+    start = {name: p.detach().clone() for name, p in parameters.items()}
+    alive = {name: torch.zeros_like(p, dtype=torch.bool) for name, p in parameters.items()}
+    total, found, waited = sum(p.numel() for p in parameters.values()), 0, 0
+    for draw in range(MOST_DRAWS):
+        g = generator("active", draw)
+        with torch.no_grad():
+            for name, p in parameters.items():
+                noise = torch.randn(p.shape, generator=g, dtype=torch.float64).to(p.device)
+                p.copy_(start[name] * noise.sign() + 0.02 * noise)
+        x, y = task.sample(DRAW_BATCH if task.input.kind != "tokens" else SENTENCES, g)
+        x, y = swept(x, task.input.vocabulary, draw), swept(y, task.output.vocabulary, draw)
+        x, y = (part.to(next(iter(parameters.values())).device) for part in (x, y))
+        module.zero_grad()
+        loss(module, task, *(part.double() if part.is_floating_point() else part for part in (x, y))).backward()
+        gradients = {name: p.grad.abs() for name, p in parameters.items() if p.grad is not None}
+        largest = max((float(value.max()) for value in gradients.values()), default=0.0)
+        for name, value in gradients.items():
+            alive[name] |= value > NEGLIGIBLE * largest
+        now = sum(int(mask.sum()) for mask in alive.values())
+        waited = 0 if now > found else waited + 1
+        found = now
+        if found == total or waited == PATIENCE:
+            break
+    return found
+
+
+def flops(module: nn.Module, task: Task) -> int:
+    """FLOPs of one sample's forward pass by torch's counter: matrix products and convolutions, 2 per multiply-add."""
+    x = task.sample(1)[0].to(next(module.parameters()).device)
+    counter = FlopCounterMode(display=False)
+    training = module.training
+    fast = torch.backends.mha.get_fastpath_enabled()
+    # The counter does not know every fused attention kernel; the plain ones are made of products it knows.
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+            answer(module.eval(), task)(x)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        module.train(training)
+    return int(counter.get_total_flops())
+
+
+class PeakBytes(TorchDispatchMode):
+    """Follows every tensor an operation makes; `peak` is the most bytes alive at once. Scratch space inside kernels is unseen."""
+
+    def __init__(self, *alive: Tensor) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self.seen: set[int] = set()
+        self.follow(alive)
+
+    def follow(self, values: Any) -> None:
+        for value in tree_flatten(values)[0]:
+            if isinstance(value, Tensor) and (storage := value.untyped_storage()).data_ptr() not in self.seen:
+                key, size = storage.data_ptr(), storage.nbytes()
+                self.seen.add(key)
+                self.now += size
+                weakref.finalize(storage, self.forget, key, size)
+        self.peak = max(self.peak, self.now)
+
+    def forget(self, key: int, size: int) -> None:
+        self.seen.discard(key)
+        self.now -= size
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        self.follow(out)
+        return out
+
+
+def peak_bytes(module: nn.Module, task: Task, budget: Budget) -> int:
+    """Bytes of tensors alive at the worst moment of the second training step: weights, gradients, optimiser, activations."""
+    module = copy.deepcopy(module).train()
+    parameters = list(module.parameters())
+    device = parameters[0].device
+    x, y = (part.to(device) for part in task.sample(budget.batch, generator("cost", 0)))
+    stepper = optimizer(budget, [p for p in parameters if p.requires_grad])
+    with torch.random.fork_rng(), PeakBytes(*parameters, *module.buffers(), x, y) as bytes_:
+        for _ in range(2):
+            stepper.zero_grad()
+            loss(module, task, x, y).backward()
+            stepper.step()
+    return bytes_.peak
+
+
+def measure(module: nn.Module, task: Task, budget: Budget) -> tuple[dict[str, int | None], str]:
+    """params, params_active, flops (of one sample's forward pass) and peak_bytes (of a training step).
+
+    The module is left as it was. A figure that cannot be measured is None, and the note says why.
+    """
+    parts: dict[str, Callable[[], int]] = {
+        "params": lambda: sum(p.numel() for p in module.parameters()),
+        "params_active": lambda: active(module, task),
+        "flops": lambda: flops(module, task),
+        "peak_bytes": lambda: peak_bytes(module, task, budget),
+    }
+    costs: dict[str, int | None] = {}
+    notes = []
+    for name, count in parts.items():
+        try:
+            costs[name] = count()
+        except Exception as error:
+            costs[name] = None
+            notes.append(f"{name} not measured: {describe(error)}")
+    return costs, "; ".join(notes)

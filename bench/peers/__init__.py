@@ -1,0 +1,1 @@
+"""Our models beside those of others, timed by turns."""

@@ -1,0 +1,193 @@
+"""Names and patterns -> cells: every model on every data set, each with the reason if it cannot be."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import torch
+
+import datasets
+import models
+from bench.store.records import DEVICES
+from datasets.registry import describe, did_you_mean
+from datasets.task import Budget, Task
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory was not enough, on any device."""
+    text = str(error)
+    told = any(words in text for words in ("not enough memory", "can't allocate memory", "out of memory"))
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and told)
+
+
+class RequestError(ValueError):
+    """The request cannot be served as it is: exit code 2, nothing lost."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A model on a data set. `status` is '' if it can be run, else skipped or error, and then `reason` says why.
+
+    `standard` is the task's budget where the model declares a recipe of its own, and `why` is the model's reason.
+    """
+
+    model: str
+    dataset: str
+    task: Task | None
+    budget: Budget
+    status: str = ""
+    reason: str = ""
+    standard: Budget | None = None
+    why: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"{self.model}-{self.dataset}"
+
+
+def located(name: str) -> Path:
+    """A path as a user writes it, with ~ for a home, made absolute. RequestError for no name and for the home of nobody."""
+    if not name:
+        raise RequestError("an empty path was given; name a file or a folder")
+    try:
+        return Path(name).expanduser().resolve()
+    except RuntimeError as error:
+        raise RequestError(f"{name}: {error}") from error
+
+
+def data_root(name: str | None, download: bool) -> None:
+    """RequestError for a data root that was named and is not there, unless it may be made."""
+    if name is not None and not located(name).is_dir() and not download:
+        raise RequestError(f"data root {name} is not a folder (pass --download to make and fill it)")
+
+
+def plugin_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a Python file that registers models or data sets")
+
+
+def plugin(file: str) -> None:
+    """Import a file from anywhere that registers models or data sets. RequestError if it does not import."""
+    path = located(file)
+    if not path.is_file():
+        raise RequestError(f"plugin {file}: no such file")
+    name = f"plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise RequestError(f"plugin {file}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise RequestError(f"plugin {file} does not import: {describe(error)}") from error
+
+
+def split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def select(
+    noun: str, patterns: str | None, default: Sequence[str], everything: Sequence[str], hint: str = " (python -m bench list)"
+) -> list[str]:
+    """Names matching comma-separated patterns, in the registry's order; `default` without patterns.
+
+    A wildcard chooses among names that are part of a grid; an exact name may be an as-published one too. RequestError for a
+    pattern that matches nothing; it ends with the hint where to look.
+    """
+    if patterns is None:
+        return list(default)
+    chosen: set[str] = set()
+    for pattern in split(patterns):
+        hits = [name for name in everything if name == pattern or (fnmatchcase(name, pattern) and not name.endswith("_published"))]
+        if not hits:
+            raise RequestError(f"unknown {noun} {pattern!r}{did_you_mean(pattern, everything)}{hint}")
+        chosen.update(hits)
+    if not chosen:
+        raise RequestError(f"no {noun} named; leave the option out for all of them{hint}")
+    return [name for name in everything if name in chosen]
+
+
+def budget_of(task: Task, name: str, seeds: int | None) -> Budget | None:
+    try:
+        budget = task.budget(name)
+    except KeyError:
+        return None
+    return replace(budget, seeds=seeds) if seeds else budget
+
+
+def cell(model: str, dataset: str, budget_name: str, seeds: int | None) -> Cell:
+    """One cell, its reason found by building the model once."""
+    nothing = Budget(budget_name, samples=1, batch=1, seeds=seeds or 1)
+    if dataset in datasets.errors:
+        return Cell(model, dataset, None, nothing, "error", f"datasets/{dataset}.py {datasets.errors[dataset]}")
+    task = datasets.task(dataset)
+    budget = budget_of(task, budget_name, seeds)
+    if budget is None:
+        return Cell(model, dataset, task, nothing, "skipped", f"{dataset} has no budget {budget_name!r}")
+    if model in models.errors:
+        return Cell(model, dataset, task, budget, "error", f"models/{model}.py {models.errors[model]}")
+    try:
+        models.build(model, task)
+    except models.Unsupported as reason:
+        return Cell(model, dataset, task, budget, "skipped", str(reason))
+    except Exception as error:
+        return Cell(model, dataset, task, budget, "out_of_memory" if out_of_memory(error) else "error", describe(error))
+    own, why = models.recipe(model)
+    if own:
+        return Cell(model, dataset, task, replace(budget, **own), standard=budget, why=f"own recipe {own}: {why}")
+    return Cell(model, dataset, task, budget)
+
+
+def listed(registry_names: list[str], errors: dict[str, str]) -> list[str]:
+    return registry_names + sorted(set(errors) - set(registry_names))
+
+
+def cells(models_: str | None, datasets_: str | None, budget: str, seeds: int | None) -> list[Cell]:
+    """The grid, data set by data set. Default: all models on all embedded data sets. RequestError for what is unknown."""
+    every_model = listed(models.names(published=True), models.errors)
+    every_dataset = listed(datasets.names(published=True), datasets.errors)
+    default_models = [name for name in every_model if not name.endswith("_published")]
+    default_datasets = [
+        name for name in every_dataset if not name.endswith("_published") and (name in datasets.errors or datasets.task(name).embedded)
+    ]
+    chosen_models = select("model", models_, default_models, every_model)
+    chosen_datasets = select("data set", datasets_, default_datasets, every_dataset)
+    known = {b.name for name in chosen_datasets if name not in datasets.errors for b in datasets.task(name).budgets}
+    if known and budget not in known:
+        elsewhere = sorted({b.name for name in every_dataset if name not in datasets.errors for b in datasets.task(name).budgets} - known)
+        others = f"; other data sets have {', '.join(elsewhere)}" if elsewhere else ""
+        raise RequestError(
+            f"unknown budget {budget!r}{did_you_mean(budget, sorted(known))} (there are: {', '.join(sorted(known))}{others})"
+        )
+    return [cell(m, d, budget, seeds) for d in chosen_datasets for m in chosen_models]
+
+
+def parse_seeds(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.strip().isdecimal() or not 1 <= int(text) <= 1000:
+        raise RequestError(f"--seeds takes a whole number from 1 to 1000, not {text!r}")
+    return int(text)
+
+
+def parse_devices(text: str | None, cuda: bool) -> list[str]:
+    """Devices in order; the first one trains. Default: every device there is, the GPU first."""
+    if text is None:
+        return ["cuda", "cpu"] if cuda else ["cpu"]
+    chosen = list(dict.fromkeys(split(text)))
+    for name in chosen:
+        if name not in DEVICES:
+            raise RequestError(f"unknown device {name!r}; there are {' and '.join(DEVICES)}")
+    if not chosen:
+        raise RequestError("no device named; --devices takes cpu, cuda or both")
+    return chosen

@@ -1,0 +1,246 @@
+"""Tables, plots and the page that answers the question, from the store alone: rebuilt byte for byte, offline, untrained.
+
+DIR/README.md  comparison.md  comparison.csv  columns.md  latency.md  latency.csv  curves/<dataset>.png  pareto/<dataset>.png
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.store.records import Store
+from bench.tables import latency_table
+from bench.tables.column import as_csv, as_lines
+from bench.tables.columns import DOUBTED, columns, dictionary, timed
+from bench.tables.formatting import amount, escape, gap, markdown, number, quality
+from bench.tables.rows import LATENCY, Row, newest_facts, rows, shown
+from bench.tables.verdict import controlled, ranked, verdict, winner
+
+ANSWER = (
+    "One backbone, four ways to mix its tokens, everything else equal. Differences are paired by seed, with 95 % intervals;"
+    " a verdict needs p < 0.05 after Holm's correction for the three comparisons of a data set."
+)
+
+MARKED = f"{DOUBTED} says that something was wrong with a timing: [latency.md](latency.md) has what, with quantiles and their intervals"
+
+
+def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bool = True) -> Path:
+    """Make everything from what is in the store, or all but the pictures; returns the path of the page."""
+    table = rows(store)
+    sections = shown(table)
+    own = columns(table)
+    store.write(store.folder / "comparison.csv", as_csv(own, table).encode())
+    store.write(store.folder / "columns.md", dictionary(own).encode())
+    store.write(store.folder / "comparison.md", comparison(table).encode())
+    timings = store.latencies()
+    sources: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for row in table:
+        sources[row.model, row.dataset, row.machine] |= {row.source} if row.runs else set()
+    store.write(store.folder / "latency.csv", latency_table.csv(timings, sources).encode())
+    store.write(store.folder / "latency.md", latency_table.page(timings, sources).encode())
+    pictured = {name for name, own in sections.items() if any(row.runs for row in own)}
+    if draw:
+        draw_pictures(store, {name: sections[name] for name in sorted(pictured)}, say)
+    else:
+        pictured = {name for name in pictured if (store.folder / "pareto" / f"{name}.png").is_file()}
+    page = store.folder / "README.md"
+    store.write(page, readme(table, sections, pictured).encode())
+    return page
+
+
+def draw_pictures(store: Store, sections: dict[str, list[Row]], say: Callable[[str], None]) -> None:
+    """Curves and costs of each data set."""
+    from bench.report import plots  # and matplotlib, which tables can do without
+
+    for dataset, rows_ in sections.items():
+        say(f"drawing {dataset}")
+        store.write(store.folder / "curves" / f"{dataset}.png", plots.curves(dataset, rows_))
+        store.write(store.folder / "pareto" / f"{dataset}.png", plots.pareto(dataset, rows_))
+
+
+def facts(store: Store) -> list[dict[str, Any]]:
+    """The rows of comparison.csv, unrounded; what was not measured is None."""
+    table = rows(store)
+    own = columns(table)
+    return [{column.name: column.of(row) for column in own} for row in table]
+
+
+def cost_line(own: Sequence[Row]) -> str:
+    """What attention cost against convolution in the same backbone, as ratios."""
+    by_name = {row.model: row for row in own}
+    a, b = by_name.get("backbone_attention"), by_name.get("backbone_conv")
+    if a is None or b is None:
+        return ""
+    pairs = [
+        (a.costs.get("params_active"), b.costs.get("params_active"), "parameters"),
+        (a.costs.get("flops"), b.costs.get("flops"), "FLOPs"),
+        (a.latency.get(LATENCY), b.latency.get(LATENCY), "CPU latency"),
+    ]
+    return ", ".join(f"{x / y:.2f} × {name}" for x, y, name in pairs if x and y)
+
+
+def comparison(table: list[Row]) -> str:
+    """comparison.md: every cell, the cells without a number included."""
+    untimed = not any(key.startswith("latency_cuda") for row in table for key in row.latency)
+    lines = as_lines(columns(table), table)
+    if untimed:
+        lines = [line | dict.fromkeys((head for head in line if head.startswith("CUDA ")), "no CUDA device") for line in lines]
+    text = markdown(lines)
+    told = (
+        "The same as comparison.csv, rounded: test scores of the weights best on val, unless the reason says otherwise."
+        " Mean ± half the 95 % interval over seeds. Latency is on one CPU thread; " + MARKED + "."
+    )
+    return f"# All cells\n\n{told}\n\n{text}\n"
+
+
+def elsewhere(others: list[Row]) -> list[str]:
+    """Rows of the same data set that were trained under other budgets, which nobody may rank against each other."""
+    body = [
+        {
+            "budget": f"{row.budget}: {row.samples:,} samples{', ' + row.dtype if row.dtype != 'float32' else ''}",
+            "model": row.model,
+            row.metric.name: quality(row.value, row.metric),
+            "seeds": len(row.values),
+            "train s": number(row.train_seconds),
+            "": escape(row.reason),
+        }
+        for row in sorted(others, key=lambda row: (row.samples, row.budget, row.machine))
+        if row.values
+    ]
+    return ["Under other budgets, not ranked:", "", markdown(body), ""] if body else []
+
+
+def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> str:
+    """One data set: its table best first, its pictures, what other budgets gave, and the cells without a number."""
+    first = next((row for row in own if row.values), own[0])
+    metric, best = first.metric, winner(own)
+    lines = [f"## {dataset}", ""]
+    if first.summary:
+        lines += [f"{first.summary[0].upper()}{first.summary[1:]}.", ""]
+    if metric.name:
+        lines += [f"Test {metric.name}, {metric.better} is better. Budget `{first.budget}`: {first.samples:,} samples. {verdict(own)}", ""]
+    if first.scored_by:
+        lines += [f"Of the whole corpus, on lower-cased words split from punctuation, by sacrebleu: `{first.scored_by}`.", ""]
+    body = []
+    for row in ranked(own):
+        name = f"**{row.model}**" if row.model == best else row.model
+        body.append(
+            {
+                "model": name,
+                metric.name: quality(row.value, metric),
+                "seeds": len(row.values),
+                "parameters (active)": f"{number(row.costs.get('params'))} ({number(row.costs.get('params_active'))})",
+                "FLOPs": amount(row.costs.get("flops")),
+                "train s": number(row.train_seconds),
+                "ms, batch 1": timed(row, LATENCY),
+                "samples/s, batch 64": timed(row, "throughput_cpu_b64_per_s"),
+            }
+        )
+    if body:
+        lines += [markdown(body), ""]
+    if pictured:
+        lines += [f"![training curves of {dataset}](curves/{dataset}.png)", "", f"![cost of {dataset}](pareto/{dataset}.png)", ""]
+    lines += elsewhere(others)
+    noted = [row for row in own if row.values and row.reason]
+    if noted:
+        lines += [*(f"- {row.model}: {escape(row.reason)}" for row in noted), ""]
+    empty = [row for row in own if not row.values]
+    if empty:
+        lines += ["Without a number:", "", *(f"- {row.model}: {row.status}, {escape(row.reason)}" for row in empty), ""]
+    return "\n".join(lines)
+
+
+def answer(sections: dict[str, list[Row]]) -> str:
+    """The table that answers the question: attention against convolution and MLP in the same backbone, where all four were trained."""
+    body = []
+    for dataset, own in sections.items():
+        said, differences = controlled(own)
+        metric = next((row.metric for row in own if row.values), None)
+        if metric is None or not differences:
+            continue
+        texts = [gap(d, metric) + ("" if d.shown else " (not shown)") for d in differences]
+        body.append(
+            {
+                "data set": f"[{dataset}](#{dataset})",
+                "attention in the same backbone": said,
+                "against convolution": texts[0],
+                "against MLP": texts[1],
+                "against no mixing": texts[2],
+                "attention costs, × convolution": cost_line(own),
+            }
+        )
+    return markdown(body)
+
+
+def leaders(sections: dict[str, list[Row]]) -> str:
+    """The best model of each data set with its size and speed, and the next one."""
+    body = []
+    for dataset, own in sections.items():
+        order = ranked(own)
+        if not order:
+            continue
+        lead, metric = order[0], order[0].metric
+        second = order[1] if len(order) > 1 else None
+        body.append(
+            {
+                "data set": f"[{dataset}](#{dataset})",
+                "metric": metric.name,
+                "leader": f"**{lead.model}**" if winner(own) else lead.model,
+                "value": quality(lead.value, metric),
+                "next": f"{second.model}, {quality(second.value, metric)}" if second else "",
+                "leader's parameters": number(lead.costs.get("params")),
+                "FLOPs": amount(lead.costs.get("flops")),
+                "ms, batch 1": timed(lead, LATENCY),
+            }
+        )
+    return markdown(body)
+
+
+def machines(table: Sequence[Row]) -> str:
+    """What everything was measured on."""
+    lines = []
+    for slug, known in newest_facts(table).items():
+        facts = defaultdict(lambda: "?", known)
+        gpu = f", {facts['gpu']} (driver {facts['driver']}, CUDA {facts['cuda']})" if facts.get("gpu") else ", no CUDA device"
+        dirty = " with local changes" if facts.get("dirty") else ""
+        lines.append(
+            f"- `{slug}`: {facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB{gpu}; threads: {facts['threads']}; "
+            f"torch {facts['torch']}, Python {facts['python']}, {facts['system']}; commit {facts['commit']}{dirty}"
+        )
+    return "\n".join(lines)
+
+
+def readme(table: list[Row], sections: dict[str, list[Row]], pictured: set[str]) -> str:
+    """The page made for people: the answer first, then a section per data set, then the machine."""
+
+    def rest(dataset: str, own: list[Row]) -> list[Row]:
+        ranked_ = {row.terms for row in own}
+        return [row for row in table if row.dataset == dataset and row.terms not in ranked_]
+
+    unranked = sorted({row.dataset for row in table if row.values} - set(sections))
+    counts = Counter(row.status for row in table)
+    cells_ = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+    parts = [
+        "# When does attention beat convolutions and MLPs, and what does it cost?",
+        ANSWER,
+        answer(sections) or "No data set has all four backbones yet.",
+        "## Leaders",
+        "Published systems and baselines included. **Bold**: beats every other model, Holm-corrected; otherwise the lead may be luck.",
+        leaders(sections),
+        "",
+        *(section(name, own, rest(name, own), name in pictured) for name, own in sections.items()),
+        *("\n".join([f"## {name}", "", *elsewhere(rest(name, []))]) for name in unranked),
+        "## How to read this",
+        "Every value is scored on the test split, opened after training, with the weights that were best on val (a `published`"
+        " budget may choose on test, as its source did, and then says so): the mean over seeds ± half its 95 % Student interval."
+        " Parameters in brackets are those that can learn. FLOPs are of one forward pass of one sample."
+        " Training seconds are per seed, by the clock of a machine that others may have used too; seeds trained together share"
+        " the time. Latency is the median of one forward pass on one CPU thread; " + MARKED + ", other threads and arithmetics."
+        " [comparison.csv](comparison.csv) and [comparison.md](comparison.md) have every figure and every cell"
+        f" ({cells_}).",
+        "## Machine",
+        machines(table),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"

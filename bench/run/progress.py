@@ -1,0 +1,79 @@
+"""A progress bar over all cells, with the time that is left; on a log instead of a terminal, a line now and then."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from tqdm import tqdm
+
+from bench.plan.grid import Cell
+
+LATENCY_OVERHEAD = 0.1  # seconds to build and warm a model
+STEP = {
+    "points": 2e-3,
+    "table": 1.5e-3,
+    "signal": 1.6e-2,
+    "image": 6e-3,
+    "tokens": 4e-2,
+}  # seconds, a mean on two CPU cores
+
+
+def expected_seconds(cell: Cell) -> float:
+    """A rough guess of a cell's training time, only to weigh cells against each other."""
+    if cell.status or cell.task is None:
+        return 0.01
+    pixels = cell.budget.batch * cell.task.input.size if cell.task.input.kind == "image" else 0
+    return cell.budget.steps * cell.budget.seeds * (STEP.get(cell.task.input.kind, 2e-3) + 1e-6 * pixels) + 0.3
+
+
+class Lines:
+    """A log in place of a terminal: what a bar would draw over itself becomes a line."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> None:
+        if line := text.strip():
+            sys.stderr.write(line + "\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+class Progress:
+    """Counts weighted work. `uncaptured` is a context in which pytest lets output through."""
+
+    def __init__(self, total: float, uncaptured: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext) -> None:
+        self.uncaptured = uncaptured
+        terminal = sys.stderr.isatty()
+        self.bar = tqdm(
+            total=round(total, 2),
+            file=sys.stderr if terminal else Lines(),
+            bar_format="{percentage:3.0f}%|{bar}| {elapsed} elapsed, {remaining} left{postfix}",
+            mininterval=0.2 if terminal else 20,
+            maxinterval=1 if terminal else 30,
+            dynamic_ncols=terminal,
+            ncols=None if terminal else 100,
+        )
+
+    def show(self, what: str) -> None:
+        """What is waited for."""
+        with self.uncaptured():
+            self.bar.set_postfix_str(what, refresh=False)
+
+    def advance(self, weight: float) -> None:
+        """So much more is done, of the total."""
+        with self.uncaptured():
+            self.bar.update(min(weight, (self.bar.total or 0) - self.bar.n))
+
+    def line(self, text: str) -> None:
+        """A line above the bar."""
+        with self.uncaptured():
+            self.bar.write(text, file=sys.stderr)
+
+    def close(self) -> None:
+        with self.uncaptured():
+            self.bar.set_postfix_str("")
+            self.bar.close()

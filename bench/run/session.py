@@ -1,0 +1,146 @@
+"""One invocation of the suite: the request read and checked, the cells it names, and where their results go."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import torch
+
+import datasets
+from bench.core import machine
+from bench.plan import grid, timing
+from bench.plan.grid import Cell
+from bench.plan.timing import Timing
+from bench.run.driver import Driver
+from bench.run.engines import Engine, Local, fitting
+from bench.run.job import Job
+from bench.store.records import Record, Store
+from datasets.registry import did_you_mean
+from datasets.task import Budget, Dtype
+
+ENGINES = ("local", "ray")
+MOST_WORKERS = 1024
+NOTHING = Budget("nothing", samples=1, batch=1)
+
+
+@dataclass
+class Session:
+    """Cells in order, devices (the first trains, all are timed), arithmetics to time (None: each budget's own), and how cells are run."""
+
+    cells: list[Cell]
+    devices: list[str]
+    dtypes: list[Dtype] | None
+    budget: str
+    store: Store
+    blank: Job  # what all jobs have in common
+    engine: Callable[[], Engine]
+    on_gpu: list[tuple[Timing, Record]] = field(default_factory=list)  # timed in this session
+
+    @property
+    def timings(self) -> list[Timing]:
+        """A smoke run times one thread only: it must be over soon."""
+        threads = 1 if self.budget == "smoke" else machine.facts()["cores"]
+        return timing.timings(self.cells, self.devices, self.dtypes, threads)
+
+    @property
+    def seconds_per_timing(self) -> float:
+        return 0.1 if self.budget == "smoke" else 0.3
+
+    def driver(self, cells: Iterable[Cell], advance: Callable[[Cell, float], None]) -> Driver:
+        """What runs these cells, and tells of them in any order."""
+        return Driver(self.store, self.blank, cells, self.engine, advance)
+
+
+def between_checkpoints() -> float:
+    """Seconds, from the environment; RequestError if they are none."""
+    text = os.environ.get("ATTENTION_BENCH_CHECKPOINT_SECONDS", "30")
+    try:
+        return float(text)
+    except ValueError as error:
+        raise grid.RequestError(f"ATTENTION_BENCH_CHECKPOINT_SECONDS is {text!r}; it takes a number of seconds") from error
+
+
+def begin(
+    *,
+    models: str | None = None,
+    datasets_: str | None = None,
+    budget: str = "default",
+    seeds: str | None = None,
+    devices: str | None = None,
+    dtypes: str | None = None,
+    data: str | None = None,
+    results: str | None = None,
+    plugins: list[str] | None = None,
+    retrain: bool = False,
+    download: bool = False,
+    workers: str | None = None,
+    engine: str = "local",
+    address: str | None = None,
+    shard: str | None = None,
+    cells: list[Cell] | None = None,
+) -> Session:
+    """Check a request before anything is run. Raises grid.RequestError for what cannot be served."""
+    if torch.cuda.is_available():
+        machine.exact()
+    for file in plugins or []:
+        grid.plugin(file)
+    chosen = grid.parse_devices(devices, torch.cuda.is_available())
+    arithmetics = timing.parse_dtypes(dtypes)
+    if cells is None:
+        cells = in_shard(grid.cells(models, datasets_, budget, grid.parse_seeds(seeds)), shard)
+    grid.data_root(data, download)
+    store = Store(machine.LOCAL if results is None else grid.located(results))
+    blank = Job(
+        "",
+        "",
+        NOTHING,
+        (),
+        chosen[0],
+        datasets.data_root(data),
+        store.folder,
+        plugins=tuple(str(grid.located(file)) for file in plugins or []),
+        download=download,
+        retrain=retrain,
+        checkpoint_every=between_checkpoints(),
+    )
+    return Session(cells, chosen, arithmetics, budget, store, blank, chosen_engine(engine, address, parse_workers(workers, chosen[0])))
+
+
+def parse_workers(text: str | None, device: str) -> int:
+    """Worker processes: what cores and memory permit unless said otherwise; a GPU gets one."""
+    if text is None:
+        return 1 if device == "cuda" else fitting()
+    if not text.strip().isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
+        raise grid.RequestError(f"--workers takes a whole number from 1 to {MOST_WORKERS}, not {text!r}; leave it out for one a core")
+    return int(text)
+
+
+def chosen_engine(name: str, address: str | None, workers: int) -> Callable[[], Engine]:
+    """What starts the engine of that name once there is something to run. RequestError if it cannot be."""
+    if name not in ENGINES:
+        raise grid.RequestError(f"unknown engine {name!r}{did_you_mean(name, ENGINES)}; there are {' and '.join(ENGINES)}")
+    if name == "local":
+        if address is not None:
+            raise grid.RequestError("--address names a Ray cluster; pass --engine ray with it")
+        return lambda: Local(workers)
+    if importlib.util.find_spec("ray") is None:
+        raise grid.RequestError("--engine ray needs Ray, which is not installed: pip install -c constraints.txt -e '.[cluster]'")
+    from bench.run.cluster import Cluster
+
+    cluster = Cluster(address)  # an address that nobody answers at is found now
+    return lambda: cluster
+
+
+def in_shard(cells: list[Cell], text: str | None) -> list[Cell]:
+    """The cells whose id hashes to shard I of N, whatever is in the store."""
+    if text is None:
+        return cells
+    found = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise grid.RequestError(f"--shard takes I/N with I from 1 to N, 2/8 say, not {text!r}")
+    return [cell for cell in cells if zlib.crc32(cell.id.encode()) % int(found[2]) == int(found[1]) - 1]

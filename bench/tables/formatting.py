@@ -1,0 +1,71 @@
+"""Figures and differences as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from bench.core.stats import Difference, Interval, interval
+from bench.store.records import Record
+from datasets.task import Metric
+
+
+def markdown(lines: Sequence[dict[str, Any]]) -> str:
+    """A table, one column a key; figures stay as they were written."""
+    return tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure for people: 3 significant digits, thousands separated, '' if there is none."""
+    if value is None or value != value:
+        return ""
+    rounded = float(f"{value:.{digits}g}")
+    if abs(rounded) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    return f"{rounded:.{digits}g}"
+
+
+def amount(value: float | None) -> str:
+    """A large figure with a unit prefix: 1.21 M."""
+    for size, prefix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value is not None and float(f"{value:.3g}") >= size:
+            return number(value / size) + prefix
+    return number(value)
+
+
+def quality(value: Interval | None, metric: Metric) -> str:
+    """Mean ± half the 95 % interval; metrics that are shares in per cent."""
+    if value is None:
+        return ""
+    scale = 100 if metric.percent else 1
+    half = "" if value.n < 2 else f" ± {number(scale * value.half, 2)}"
+    mean = f"{scale * value.mean:.2f}" if metric.percent else number(scale * value.mean, 4)
+    return f"{mean}{half}{' %' if metric.percent else ''}"
+
+
+def gap(d: Difference, metric: Metric) -> str:
+    """A difference in words: 'better by 3.1 ± 0.4 points'."""
+    scale, unit = (100, " points") if metric.percent else (1, "")
+    half = "" if d.better_by.n < 2 else f" ± {number(round(scale * d.better_by.half, 12), 2)}"
+    if abs(d.better_by.mean) < 1e-12:  # what is left of rounding
+        return f"no better (0{half}{unit})"
+    word = "better" if d.better_by.mean > 0 else "worse"
+    return f"{word} by {number(scale * abs(d.better_by.mean), 3)}{half}{unit}"
+
+
+def escape(text: str) -> str:
+    """Text that can stand in a cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def cell_line(model: str, dataset: str, status: str, reason: str, runs: Sequence[Record], trained: int, seconds: float) -> str:
+    """One line about a cell that has just been run, for the terminal."""
+    place = f"{dataset:18} {model:20}"
+    if status != "ok":
+        return f"{place} {status}: {reason}"
+    metric = Metric(**runs[0]["metric"])
+    values = [run["test"]["best"][metric.name] for run in runs]
+    how = f"{len(runs)} seed{'s' * (len(runs) != 1)}, " + (f"{seconds:.1f} s" if trained else "from store")
+    return f"{place} {metric.name} {quality(interval(values), metric)} ({how}){' ' + reason if reason else ''}"

@@ -1,0 +1,210 @@
+"""Records of the store -> one row per model, data set, budget, dtype and machine. Reads, never trains."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bench.core.stats import Interval, interval
+from bench.store import examples
+from bench.store.records import FINISHED, Record, Store
+from bench.tables import latency_table
+from datasets.task import Metric
+from models import FAMILIES
+
+UNKNOWN = Metric("", "higher")
+LATENCY = "latency_cpu_b1_p50_ms"  # the column that stands for a model's latency where there is room for one
+COUNTED = ("operators", "forward_peak_bytes")  # beside each latency
+TIMED = ("p50_ms", "p50_low_ms", "p50_high_ms", "p95_ms", "p99_ms", *COUNTED)
+
+
+atexit.register(gc.unfreeze)  # what `everything` hides from the search for cycles; extensions complain of what is not torn down
+
+
+@dataclass
+class Row:
+    """One cell as measured. `values` is the first metric on test by seed, at the checkpoint that was best on val.
+
+    `scores` has every metric on test, one value a seed, `latency` figures by their column, `doubts` what was wrong with a
+    timing by its place, `cpu_b1` say.
+    """
+
+    model: str
+    dataset: str
+    budget: str
+    dtype: str
+    machine: str
+    status: str
+    reason: str
+    metric: Metric = UNKNOWN
+    summary: str = ""
+    scored_by: str = ""
+    family: str = "other"
+    values: dict[int, float] = field(default_factory=dict)
+    values_last: dict[int, float] = field(default_factory=dict)
+    scores: dict[str, list[float]] = field(default_factory=dict)
+    runs: list[Record] = field(default_factory=list)
+    costs: dict[str, int | None] = field(default_factory=dict)
+    latency: dict[str, float] = field(default_factory=dict)
+    doubts: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    samples: int = 0
+    conditions: str = ""
+    source: str = ""
+    newest: str = ""
+
+    @cached_property
+    def value(self) -> Interval | None:
+        return interval(list(self.values.values())) if self.values else None
+
+    @property
+    def terms(self) -> tuple[str, str, str]:
+        """What rows must share to stand in one ranking: budget, arithmetic and machine."""
+        return self.budget, self.dtype, self.machine
+
+    @property
+    def train_seconds(self) -> float | None:
+        return float(np.mean([run["train_seconds"] for run in self.runs])) if self.values else None
+
+
+def newest_facts(table: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """What each machine is, by its name; of several descriptions the newest."""
+    return {row.machine: row.facts for row in sorted(table, key=lambda row: (row.machine, row.newest))}
+
+
+def latest(records: list[Record]) -> list[Record]:
+    """Of all recipes of one cell the one asked for last: its runs, or the reason why there are none."""
+    trained_ = any(r["kind"] == "run" for r in records)
+    newest = max((r for r in records if not (trained_ and r.get("passing"))), key=lambda r: r["created"])
+    if newest["kind"] == "cell" and newest["status"] not in FINISHED:
+        return [newest]
+    runs = [r for r in records if r["kind"] == "run" and r["recipe"] == newest["recipe"]]
+    return sorted(runs, key=lambda r: r["seed"]) or [newest | {"status": "error", "reason": "its runs are gone; train again"}]
+
+
+def trained(records: list[Record]) -> Row:
+    """The row of one cell from its records of one recipe."""
+    first = records[0]
+    row = Row(
+        first["model"],
+        first["dataset"],
+        first["budget"]["name"],
+        first["budget"]["dtype"],
+        first["machine"]["slug"],
+        first["status"],
+        first["reason"],
+        facts=first["machine"],
+        samples=first["budget"]["samples"],
+        metric=Metric(**first["metric"]) if first.get("metric") else UNKNOWN,
+        conditions=first.get("conditions", ""),
+        source=first.get("source", ""),
+        summary=first.get("summary", ""),
+        scored_by=first.get("scored_by", ""),
+        family=first["family"] if first.get("family") in FAMILIES else "other",
+        newest=max(r["created"] for r in records),
+    )
+    if first["kind"] == "cell":
+        return row
+    row.runs, row.costs = records, first["costs"]
+    broken = [r for r in records if r["status"] != "ok"]
+    row.status = broken[0]["status"] if broken else "ok"
+    if broken:
+        row.reason = f"{len(broken)} of {len(records)} seeds: {broken[0]['reason']}"
+        return row
+    stopped = next((r["reason"] for r in records if r["reason"]), "")
+    chosen = "its best test score of any evaluation, as the source chose" if first["budget"].get("choose") == "test" else ""
+    row.reason = "; ".join(filter(None, [stopped, chosen, first.get("notes", ""), first.get("own_recipe", "")]))
+    row.values = {r["seed"]: r["test"]["best"][row.metric.name] for r in records}
+    row.values_last = {r["seed"]: r["test"]["last"][row.metric.name] for r in records}
+    every = [examples.scores(r) for r in records]
+    row.scores = {name: [one[name] for one in every] for name in every[0] if all(name in one for one in every)}
+    return row
+
+
+def put_latency(row: Row, records: list[Record]) -> None:
+    """Fill in the latencies of the row's model, data set and machine; of two in one place the newer."""
+    for r in sorted(records, key=lambda r: r["created"]):
+        found, place = latency_table.figures(r), latency_table.place(r)
+        if found:
+            row.latency |= {f"latency_{place}_{name}": found[name] for name in TIMED if name in found}
+            row.latency[f"throughput_{place}_per_s"] = found["samples_per_second"]
+            row.doubts[place] = "; ".join(r.get("validity", []))
+
+
+def everything(store: Store) -> tuple[list[Record], list[Record]]:
+    """All runs and all latencies. They hold no cycles and stay to the end of the command: Python's search for cycles, which takes
+    half of the time where there are thousands, is told to pass them over."""
+    searched = gc.isenabled()
+    gc.disable()
+    try:
+        return store.runs(), store.latencies()
+    finally:
+        gc.freeze()
+        if searched:
+            gc.enable()
+
+
+def rows(store: Store) -> list[Row]:
+    """Every cell the store knows of, in the order of data set, budget and model names."""
+    cells: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    runs, timings = everything(store)
+    for r in runs:
+        cells[r["dataset"], r["budget"]["name"], r["model"], r["budget"]["dtype"], r["machine"]["slug"]].append(r)
+    timed: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    for r in timings:
+        timed[r["dataset"], r["model"], r["machine"]["slug"]].append(r)
+    table = [trained(latest(records)) for _, records in sorted(cells.items())]
+    for row in table:
+        own = [r for r in timed.get((row.dataset, row.model, row.machine), []) if r["source"] == row.source and r["dtype"] == row.dtype]
+        put_latency(row, own)
+        failed = [r["reason"] for r in own if r.get("reason")]
+        row.reason = "; ".join(filter(None, [row.reason, *failed]))
+    known = {(row.dataset, row.model, row.machine) for row in table}
+    for (dataset, model, machine), records in sorted(timed.items()):
+        for dtype in sorted({r["dtype"] for r in records}) if (dataset, model, machine) not in known else []:
+            own = [r for r in records if r["dtype"] == dtype]
+            reason = f"timed{' in ' + dtype if dtype != 'float32' else ''}, not trained"
+            blank = Row(model, dataset, "", dtype, machine, "skipped", reason, facts=own[0]["machine"])
+            put_latency(blank, own)
+            table.append(blank)
+    return table
+
+
+CONTROLLED = ("backbone_attention", "backbone_conv", "backbone_mlp", "backbone_none")
+
+
+def shown(table: list[Row]) -> dict[str, list[Row]]:
+    """For each data set the rows that are ranked: of one budget, on the machine written to last.
+
+    The budget is one under which all four backbones were trained, if there is one; of these the one with most models, then
+    with most samples; never a `published` one.
+    Rows that were trained under other conditions (an older recipe or data set) keep their place but not their numbers.
+    """
+    sections: dict[str, list[Row]] = {}
+    for dataset in sorted({row.dataset for row in table}):
+        own = [row for row in table if row.dataset == dataset and not row.budget.startswith("published")]
+        if not own:
+            continue
+        alike: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+        for row in own:
+            alike[row.terms].append(row)
+
+        def rank(group: list[Row]) -> tuple[bool, int, int, str]:
+            trained_ = {row.model for row in group if row.values}
+            return trained_ >= set(CONTROLLED), len(trained_), group[0].samples, max(row.newest for row in group)
+
+        group = max(alike.values(), key=rank)
+        lead = max(group, key=lambda row: (bool(row.values), row.newest))
+        old = "trained under another recipe than the newest rows; run it again"
+        sections[dataset] = [
+            r if r.conditions == lead.conditions or not r.runs else replace(r, values={}, runs=[], status="older", reason=old)
+            for r in group
+        ]
+    return sections

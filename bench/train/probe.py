@@ -1,0 +1,293 @@
+"""A probe: a run in miniature, in float64, that says what code does, so that a changed source need not mean another run.
+
+The path is that of a run: its own data cut to a few dozen samples (random ones where the data root has none), the loop over more than two
+epochs with the budget's optimiser, schedule and clipping, stacked where the run was stacked, evaluations, the choice of the best
+weights with ties forced upon it, and scoring. Then one batch of the budget's own size in its own arithmetic, and an evaluation long
+enough to be cut in pieces, for what depends on size or type.
+
+Two sources whose numbers agree to a relative 1e-9 are taken to do the same. That is evidence and no proof: what shows only after
+more steps than these, or on other samples, is not seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import datasets
+import models
+from bench.store.records import Record, pack, unpack
+from bench.train.batches import together
+from bench.train.evaluation import NUMBERS, means, score
+from bench.train.learners import Single
+from bench.train.loop import Training, fresh
+from bench.train.optimiser import learning_rate
+from bench.train.scoring import handed, scored
+from datasets.data import Data, Split, drawn, generator
+from datasets.registry import describe
+from datasets.task import Budget, Task
+
+VERSION = 1  # of what is compared: another one compares with nothing
+CLOSE = 1e-9  # relative to the largest number of its kind
+ROUGHLY = {"float32": 1e-4, "bfloat16": 5e-2}  # the same for one batch in the budget's own arithmetic
+TRAIN, VAL, TEST, BATCH, STEPS, EVALUATIONS = 20, 6, 10, 8, 7, 4
+RATES = 16  # places of the whole budget at which its learning rate is read
+PLACES = 2**16  # of a split, at least, that are looked at
+FOLDS = 8  # numbers that stand for the weights of a seed
+CPU = torch.device("cpu")
+
+
+class Unprobed(RuntimeError):
+    """The cell cannot be probed. The message says why."""
+
+
+@contextlib.contextmanager
+def arithmetic(dtype: torch.dtype) -> Iterator[None]:
+    """One thread, and `dtype` for whatever is made without saying of what."""
+    before, threads = torch.get_default_dtype(), torch.get_num_threads()
+    torch.set_default_dtype(dtype)
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+        torch.set_num_threads(threads)
+
+
+@lru_cache(maxsize=4)
+def whole(dataset: str, root: Path, seed: int) -> Data | None:
+    """A data set's own samples, or None where they are not at hand."""
+    try:
+        return datasets.load(dataset, root, seed)
+    except datasets.Missing:
+        return None
+
+
+def spread(split: Split, n: int) -> Split:
+    """At most `n` samples from all over a split, in float64 where they are numbers."""
+    rows = torch.arange(min(n, len(split))) * max(1, len(split) // n)
+    return Split(wide(split.x[rows]), wide(split.y[rows]))
+
+
+def wide(values: Tensor) -> Tensor:
+    return values.double() if values.is_floating_point() else values
+
+
+def synthetic(task: Task, seed: int) -> Data:
+    """Random samples of the task's shapes in place of its data."""
+    return drawn(lambda n, g: task.sample(n, g), (TRAIN, VAL, TEST), "probe", seed)
+
+
+def cut(data: Data) -> Data:
+    """A data set of a few dozen samples, float64."""
+    stream = data.draw
+
+    def draw(n: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
+        assert stream is not None
+        x, y = stream(n, g)
+        return wide(x), wide(y)
+
+    train, val, test = (spread(split, n) for split, n in ((data.train, TRAIN), (data.val, VAL), (data.test, TEST)))
+    return Data(train, val, test, data.augment, draw if stream is not None else None)
+
+
+def weights(n: int) -> Tensor:
+    """Fixed factors of changing sign and size, so that numbers that trade places are told apart."""
+    return torch.cos(1.7 * torch.arange(1, n + 1, dtype=torch.float64) + 0.3)
+
+
+def folded(values: Tensor) -> float:
+    """One number for a tensor."""
+    flat = values.detach().cpu().double().flatten()
+    return float(flat @ weights(len(flat)))
+
+
+def of_state(state: dict[str, Tensor]) -> list[float]:
+    """`FOLDS` numbers for all weights of one seed."""
+    sums = [0.0] * FOLDS
+    for i, value in enumerate(state.values()):  # by place, not by name: a parameter may be renamed
+        sums[i % FOLDS] += folded(value) * (1 + i / 100)
+    return sums
+
+
+@lru_cache(maxsize=8)
+def totals(dataset: str, root: Path, seed: int) -> list[float]:
+    """What whole splits are made of: how many, their sum, and numbers from all over them in their places."""
+    data = whole(dataset, root, seed)
+    assert data is not None
+    found = []
+    for split in (data.train, data.val, data.test):
+        for part in (split.x, split.y):
+            flat = part.flatten()
+            found += [float(len(split)), float(flat.sum(dtype=torch.float64)), folded(flat[:: max(1, len(flat) // PLACES)])]
+    return found
+
+
+class Heard:
+    """What a training does at each step, heard from outside: it runs as always."""
+
+    def __init__(self, training: Training) -> None:
+        self.losses: list[float] = []
+        self.norms: list[float] = []
+        self.rates: list[float] = []
+        learner, optimizer, step = training.learner, training.optimizer, training.optimizer.step
+        losses = learner.losses
+
+        def heard(x: Tensor, y: Tensor) -> Tensor:
+            found = losses(x, y)
+            self.losses += found.double().view(-1).tolist()
+            return found
+
+        def stepped(*args: Any, **kwargs: Any) -> Any:
+            gradients = [p.grad.double().reshape(len(training.seeds), -1) for p in learner.parameters if p.grad is not None]
+            self.norms += torch.cat(gradients, 1).norm(dim=1).tolist()
+            self.rates += [group["lr"] for group in optimizer.param_groups]
+            return step(*args, **kwargs)
+
+        learner.losses = heard  # type: ignore[method-assign]
+        optimizer.step = stepped  # type: ignore[method-assign]
+
+
+class Scaled:
+    """A learner whose answers are `factor` times as large: the same classes with other losses, so that scores tie."""
+
+    def __init__(self, learner: Any, factor: float) -> None:
+        self.learner, self.factor = learner, factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.learner.forward(x)
+        return out * self.factor if out.is_floating_point() else out
+
+    def taught(self, x: Tensor, y: Tensor) -> Tensor | None:
+        out = self.learner.taught(x, y)
+        return None if out is None else out * self.factor
+
+    def state(self) -> dict[str, Tensor]:
+        return dict(self.learner.state())
+
+
+def tie(training: Training) -> None:
+    """Evaluations after the last step whose scores tie and whose losses do not, or do: which weights are kept is part of a run."""
+    learner, batch = training.learner, training.val
+    for factor in (0.5, 1.0, 1.0, 0.25):
+        training.learner = Scaled(learner, factor)  # type: ignore[assignment]
+        training.position.step += 1
+        training.evaluate([1.0] * len(training.seeds), [1.0] * len(training.seeds), batch)
+    training.learner = learner
+
+
+def miniature(build: Callable[[], nn.Module], task: Task, budget: Budget, data: list[Data], seeds: list[int]) -> dict[str, list[float]]:
+    """The numbers of a whole run of a few steps, by their kind."""
+    mini = replace(
+        budget,
+        samples=STEPS * BATCH,
+        batch=BATCH,
+        evaluations=EVALUATIONS,
+        clip=0.05 if budget.clip else 0.0,  # small enough to act
+        dtype="float32",  # that is: as it comes, in float64
+        seconds=math.inf,
+    )
+    training = Training(build, task, mini, seeds, [handed(one, mini) for one in data], CPU)
+    heard = Heard(training)
+    training.run()
+    tie(training)
+    found: dict[str, list[float]] = {"loss": heard.losses, "gradient": heard.norms, "rate": heard.rates}
+    kinds = ("val", "best", "weights", "score", "answer")
+    found |= {kind: [] for kind in kinds}
+    for one, samples in zip(training.results(), data, strict=True):
+        curve = one.curve
+        found["val"] += [*curve.train_loss, *curve.val_loss, *curve.val_metric, *curve.test_metric]
+        found["best"] += [float(one.best_samples), *map(float, curve.samples)]
+        found["weights"] += of_state(one.best) + of_state(one.last)
+        record = scored(build, one, samples, task, mini, CPU)
+        for which in sorted(record.get("test", {})):
+            found["score"] += [float(value) for _, value in sorted(record["test"][which].items())]
+        learner = Single(fresh(build, mini, one.seed), task, mini, CPU, generator("test", one.seed))
+        learner.module.load_state_dict(one.last)
+        found["answer"] += [folded(row) for row in learner.forward(samples.test.x[None])[0]]
+    return found
+
+
+def own_size(build: Callable[[], nn.Module], task: Task, budget: Budget, data: Data) -> list[float]:
+    """Loss and gradient of one batch as large as the budget's, in its arithmetic, and the loss of an evaluation in several pieces."""
+
+    def tiled(split: Split, n: int) -> Split:
+        rows = torch.arange(n) % len(split)
+        return Split(*(part[rows].float() if part.is_floating_point() else part[rows] for part in (split.x, split.y)))
+
+    torch.manual_seed(0)
+    learner = Single(fresh(build, budget, 0), task, budget, CPU, generator("probe", 0))
+    batch = tiled(data.train if len(data.train) else data.val, budget.batch)
+    loss = learner.losses(batch.x, batch.y)
+    norm = torch.stack([p.grad.double().norm() for p in learner.parameters if p.grad is not None]).norm()
+    pieces = min(512, NUMBERS // task.input.size + 3)
+    found = score(learner, together([tiled(data.val, max(3, pieces))], CPU), task)
+    return [float(loss), float(norm), means(found.scores, task)[0]["loss"]]
+
+
+def numbers(model: str, dataset: str, budget: Budget, stacked: bool, root: Path | None) -> Record | None:
+    """One probe, packed: on the data under `root`, None if they are not there; on random samples without a root."""
+    task, seeds = datasets.task(dataset), [0, 1] if stacked else [0]
+    owned = [whole(dataset, root, seed) if root is not None else synthetic(task, seed) for seed in seeds]
+    data = [one for one in owned if one is not None]
+    if len(data) < len(seeds):
+        return None
+    build = partial(models.build, model, task)
+    with arithmetic(torch.float64):
+        small = [cut(one) for one in data]
+        found = miniature(lambda: build().double(), task, budget, small, seeds)
+    found["rate"] += [learning_rate(budget, budget.steps * i // RATES, i) for i in range(RATES)]
+    with arithmetic(torch.float32):
+        found["own_size"] = own_size(build, task, budget, small[0])
+    if root is not None:
+        found["data"] = [number for seed in seeds for number in totals(dataset, root, seed)]
+    sizes = {kind: len(values) for kind, values in found.items()}
+    return {"sizes": sizes, "numbers": pack(np.array([number for values in found.values() for number in values], "<f8"))}
+
+
+def measure(model: str, dataset: str, budget: Budget, stacked: bool, root: Path) -> Record:
+    """The probe of a cell as a record keeps it: on its own data where they are at hand, and on random samples where they may not be.
+
+    Raises Unprobed where the code does not run in miniature.
+    """
+    try:
+        found = {"own": numbers(model, dataset, budget, stacked, root)}
+        if not datasets.task(dataset).embedded:
+            found["synthetic"] = numbers(model, dataset, budget, stacked, None)
+    except Exception as error:
+        raise Unprobed(f"{model}-{dataset} cannot be probed: {describe(error)}") from error
+    return {"version": VERSION, "stacked": stacked, **{data: probe for data, probe in found.items() if probe is not None}}
+
+
+def kinds(probe: Record) -> dict[str, np.ndarray]:
+    """A stored probe's numbers by their kind."""
+    ends = np.cumsum(list(probe["sizes"].values()))
+    return dict(zip(probe["sizes"], np.split(unpack(probe["numbers"]), ends[:-1]), strict=True))
+
+
+def difference(before: Record, now: Record, dtype: str) -> str:
+    """Why two probes do not agree, in a few words, or ''."""
+    if before["version"] != now["version"] or before["stacked"] != now["stacked"]:
+        return "probed in another way"
+    data = next((data for data in ("own", "synthetic") if data in before and data in now), "")
+    if not data:
+        return "probed on other data"
+    old, new = kinds(before[data]), kinds(now[data])
+    for kind in dict.fromkeys([*old, *new]):
+        if kind not in old or kind not in new or len(old[kind]) != len(new[kind]):
+            return f"{kind}: other numbers than before"
+        scale = np.abs([*old[kind], *new[kind]]).max(initial=0.0)
+        allowed = ROUGHLY[dtype] if kind == "own_size" else CLOSE
+        if not np.isclose(old[kind], new[kind], rtol=0, atol=allowed * scale, equal_nan=True).all():
+            return f"{kind}: differs by {np.abs(old[kind] - new[kind]).max() / scale:.1e} of its size"
+    return ""
