@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -123,3 +125,48 @@ def test_a_figure_that_cannot_be_measured_is_none_and_says_why() -> None:
     assert found["params_active"] is None
     assert found["params"] == 3
     assert "params_active not measured: TypeError: float32 only" in notes
+
+
+class Rows(nn.Module):
+    """A recurrent layer over the rows of an image of 8×8 pixels, whose products are easily counted by hand."""
+
+    def __init__(self, layer: type[nn.RNNBase]) -> None:
+        super().__init__()
+        self.layer, self.answer = layer(8, 32, batch_first=True), nn.Linear(32, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.answer(self.layer(x.flatten(1, 2))[0][:, -1])
+
+
+@pytest.mark.parametrize(("layer", "gates"), [(nn.LSTM, 4), (nn.GRU, 3), (nn.RNN, 1)])
+def test_flops_of_recurrent_layers(layer: type[nn.RNNBase], gates: int) -> None:
+    assert counts.flops(Rows(layer), datasets.task("digits")) == 8 * gates * (8 + 32) * 32 * 2 + 32 * 10 * 2
+
+
+def spectrum(x: torch.Tensor) -> torch.Tensor:
+    return torch.fft.rfft(x).real
+
+
+def distances(x: torch.Tensor) -> torch.Tensor:
+    return torch.cdist(x, x[:, :2])
+
+
+def product(x: torch.Tensor) -> torch.Tensor:
+    return torch.mv(x[0], x[0, 0])[None]
+
+
+@pytest.mark.parametrize(("operation", "name"), [(spectrum, "fft"), (distances, "cdist"), (product, "mv")])
+def test_an_operator_that_nobody_counts_leaves_the_field_empty_and_is_named(operation: Callable, name: str) -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.answer = nn.LazyLinear(10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.answer(operation(x[:, 0]).flatten(1))
+
+    task, module = datasets.task("digits"), Odd()
+    module(task.sample(2)[0])
+    costs, notes = counts.measure(module, task, task.budget("smoke"))
+    assert costs["flops"] is None and costs["params"] == sum(p.numel() for p in module.parameters())
+    assert "flops not measured" in notes and name in notes

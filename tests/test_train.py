@@ -236,11 +236,11 @@ def test_bfloat16_is_used_and_weights_stay_float32() -> None:
 
 def test_what_stays_alone_and_why() -> None:
     task, budget = datasets.task("digits"), SHORT
-    assert stays_alone(models.build("cnn", task), 1.0, budget, CPU) == "Dropout: dropout draws from one stream"
-    assert stays_alone(models.build("mlp", task), 1e4, budget, CPU) is None
-    assert stays_alone(models.build("mlp", task), 1e9, budget, CPU) == "one seed keeps the device busy"
-    assert "batching rule" in str(stays_alone(nn.GRU(2, 2), 1.0, budget, CPU))
-    assert "state" in str(stays_alone(nn.BatchNorm1d(2), 1.0, budget, CPU))
+    assert stays_alone(models.build("cnn", task), 1.0, task, budget, CPU) == "Dropout: dropout draws from one stream"
+    assert stays_alone(models.build("mlp", task), 1e4, task, budget, CPU) is None
+    assert stays_alone(models.build("mlp", task), 1e9, task, budget, CPU) == "one seed keeps the device busy"
+    assert "batching rule" in str(stays_alone(nn.GRU(2, 2), 1.0, task, budget, CPU))
+    assert "state" in str(stays_alone(nn.BatchNorm1d(2), 1.0, task, budget, CPU))
 
 
 def test_random_layers_do_not_stack() -> None:
@@ -268,7 +268,7 @@ def test_a_models_own_loss_and_prediction_are_used() -> None:
     task = datasets.task("plane")
     data = [datasets.load("plane", seed=0).for_training]
     run = Training(lambda: OwnLoss(2, 1), task, SHORT, [0], data, CPU).run()[0]
-    assert stays_alone(OwnLoss(2, 1), 1.0, SHORT, CPU) == "the model brings its own loss or prediction"
+    assert stays_alone(OwnLoss(2, 1), 1.0, task, SHORT, CPU) == "the model brings its own loss or prediction"
     assert run.curve.val_loss[-1] == pytest.approx(100**2, rel=0.02)
     assert run.curve.train_loss[-1] < run.curve.train_loss[0] < 10
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import re
+import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -12,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from bench.train.optimiser import optimizer
 from datasets.data import generator
@@ -79,19 +82,53 @@ def active(module: nn.Module, task: Task) -> int:
     return found
 
 
+class Uncounted(RuntimeError):
+    """FLOPs cannot be told: an operator multiplies and torch's counter does not know it. The message names it."""
+
+
+# parts of names of operators that multiply matrices, convolve or transform; what is done number by number is not counted anyway
+MULTIPLIES = re.compile(
+    r"rnn|lstm|gru|attention|conv|matmul|linear|einsum|fft|cdist|linalg|solve|(^|_)(mm|bmm|addmm|mv|addmv|v?dot|outer)($|_)"
+)
+
+
+class Known(TorchDispatchMode):
+    """Raises Uncounted at the first operator whose FLOPs would silently be 0."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        space, name = func.namespace, func.overloadpacket.__name__
+        foreign = space not in ("aten", "prim", "prims", "profiler", "debugprims")
+        if func.overloadpacket not in flop_registry and (foreign or MULTIPLIES.search(name)):
+            raise Uncounted(f"torch's counter does not know {space}::{name}")
+        return func(*args, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def plain_kernels() -> Iterator[None]:
+    """Fused attention and recurrent kernels off: the plain ones are made of products that torch's counter knows."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of a TF32 setting that this leaves as it is
+            with torch.backends.mkldnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH):
+                yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
 def flops(module: nn.Module, task: Task) -> int:
-    """FLOPs of one sample's forward pass by torch's counter: matrix products and convolutions, 2 per multiply-add."""
+    """FLOPs of one sample's forward pass by torch's counter: matrix products and convolutions, 2 per multiply-add.
+
+    Raises Uncounted where an operator would be counted as nothing.
+    """
     x = task.sample(1)[0].to(next(module.parameters()).device)
     counter = FlopCounterMode(display=False)
     training = module.training
-    fast = torch.backends.mha.get_fastpath_enabled()
-    # The counter does not know every fused attention kernel; the plain ones are made of products it knows.
-    torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+        with torch.no_grad(), plain_kernels(), counter, Known():
             answer(module.eval(), task)(x)
     finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
         module.train(training)
     return int(counter.get_total_flops())
 

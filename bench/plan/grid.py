@@ -144,7 +144,10 @@ def cell(model: str, dataset: str, budget_name: str, seeds: int | None) -> Cell:
         return Cell(model, dataset, task, budget, "out_of_memory" if out_of_memory(error) else "error", describe(error))
     own, why = models.recipe(model)
     if own:
-        return Cell(model, dataset, task, replace(budget, **own), standard=budget, why=f"own recipe {own}: {why}")
+        try:
+            return Cell(model, dataset, task, replace(budget, **own), standard=budget, why=f"own recipe {own}: {why}")
+        except (TypeError, ValueError) as error:
+            return Cell(model, dataset, task, budget, "error", f"its own recipe {own} cannot be: {error}")
     return Cell(model, dataset, task, budget)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from bench.core import opened
 from bench.plan.grid import Cell
 from bench.run.engines import Engine
 from bench.run.job import Confirmed, Doubt, Ended, Finished, Job, Message, Share
@@ -94,6 +95,7 @@ class Driver:
         job, seeds = with_cell(cell, self.blank), list(range(cell.budget.seeds))
         recipe, code = fingerprint.recipe(cell.model, cell.dataset, cell.budget, job.device), fingerprint.code(cell.model, cell.dataset)
         found = {} if job.retrain else self.store.finished(cell.model, cell.dataset, cell.budget.name, recipe, seeds)
+        found = {seed: r for seed, r in found.items() if opened.same(job.root, r.get("files", {}))}
         counting = fingerprint.counting(cell.model)
         known = {seed for seed, r in found.items() if r.get("code") == code and r.get("counted_by") == counting}
         doubts = [

@@ -17,7 +17,7 @@ import torch
 
 import datasets
 import models
-from bench.core import machine
+from bench.core import machine, opened
 from bench.measure import counts, forward_counts
 from bench.plan.grid import out_of_memory, plugin
 from bench.run.job import Confirmed, Ended, Finished, Job, Message, Share
@@ -38,11 +38,15 @@ Tell = Callable[[Message], None]
 
 
 @lru_cache(maxsize=5)
-def load(dataset: str, root: Path, seed: int, download: bool) -> Data:
-    """Data of one seed; kept for the next group of the same data set. ValueError if they are not what the task says."""
-    data = datasets.load(dataset, root, seed, download)
+def load(dataset: str, root: Path, seed: int, download: bool) -> tuple[Data, dict[str, str]]:
+    """Data of one seed, kept for the next group of the same data set, and digests of the files they were read from.
+
+    ValueError if they are not what the task says.
+    """
+    with opened.watch(root) as files:
+        data = datasets.load(dataset, root, seed, download)
     check(data, datasets.task(dataset))
-    return data
+    return data, opened.digests(root, files)
 
 
 def header(job: Job) -> Record:
@@ -123,13 +127,14 @@ def train(job: Job, head: Record, missing: list[int], tell: Tell) -> None:
     module = build().to(device)
     check_answer(module, task, budget, device)
     costs, notes = counts.measure(forward_counts.countable(module), task, budget)
-    why = stays_alone(module, costs["flops"] or float("inf"), budget, device) or ""
+    why = stays_alone(module, costs["flops"], task, budget, device) or ""
     checkpoints = Checkpoints(job, head)
     groups = checkpoints.groups(missing, 1 if why else AT_ONCE)
     done = 0
     while groups:
         seeds, snapshot = groups.pop(0)
-        data = [load(job.dataset, job.root, seed, job.download) for seed in seeds]
+        loaded = [load(job.dataset, job.root, seed, job.download) for seed in seeds]
+        data = [one for one, _ in loaded]
         left = sum(len(group) for group, _ in groups)
         try:
             training = Training(build, task, budget, seeds, [handed(one, budget) for one in data], device)
@@ -157,9 +162,9 @@ def train(job: Job, head: Record, missing: list[int], tell: Tell) -> None:
         head = head | {"probe": checkpoints.probe(stacked=len(seeds) > 1)}
         by = {"scored_by": task.metric.signature()} if task.metric.signature else {}
         shared = by | {"costs": costs, "notes": machine.anonymous(notes), "alone": machine.anonymous(why), "continued_from": start}
-        new = [(one, samples) for one, samples in zip(trained, data, strict=True) if one.seed in missing]
-        records = tuple(head | shared | scored(build, one, samples, task, budget, device) for one, samples in new)
-        kept = (snapshots.kept(one) if one.status == "ok" else None for one, _ in new)
+        new = [(one, *read) for one, read in zip(trained, loaded, strict=True) if one.seed in missing]
+        records = tuple(head | shared | {"files": files} | scored(build, one, own, task, budget, device) for one, own, files in new)
+        kept = (snapshots.kept(one) if one.status == "ok" else None for one, _, _ in new)
         tell(Finished(records, tuple(pack_weights(weights) if weights is not None else None for weights in kept), tuple(seeds)))
         done += len(seeds)
 
