@@ -206,4 +206,4 @@ register(Metric("macro_recall", "higher", True, labels, macro("recall"), CLASSES
 register(Metric("macro_f1", "higher", True, labels, macro("f1"), CLASSES))
 register(Metric("auroc", "higher", True, chances, auroc, CLASSES, "scores"))
 register(Metric("mae", "lower", False, absolute_errors, kinds=NUMBERS))
-register(Metric("r2", "higher", False, values, r2, NUMBERS))
+R2 = register(Metric("r2", "higher", False, values, r2, NUMBERS))

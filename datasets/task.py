@@ -93,6 +93,8 @@ class Task:
     version   raise it when the same seed starts to give other data
     embedded  whether it needs neither a network nor a data root, and so belongs to the default grid
     source    where the data or its definition comes from, for the report
+    patch     samples or pixels along a side of a token, for models that cut the input; None leaves it to models/tokens.py
+    role      `route` for a task built to be solved by one kind of mixing: it explains, and decides no verdict
     """
 
     name: str
@@ -104,6 +106,8 @@ class Task:
     embedded: bool = True
     source: str = ""
     summary: str = ""
+    patch: int | None = None
+    role: Literal["", "route"] = ""
     metrics: tuple[Metric, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -111,6 +115,9 @@ class Task:
         chosen = bool(self.metrics) and not isinstance(self.metrics, Usual)
         found = [self.computable(metric) for metric in (self.metrics if chosen else self.output.kind.metrics)]
         object.__setattr__(self, "metrics", tuple(found) if chosen else Usual(found))
+        cut = self.input.shape[1:] if self.input.kind in ("signal", "image") else ()
+        if self.patch is not None and (not cut or self.patch < 1 or any(length % self.patch for length in cut)):
+            raise ValueError(f"task {self.name!r}: patches of {self.patch} do not divide a {self.input.kind} of shape {self.input.shape}")
 
     def computable(self, metric: Metric | str) -> Metric:
         try:

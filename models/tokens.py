@@ -8,7 +8,7 @@
     signal                 a linear layer at every token, which answers for the p samples of its piece
     tokens                 a linear layer at every token, which answers for one word: all words at once, none knows the others
 
-p is the largest that divides the length or both sides: up to 4, for images of 8 pixels or less up to 2.
+p is the task's `patch`, else the largest that divides the length or both sides: up to 4, for images of 8 pixels or less up to 2.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Tokens(nn.Module):
         self.patch = width = 1
         if self.kind in ("signal", "image"):
             channels, *lengths = shape
-            self.patch = patch_size(*lengths)
+            self.patch = task.patch or patch_size(*lengths)
             self.grid = tuple(length // self.patch for length in lengths)
             width = channels * self.patch ** len(lengths)
         if self.kind == "tokens":
