@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -33,13 +34,10 @@ from datasets.task import Budget, Input, Output, Task, budgets
 LENGTH, NAME, FAR = 31, 8, 8  # tokens; numbers in a key or a query; a far partner is more than this away
 OFFSETS = (-2, -1, 1, 2)
 SIZES = (0, 512, 1_024)  # training samples are drawn without end
-RECIPE = {"batch": 64, "lr": 3e-3, "optimizer": "adamw", "schedule": "cosine", "warmup": 0.05, "weight_decay": 0.01}
-BUDGETS = budgets(
-    Budget("default", samples=38_400, evaluations=15, **RECIPE),
-    None,
-    Budget("reference", samples=96_000, evaluations=30, seeds=10, **RECIPE),
-    smoke_samples=640,
+DEFAULT = Budget(
+    "default", samples=38_400, batch=64, lr=3e-3, optimizer="adamw", schedule="cosine", warmup=0.05, weight_decay=0.01, evaluations=15
 )
+BUDGETS = budgets(DEFAULT, None, replace(DEFAULT, name="reference", samples=96_000, evaluations=30, seeds=10), smoke_samples=640)
 
 Partner = Callable[[Tensor, Generator], tuple[Tensor, Tensor | None]]
 """(keys (n, 31, 8), generator) -> whom each token answers for, (n, 31) or (31,), and the queries (n, 31, 8) that say so."""
