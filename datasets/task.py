@@ -94,7 +94,8 @@ class Task:
     embedded  whether it needs neither a network nor a data root, and so belongs to the default grid
     source    where the data or its definition comes from, for the report
     patch     samples or pixels along a side of a token, for models that cut the input; None leaves it to models/tokens.py
-    role      `route` for a task built to be solved by one kind of mixing: it explains, and decides no verdict
+    role      `route` for a task built to be solved by one kind of mixing: it explains, and decides no verdict;
+              `twin` for another set with its places permuted, which is run when it is named
     """
 
     name: str
@@ -107,7 +108,7 @@ class Task:
     source: str = ""
     summary: str = ""
     patch: int | None = None
-    role: Literal["", "route"] = ""
+    role: Literal["", "route", "twin"] = ""
     metrics: tuple[Metric, ...] = field(default=())
 
     def __post_init__(self) -> None:

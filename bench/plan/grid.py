@@ -156,12 +156,16 @@ def listed(registry_names: list[str], errors: dict[str, str]) -> list[str]:
 
 
 def cells(models_: str | None, datasets_: str | None, budget: str, seeds: int | None) -> list[Cell]:
-    """The grid, data set by data set. Default: all models on all embedded data sets. RequestError for what is unknown."""
+    """The grid, data set by data set. Default: all models on all embedded data sets, but for shuffled twins, and routes, which
+    explain the mixers, with those alone. RequestError for what is unknown."""
     every_model = listed(models.names(published=True), models.errors)
     every_dataset = listed(datasets.names(published=True), datasets.errors)
     default_models = [name for name in every_model if not name.endswith("_published")]
     default_datasets = [
-        name for name in every_dataset if not name.endswith("_published") and (name in datasets.errors or datasets.task(name).embedded)
+        name
+        for name in every_dataset
+        if not name.endswith("_published")
+        and (name in datasets.errors or (datasets.task(name).embedded and datasets.task(name).role != "twin"))
     ]
     chosen_models = select("model", models_, default_models, every_model)
     chosen_datasets = select("data set", datasets_, default_datasets, every_dataset)
@@ -172,7 +176,13 @@ def cells(models_: str | None, datasets_: str | None, budget: str, seeds: int | 
         raise RequestError(
             f"unknown budget {budget!r}{did_you_mean(budget, sorted(known))} (there are: {', '.join(sorted(known))}{others})"
         )
-    return [cell(m, d, budget, seeds) for d in chosen_datasets for m in chosen_models]
+    return [cell(m, d, budget, seeds) for d in chosen_datasets for m in chosen_models if models_ is not None or explains(m, d)]
+
+
+def explains(model: str, dataset: str) -> bool:
+    """Whether a model that nobody named belongs on a data set."""
+    route = dataset not in datasets.errors and datasets.task(dataset).role == "route"
+    return not route or model.startswith("backbone_") or model in models.errors
 
 
 def parse_seeds(text: str | None) -> int | None:
