@@ -98,6 +98,16 @@ def three_way(x: Tensor, y: Tensor, sizes: tuple[int, int, int], name: str, seed
     return Data(Split(x[train], y[train]), Split(x[val], y[val]), Split(x[test], y[test]))
 
 
+def fixed_test(x: Tensor, y: Tensor, sizes: tuple[int, int, int], name: str, seed: int) -> Data:
+    """As `three_way`, but every seed has the same test split: seeds differ in what they train on, and are no new examples."""
+    if sum(sizes) != len(y):
+        raise ValueError(f"{name}: sizes {sizes} do not add up to {len(y)} samples")
+    rest, test = stratified(y, sizes[2], f"{name}/test", 0)
+    inner, val = stratified(y[rest], sizes[1], f"{name}/val", seed)
+    train, val = rest[inner], rest[val]
+    return Data(Split(x[train], y[train]), Split(x[val], y[val]), Split(x[test], y[test]))
+
+
 def standardise(data: Data, dims: tuple[int, ...]) -> tuple[Data, Tensor, Tensor]:
     """Shift and scale every split by the mean and deviation of the training split over `dims`; also returns both."""
     mean = data.train.x.mean(dims, keepdim=True)

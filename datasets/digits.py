@@ -4,8 +4,9 @@
     digits_translated  x (1, 16, 16): the digit anywhere on an empty canvas                     "
     digits_affine      x (1, 16, 16): enlarged to 16×16, then rotated ±60°, shifted ±30 %,
                        scaled 0.4 – 1.0 (S2's distortion of MNIST)                              "
+    digits_shuffled    digits, its pixels in another order: see datasets/shuffle.py             "
 
-Pixels are standardised by the training split. The last two are drawn afresh, on the device, for every training batch
+Pixels are standardised by the training split. The two in the middle are drawn afresh, on the device, for every training batch
 and once per seed for val and test; the training split itself holds the digit in the middle, undistorted.
 """
 
@@ -21,6 +22,7 @@ from torch import Tensor
 from datasets import register
 from datasets.data import Data, Split, standardise, three_way
 from datasets.distort import affine, distorted, translate
+from datasets.shuffle import shuffled
 from datasets.task import Budget, Input, Output, Task, budgets
 
 SIZES = (1_097, 350, 350)
@@ -66,3 +68,8 @@ def digits_translated(root: Path, seed: int, download: bool) -> Data:
 def digits_affine(root: Path, seed: int, download: bool) -> Data:
     data = resized(plain(seed), lambda x: F.interpolate(x, (CANVAS, CANVAS), mode="bilinear", align_corners=False))
     return distorted(data, "digits_affine", seed, affine)
+
+
+@register(task("digits_shuffled", 8, "the digits with their pixels in another order, the same for all"))
+def digits_shuffled(root: Path, seed: int, download: bool) -> Data:
+    return shuffled(standardise(plain(seed), (0, 2, 3))[0], "digits_shuffled")

@@ -9,8 +9,10 @@
     match_far    v of the token, more than 8 away, whose a equals b                        far, by content: associative recall
     mean_all     the mean of all v, times √31                                              everywhere
 
-Keys, and queries that name nothing, are unit vectors in random directions. Values and answers have variance 1. Training samples
-never come twice; val and test are drawn once per seed. These are wins by construction: they say what a mixer can do.
+Keys, and queries that name nothing, point in random directions. Keys, queries and codes are √8 long, so that each of their
+numbers, like values and answers, has mean square 1: of length 1 they drown in the positions, and attention reaches R² 0.26 in
+the steps in which it now reaches 0.98. Training samples never come twice; val and test are drawn once per seed. These are wins
+by construction: they say what a mixer can do.
 """
 
 from __future__ import annotations
@@ -34,18 +36,19 @@ from datasets.task import Budget, Input, Output, Task, budgets
 LENGTH, NAME, FAR = 31, 8, 8  # tokens; numbers in a key or a query; a far partner is more than this away
 OFFSETS = (-2, -1, 1, 2)
 SIZES = (0, 512, 1_024)  # training samples are drawn without end
+# At 3e-3, the rate of the longer budget, attention needs 1,000 steps for `match_far` and `point_near`.
 DEFAULT = Budget(
-    "default", samples=38_400, batch=64, lr=3e-3, optimizer="adamw", schedule="cosine", warmup=0.05, weight_decay=0.01, evaluations=15
+    "default", samples=38_400, batch=64, lr=6e-3, optimizer="adamw", schedule="cosine", warmup=0.05, weight_decay=0.01, evaluations=15
 )
-BUDGETS = budgets(DEFAULT, None, replace(DEFAULT, name="reference", samples=96_000, evaluations=30, seeds=10), smoke_samples=640)
+BUDGETS = budgets(DEFAULT, None, replace(DEFAULT, name="reference", samples=96_000, lr=3e-3, evaluations=30, seeds=10), smoke_samples=640)
 
 Partner = Callable[[Tensor, Generator], tuple[Tensor, Tensor | None]]
 """(keys (n, 31, 8), generator) -> whom each token answers for, (n, 31) or (31,), and the queries (n, 31, 8) that say so."""
 
 
 def directions(n: int, g: Generator) -> Tensor:
-    """Random unit vectors, (n, 31, 8)."""
-    return F.normalize(torch.randn(n, LENGTH, NAME, generator=g, device=g.device), dim=2)
+    """Vectors of one length in random directions, (n, 31, 8)."""
+    return F.normalize(torch.randn(n, LENGTH, NAME, generator=g, device=g.device), dim=2) * NAME**0.5
 
 
 def one_of(allowed: Tensor, n: int, g: Generator) -> Tensor:
@@ -67,14 +70,14 @@ def permutation(seed: int) -> Tensor:
 
 
 def codes() -> Tensor:
-    """The names of the four neighbours, (4, 8): rows of a Hadamard matrix, orthogonal and of unit length."""
-    return torch.from_numpy(hadamard(NAME)[1 : 1 + len(OFFSETS)]).float() / NAME**0.5
+    """The names of the four neighbours, (4, 8): rows of a Hadamard matrix, orthogonal, each number 1 or -1."""
+    return torch.from_numpy(hadamard(NAME)[1 : 1 + len(OFFSETS)]).float()
 
 
 def waves() -> Tensor:
-    """The names of the positions, (31, 8): sines and cosines of 1, 2, 4 and 8 turns along the tokens, of unit length."""
+    """The names of the positions, (31, 8): sines and cosines of 1, 2, 4 and 8 turns along the tokens, times √2."""
     angle = 2 * math.pi / LENGTH * torch.arange(LENGTH)[:, None] * 2 ** torch.arange(NAME // 2)
-    return torch.cat([angle.sin(), angle.cos()], 1) / (NAME / 2) ** 0.5
+    return torch.cat([angle.sin(), angle.cos()], 1) * 2**0.5
 
 
 def point_near(a: Tensor, g: Generator) -> tuple[Tensor, Tensor]:

@@ -70,11 +70,11 @@ class LocalAttention(SelfAttention):
 
     def around(self, x: Tensor) -> Tensor:
         """What lies around every token, (batch, tokens, dim) -> (batch, tokens, dim, window)."""
-        sides, reach = len(self.grid), self.kernel // 2
-        y = F.pad(x.unflatten(1, self.grid), (0, 0) + (reach, reach) * sides)
-        for side in range(sides):
-            y = y.unfold(1 + side, self.kernel, 1)
-        return y.flatten(1, sides).flatten(3)
+        reach, y = self.kernel // 2, x.unflatten(1, self.grid)
+        for side, length in enumerate(self.grid, 1):  # `unfold` would do, but its gradient has no batching rule
+            y = F.pad(y, (0, 0) * (y.ndim - 1 - side) + (reach, reach))
+            y = torch.stack([y.narrow(side, shift, length) for shift in range(self.kernel)], -1)
+        return y.flatten(1, len(self.grid)).flatten(3)
 
     def forward(self, x: Tensor) -> Tensor:
         q, near = self.qkv(x).split([self.out.in_features, 2 * self.out.in_features], 2)

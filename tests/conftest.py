@@ -21,6 +21,14 @@ def environment(folder: Path) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(folder), "ATTENTION_BENCH_DATA": str(folder / "no-data-here"), "PYTHONUNBUFFERED": "1"}
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Minutes of training are spent only when asked for: pytest -m slow."""
+    if not config.option.markexpr:
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        items[:] = [item for item in items if item not in slow]
+        config.hook.pytest_deselected(items=slow)
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     """`bench("--models", "mlp", …)` runs pytest bench --benchmark-only at the smoke budget into tmp_path/results."""
