@@ -38,10 +38,15 @@ def affine(images: Tensor, g: Generator, degrees: float = 60, shift: float = 0.3
     return F.grid_sample(images, grid, align_corners=False)
 
 
-def distorted(data: Data, name: str, seed: int, distort: Distort) -> Data:
-    """Standardised splits on the canvas: val and test drawn once, training batches drawn when asked."""
+def distorted(data: Data, name: str, seed: int, distort: Distort, test_seed: int | None = None) -> Data:
+    """Standardised splits on the canvas: val and test drawn once, training batches drawn when asked.
+
+    `test_seed` in place of `seed` for the test split, where all seeds share one.
+    """
+    seeds = {"val": seed, "test": seed if test_seed is None else test_seed}
     val, test = (
-        Split(distort(split.x, generator(f"{name}/{part}", seed)), split.y) for part, split in (("val", data.val), ("test", data.test))
+        Split(distort(split.x, generator(f"{name}/{part}", seeds[part])), split.y)
+        for part, split in (("val", data.val), ("test", data.test))
     )
     data, mean, std = standardise(Data(data.train, val, test), (0, 2, 3))
     empty = float(-mean / std)  # what a black pixel became; distortions bring in 0

@@ -46,14 +46,16 @@ def test_mnist1d_is_what_the_package_makes_and_leaves_global_generators_alone() 
     assert torch.equal(mnist1d.made()[0], x)
 
 
-@pytest.mark.parametrize("name", ["mnist_5k", "mnist1d"])
+@pytest.mark.parametrize("name", ["mnist_5k", "mnist1d", "digits", "digits_translated", "digits_affine"])
 def test_one_test_set_for_all_seeds_and_nothing_of_it_in_training(name: str) -> None:
     first, second = (datasets.load(name, seed=seed) for seed in (0, 1))
     assert torch.equal(first.test.y, second.test.y)
     assert not torch.allclose(first.val.x, second.val.x, atol=0.05)  # more than their standardising differs
     # Standardised by its own training split, each seed's test images still line up.
-    a, b = (data.test.x.flatten() for data in (first, second))
-    assert float(torch.corrcoef(torch.stack([a, b]))[0, 1]) > 0.99999
+    a, b = (data.test.x.double().flatten() for data in (first, second))
+    assert float(torch.corrcoef(torch.stack([a, b]))[0, 1]) > 1 - 1e-9
+    if name.startswith("digits"):
+        return  # two people may have written the same 64 pixels
     rows = torch.cat([split.x.flatten(1) for split in (first.train, first.val, first.test)])
     assert len(torch.unique(rows, dim=0)) == 5_000
 
