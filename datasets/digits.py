@@ -23,7 +23,7 @@ from torch import Tensor
 from datasets import register
 from datasets.data import Data, Split, fixed_test, standardise
 from datasets.distort import affine, distorted, translate
-from datasets.shuffle import shuffled
+from datasets.shuffle import shuffled, twin
 from datasets.task import Budget, Input, Output, Task, budgets
 
 SIZES = (1_097, 350, 350)
@@ -71,6 +71,6 @@ def digits_affine(root: Path, seed: int, download: bool) -> Data:
     return distorted(data, "digits_affine", seed, affine, test_seed=0)
 
 
-@register(task("digits_shuffled", 8, "the digits with their pixels in another order, the same for all"))
+@register(twin(task("digits_shuffled", 8, "the digits with their pixels in another order, the same for all")))
 def digits_shuffled(root: Path, seed: int, download: bool) -> Data:
     return shuffled(standardise(plain(seed), (0, 2, 3))[0], "digits_shuffled")

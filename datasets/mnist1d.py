@@ -21,7 +21,7 @@ from torch import Tensor
 
 from datasets import register
 from datasets.data import Data, Missing, Split, stratified
-from datasets.shuffle import shuffled
+from datasets.shuffle import shuffled, twin
 from datasets.task import Budget, Input, Output, Task, budgets
 
 SIZES = (3_500, 500, 1_000)
@@ -71,6 +71,6 @@ def mnist1d(root: Path, seed: int, download: bool) -> Data:
     return split(seed)
 
 
-@register(task("mnist1d_shuffled", "mnist1d with its samples in another order, the same for all"))
+@register(twin(task("mnist1d_shuffled", "mnist1d with its samples in another order, the same for all")))
 def mnist1d_shuffled(root: Path, seed: int, download: bool) -> Data:
     return shuffled(split(seed), "mnist1d_shuffled")

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from datasets import register
 from datasets.data import Data, Missing, fixed_test, standardise
-from datasets.shuffle import shuffled
+from datasets.shuffle import shuffled, twin
 from datasets.task import Budget, Input, Output, Task, budgets
 
 SIZES = (3_500, 500, 1_000)
@@ -57,6 +57,6 @@ def mnist_5k(root: Path, seed: int, download: bool) -> Data:
     return split(seed)
 
 
-@register(task("mnist_5k_shuffled", "mnist_5k with its pixels in another order, the same for all"))
+@register(twin(task("mnist_5k_shuffled", "mnist_5k with its pixels in another order, the same for all")))
 def mnist_5k_shuffled(root: Path, seed: int, download: bool) -> Data:
     return shuffled(split(seed), "mnist_5k_shuffled")

@@ -5,10 +5,18 @@ What a model loses on a twin is what locality was worth to it. The twin of a dat
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from datasets.data import Data, Split, generator
+from datasets.task import Task
+
+
+def twin(task: Task) -> Task:
+    """The task as that of a twin, which is run when it is named."""
+    return replace(task, role="twin")
 
 
 def shuffled(data: Data, name: str) -> Data:
