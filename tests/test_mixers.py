@@ -29,7 +29,7 @@ def test_five_mixers_have_one_size_for_2_to_64_tokens(dim: int) -> None:
     whole = count(SelfAttention(dim, 4))
     for tokens in range(2, 65):
         for grid in {(tokens,), (2, tokens // 2)} if tokens % 2 == 0 else {(tokens,)}:
-            for mixer in (ConvMixer(dim, grid), LocalAttention(dim, 4, grid), TokenMLP(dim, grid), MinGRU(dim)):
+            for mixer in (ConvMixer(dim, grid), LocalAttention(dim, 4, grid), TokenMLP(dim, grid), MinGRU(dim, grid)):
                 assert abs(count(mixer) / whole - 1) <= 0.05, (type(mixer).__name__, grid)
 
 
@@ -90,7 +90,7 @@ def test_local_attention_equals_full_attention_behind_a_mask(grid: tuple[int, ..
 def test_how_far_a_mixer_reaches(name: str, grid: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     makers = {"attention": SelfAttention(8, 2), "conv": ConvMixer(8, grid), "local": LocalAttention(8, 2, grid)}
-    mixer = (makers | {"mlp": TokenMLP(8, grid), "recurrent": MinGRU(8)})[name].double().eval()
+    mixer = (makers | {"mlp": TokenMLP(8, grid), "recurrent": MinGRU(8, grid)})[name].double().eval()
     x = torch.randn(1, prod(grid), 8, dtype=torch.float64)
     seen = torch.autograd.functional.jacobian(mixer, x)[0].abs().sum((1, 2, 4)) > 0
     reach = near(grid, 3 if len(grid) == 2 else 5) if name in ("conv", "local") else torch.ones_like(seen)
@@ -125,7 +125,7 @@ def test_the_scan_is_finite_where_everything_is_forgotten_or_kept() -> None:
 
 def test_min_gru_equals_a_loop_in_both_directions() -> None:
     torch.manual_seed(0)
-    layer, x = MinGRU(6, width=5).double(), torch.randn(2, 9, 6, dtype=torch.float64)
+    layer, x = MinGRU(6, (9,), width=5).double(), torch.randn(2, 9, 6, dtype=torch.float64)
     z, n = layer.gates(x).view(2, 9, 2, 2, 5).unbind(2)
     states = torch.zeros(2, 9, 2, 5, dtype=torch.float64)
     for direction, order in enumerate((range(9), reversed(range(9)))):
@@ -135,6 +135,14 @@ def test_min_gru_equals_a_loop_in_both_directions() -> None:
             h = (1 - gate) * h + gate * n[:, t, direction]
             states[:, t, direction] = h
     assert torch.allclose(layer(x), layer.out(states.flatten(2)), atol=1e-12)
+
+
+def test_min_gru_starts_remembering_for_1_to_all_tokens() -> None:
+    torch.manual_seed(0)
+    layer = MinGRU(64, (31,))
+    steps = 1 + layer.gates.bias[: layer.out.in_features].detach().neg().exp()  # 1 / z where x says nothing
+    assert 2 <= float(steps.min()) < 4
+    assert 28 < float(steps.max()) <= 31
 
 
 TASKS = [
