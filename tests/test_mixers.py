@@ -6,7 +6,7 @@ from math import prod
 
 import pytest
 import torch
-from bench.learners import Stacked
+from bench.train.learners import Stacked
 from torch import Tensor, nn
 
 import datasets

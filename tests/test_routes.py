@@ -8,14 +8,14 @@ from functools import partial
 
 import pytest
 import torch
-from bench.batches import together
-from bench.evaluate import means, score
+from bench.train.batches import together
+from bench.train.evaluation import means, score
 from scipy.linalg import hadamard
 from torch import Tensor
 
 import datasets
 import models
-from bench.train import Training
+from bench.train.loop import Training
 from datasets.task import R2, Input, Output, Task
 
 ROUTES = ("copy_near", "copy_far", "point_near", "point_far", "match_far", "mean_all")
