@@ -8,8 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from bench.plan.grid import Cell
+from bench.run.driver import Driver, Outcome
+from bench.run.job import Job, Message, Share
+from bench.run.worker import work
+from bench.store.records import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 Bench = Callable[..., subprocess.CompletedProcess[str]]
@@ -39,6 +46,50 @@ def bench(tmp_path: Path) -> Bench:
         return subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=300, check=False)
 
     return run
+
+
+class InProcess:
+    """An engine without processes: a job is done where it is polled. `stop(share)` may raise, as a process that dies would."""
+
+    def __init__(self, stop: Callable[[float], None] | None = None) -> None:
+        self.waiting: list[Job] = []
+        self.stop = stop
+
+    def submit(self, job: Job) -> None:
+        self.waiting.append(job)
+
+    def poll(self, seconds: float) -> list[tuple[Job, Message]]:
+        told: list[tuple[Job, Message]] = []
+        for job in self.waiting:
+            died: list[BaseException] = []
+
+            def tell(message: Message, job: Job = job, died: list[BaseException] = died) -> None:
+                if died:
+                    raise died[0]
+                if self.stop is not None and isinstance(message, Share):
+                    try:
+                        self.stop(message.done)
+                    except BaseException as error:
+                        died.append(error)
+                        raise
+                told.append((job, message))
+
+            work(job, tell)
+        self.waiting.clear()
+        return told
+
+    def close(self) -> None:
+        self.waiting.clear()
+
+
+def run_cell(cell: Cell, folder: Path, stop: Callable[[float], None] | None = None, **asked: Any) -> Outcome:
+    """What becomes of a cell in a results folder, trained in this process; `asked` are fields of its job."""
+    blank = Job("", "", cell.budget, (), "cpu", folder / "no-data", folder, **asked)
+    driver = Driver(Store(folder), blank, [cell], lambda: InProcess(stop), lambda *_: None)
+    try:
+        return driver.outcome(cell)
+    finally:
+        driver.close()
 
 
 def table(results: Path) -> dict[tuple[str, str], dict[str, str]]:

@@ -20,7 +20,7 @@ import models
 from bench.figures import kinds, plane, plane_training
 from bench.figures.subject import NoPicture, Subject
 from bench.store import fingerprint
-from bench.store.records import Store
+from bench.store.records import Store, pack_weights
 from bench.tables.rows import Row
 from datasets.data import Data, Split, derive
 from datasets.task import Output
@@ -46,7 +46,7 @@ def trained(folder: Path, model: str, dataset: str, steps: int = 60, every: int 
     run = {"model": model, "dataset": dataset, "budget": {"name": "default"}, "recipe": "r", "seed": 0, "curve": curve}
     run["source"] = fingerprint.closure(models.source(model))
     store = Store(folder)
-    store.put_weights(run, {"last": module.state_dict(), "snapshots": snapshots})
+    store.put_weights(run, pack_weights({"last": module.state_dict(), "snapshots": snapshots}))
     row = Row(model, dataset, "default", "float32", "machine", "ok", "", runs=[run])
     return Subject(row, run, task, store, lambda name: datasets.load(name, None, 0))
 

@@ -21,7 +21,7 @@ import models
 from bench.figures import alignment, signal_attention, signals
 from bench.figures.subject import NoPicture, Subject
 from bench.store.fingerprint import closure
-from bench.store.records import Store
+from bench.store.records import Store, pack_weights
 from bench.tables.rows import Row
 from datasets import shapes, translation
 from datasets.data import Data, Split, generator
@@ -39,7 +39,7 @@ def subject_of(folder: Path, model: str, dataset: str, test: Split, scale: float
     run = {"model": model, "dataset": dataset, "seed": 0, "recipe": "r", "budget": {"name": "default"}, "test": {"last": last}}
     run["source"] = closure(models.source(model))
     store = Store(folder)
-    store.put_weights(run, {"last": weights, "snapshots": {}})
+    store.put_weights(run, pack_weights({"last": weights, "snapshots": {}}))
     row = Row(model, dataset, "default", "float32", "here", "ok", "")
     return Subject(row, run, task, store, lambda name: Data(test, test, test))
 

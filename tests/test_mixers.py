@@ -6,11 +6,11 @@ from math import prod
 
 import pytest
 import torch
-from bench.train.learners import Stacked
 from torch import Tensor, nn
 
 import datasets
 import models
+from bench.train.learners import Stacked
 from datasets.task import Budget, Input, Output, Task
 from models import attention
 from models.attention import SelfAttention

@@ -8,13 +8,13 @@ from functools import partial
 
 import pytest
 import torch
-from bench.train.batches import together
-from bench.train.evaluation import means, score
 from scipy.linalg import hadamard
 from torch import Tensor
 
 import datasets
 import models
+from bench.train.batches import together
+from bench.train.evaluation import means, score
 from bench.train.loop import Training
 from datasets.task import R2, Input, Output, Task
 

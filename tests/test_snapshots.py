@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from bench.cells import Settings, run
 
 import datasets
 import models
 from bench.plan import grid
-from bench.store.records import Store
+from bench.store.records import Store, pack_weights
 from bench.train import snapshots
 from bench.train.loop import Training
 from bench.train.snapshots import Snapshots, over_the_plane
+from tests.conftest import run_cell
 from tests.test_store import record
 
 CPU = torch.device("cpu")
@@ -62,7 +62,7 @@ def test_weights_that_ended_best_are_stored_once(tmp_path: Path) -> None:
     store, sizes = Store(tmp_path), []
     for best_samples in (trained.curve.samples[-1], trained.curve.samples[0]):
         run = record(best_samples)
-        store.put_weights(run, taken.kept(replace(trained, best_samples=best_samples)) or {})
+        store.put_weights(run, pack_weights(taken.kept(replace(trained, best_samples=best_samples)) or {}))
         sizes.append(store.weights_of(run).stat().st_size)
         found = store.weights(run)
         assert found is not None and all(torch.equal(found["best"][name], value) for name, value in trained.best.items())
@@ -89,10 +89,10 @@ def test_large_models_keep_fewer_snapshots_and_the_largest_nothing(monkeypatch: 
 def test_weights_that_cannot_be_read_are_set_aside(tmp_path: Path, content: bytes) -> None:
     store, run = Store(tmp_path), record(0)
     assert store.weights(run) is None
-    store.put_weights(run, {"last": {"w": torch.ones(2)}, "snapshots": {}})  # as older versions kept it
+    store.put_weights(run, pack_weights({"last": {"w": torch.ones(2)}, "snapshots": {}}))  # as older versions kept it
     found = store.weights(run)
     assert found is not None and torch.equal(found["last"]["w"], torch.ones(2)) and found["best"] == {}
-    store.put_weights(run, {"best": {"w": torch.ones(3)}})
+    store.put_weights(run, pack_weights({"best": {"w": torch.ones(3)}}))
     found = store.weights(run)
     assert found is not None and torch.equal(found["best"]["w"], torch.ones(3)) and found["last"] == found["snapshots"] == {}
     path = store.weights_of(run)
@@ -108,7 +108,7 @@ def test_weights_that_would_run_code_are_refused(tmp_path: Path) -> None:
             return os.mkdir, (str(tmp_path / "ran"),)
 
     store, run = Store(tmp_path), record(0)
-    store.put_weights(run, {"last": {"w": Evil()}, "snapshots": {}})
+    store.put_weights(run, pack_weights({"last": {"w": Evil()}, "snapshots": {}}))
     with pytest.warns(UserWarning, match="set aside"):
         assert store.weights(run) is None
     assert not (tmp_path / "ran").exists()
@@ -119,25 +119,21 @@ def test_an_interruption_changes_no_snapshot(tmp_path: Path) -> None:
     cell = grid.cell("backbone_none", "plane", "smoke", 2)
     cell = replace(cell, budget=replace(cell.budget, evaluations=8))
 
-    def settings(name: str) -> Settings:
-        return Settings(Store(tmp_path / name), CPU, tmp_path, checkpoint_every=0.0)
-
     def stop(share: float) -> None:
         if share > 0.5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(cell, settings("stopped"), stop)
+        run_cell(cell, tmp_path / "stopped", stop, checkpoint_every=0.0)
     (checkpoint,) = (tmp_path / "stopped" / "checkpoints").glob("*.pt")
     assert 1 < len(torch.load(checkpoint, weights_only=True)["snapshots"]) < 9
     assert not list((tmp_path / "stopped" / "weights").glob("*/*/*.pt"))
     (checkpoint.parent / f".{checkpoint.name}.123").write_bytes(b"half of one, by a process that was killed")
     found = []
     for name in ("stopped", "whole"):
-        asked = settings(name)
-        outcome = run(cell, asked)
+        outcome = run_cell(cell, tmp_path / name, checkpoint_every=0.0)
         assert outcome.status == "ok"
-        found.append(asked.store.weights(outcome.runs[0]))
+        found.append(Store(tmp_path / name).weights(outcome.runs[0]))
     assert not list(checkpoint.parent.iterdir())
     a, b = found
     assert a is not None and b is not None

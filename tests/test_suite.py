@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import ROOT, Bench, environment, table
+from bench.plan import grid
+from bench.store.records import Store
+from tests.conftest import ROOT, Bench, environment, run_cell, table
 
 PLUGIN = """
 import math, torch
@@ -180,6 +182,13 @@ WRONG = [
     (("--budget", "smok"), "unknown budget 'smok'; did you mean 'smoke'?"),
     (("--devices", "gpu"), "unknown device 'gpu'; there are cpu and cuda"),
     (("--dtypes", "fp61"), "unknown dtype 'fp61'"),
+    (("--workers", "0"), "--workers takes a whole number from 1 to 1024, not '0'"),
+    (("--workers", "many"), "leave it out for one a core"),
+    (("--engine", "slurm"), "unknown engine 'slurm'; there are local and ray"),
+    (("--address", "10.0.0.1:6379"), "--address names a Ray cluster; pass --engine ray with it"),
+    (("--shard", "3/2"), "--shard takes I/N with I from 1 to N, 2/8 say, not '3/2'"),
+    (("--shard", "0/2"), "--shard takes I/N"),
+    (("--shard", "half"), "--shard takes I/N"),
     (("--seeds", "0"), "--seeds takes a whole number from 1 to 1000, not '0'"),
     (("--seeds", "many"), "--seeds takes a whole number from 1 to 1000, not 'many'"),
     (("--plugin", "nowhere.py"), "plugin nowhere.py: no such file"),
@@ -325,20 +334,14 @@ def test_list_names_every_cell_or_its_reason() -> None:
 
 
 def test_a_checkpoint_that_does_not_fit_is_set_aside_and_training_starts_over(tmp_path: Path) -> None:
-    from bench import cells
-    from bench.run import session
-
-    asked = {"models": "mlp", "datasets_": "gaussian", "seeds": "1", "budget": "smoke", "results": str(tmp_path)}
-    suite = session.begin(**asked)  # type: ignore[arg-type]
-    (cell,) = suite.cells
-    store, recipe = suite.settings.store, cells.header(cell, "cpu")["recipe"]
-    undisturbed = cells.run(cell, suite.settings).runs[0]["curve"]["val_loss"]
+    cell = grid.cell("mlp", "gaussian", "smoke", 1)
+    undisturbed = run_cell(cell, tmp_path).runs[0]
+    store, recipe, code = Store(tmp_path), undisturbed["recipe"], undisturbed["code"]
     for state in ({}, {"0.weight": torch.zeros(8, 2), "0.bias": torch.ones(3)}):  # nothing in it; fits only in part
-        suite.settings.redone.clear()
         next(tmp_path.glob("runs/*/*/*-s0.json")).unlink()
         wrong = {"seeds": [0], "position": {"step": 3, "seconds": 0.0, "curves": [], "best_samples": [0], "diverged": [0]}, "state": state}
-        store.save_checkpoint(recipe, wrong | {"best": state})
+        store.save_checkpoint(recipe, wrong | {"best": state, "code": code})
         with pytest.warns(UserWarning, match="cannot be used"):
-            (again,) = cells.run(cell, suite.settings).runs
-        assert again["curve"]["val_loss"] == undisturbed
+            (again,) = run_cell(cell, tmp_path).runs
+        assert again["curve"]["val_loss"] == undisturbed["curve"]["val_loss"]
         assert again["continued_from"] == 0
