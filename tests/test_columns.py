@@ -62,7 +62,7 @@ def test_a_metric_that_runs_were_scored_by_is_a_column(store: Store) -> None:
     assert [one["choice"] for one in facts["columns"] if one["key"] == "test_r2"] == [True]
     assert column(facts, "test_r2")["cnn"] == 0.5
     better = {one.name: one.better for one in columns.columns(rows(store))}
-    assert (better["test_mse"], better["test_r2"]) == ("lower", "")  # nobody registered r2 as a metric
+    assert (better["test_mse"], better["test_r2"]) == ("lower", "higher")
 
 
 def test_a_seed_without_a_metric_takes_the_column_away(store: Store) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from bench.cells import Settings, run
 from sklearn import metrics as sk
 
 import datasets
@@ -23,6 +22,7 @@ from datasets.data import Data, streamed
 from datasets.metrics import Metric
 from datasets.points import xor
 from datasets.task import Task
+from tests.conftest import run_cell
 
 CLASSIFIED = {"balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", "auroc"}
 
@@ -112,7 +112,7 @@ def test_undefined_figures_are_nan(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("model", "dataset", "rank"), [("linear", "iris", "accuracy"), ("mlp", "plane", "mse")])
 def test_a_run_keeps_enough(model: str, dataset: str, rank: str, tmp_path: Path) -> None:
     store = Store(tmp_path)
-    outcome = run(grid.cell(model, dataset, "smoke", 2), Settings(store, torch.device("cpu"), tmp_path))
+    outcome = run_cell(grid.cell(model, dataset, "smoke", 2), tmp_path)
     for record in store.runs():
         if record["kind"] != "run":
             continue
@@ -145,7 +145,7 @@ def test_a_cell_of_an_endless_stream(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     stores = [Store(tmp_path / name) for name in ("together", "alone")]
     cell = grid.cell("mlp", "endless", "smoke", 2)
     for seeds, store in zip((2, 1), stores, strict=True):
-        assert run(replace(cell, budget=replace(cell.budget, seeds=seeds)), Settings(store, torch.device("cpu"), tmp_path)).status == "ok"
+        assert run_cell(replace(cell, budget=replace(cell.budget, seeds=seeds)), store.folder).status == "ok"
     together, alone = (next(r for r in store.runs() if r.get("seed") == 0) for store in stores)
     assert (together["together"], alone["together"]) == (2, 1)
     assert together["curve"]["val_loss"] == pytest.approx(alone["curve"]["val_loss"], rel=2e-3)

@@ -373,7 +373,7 @@ def test_kernels_are_counted_after_everything_was_timed(monkeypatch: pytest.Monk
     session.on_gpu.append((timing, record))
     monkeypatch.setattr(cuda, "kernels", lambda launch: 7 if launch() is not None else 0)
     count_kernels(session)
-    (kept,) = session.settings.store.latencies()
+    (kept,) = session.store.latencies()
     assert kept.items() >= {**record, "kernels": 7}.items()
 
     def fails(launch: Callable[[], object]) -> int:
@@ -381,7 +381,7 @@ def test_kernels_are_counted_after_everything_was_timed(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(cuda, "kernels", fails)
     count_kernels(session)
-    (kept,) = session.settings.store.latencies()
+    (kept,) = session.store.latencies()
     assert kept["notes"][-1].startswith("no kernels: RuntimeError: the profiler saw none")
     assert "kernels" not in kept
 

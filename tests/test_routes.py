@@ -16,7 +16,8 @@ import models
 from bench.train.batches import together
 from bench.train.evaluation import means, score
 from bench.train.loop import Training
-from datasets.task import R2, Input, Output, Task
+from datasets.metrics import R2
+from datasets.task import Input, Output, Task
 
 ROUTES = ("copy_near", "copy_far", "point_near", "point_far", "match_far", "mean_all")
 FIXED = {"copy_near", "copy_far", "mean_all"}
@@ -64,8 +65,8 @@ def test_copy_far_is_one_permutation_a_seed_more_than_8_away() -> None:
     seen = set()
     for seed in range(20):
         data = datasets.load("copy_far", seed=seed)
-        assert data.augment is not None
-        drawn = data.augment(data.train.x[:4], data.train.y[:4], torch.Generator().manual_seed(9))
+        assert data.draw is not None
+        drawn = data.draw(4, torch.Generator().manual_seed(9))
         found = [tuple(row) for x, y in ((data.val.x[:9], data.val.y[:9]), drawn) for row in partners(x[:, 16], y[:, 0])]
         (order,) = set(found)
         assert sorted(order) == list(range(31))
@@ -114,25 +115,24 @@ def test_mean_all_is_the_mean_at_every_token() -> None:
 @pytest.mark.parametrize("name", ROUTES)
 def test_training_batches_never_come_twice(name: str) -> None:
     data, g = datasets.load(name, seed=0), torch.Generator().manual_seed(0)
-    assert data.augment is not None
-    x, y = data.train.x[:32], data.train.y[:32]
-    first, second = data.augment(x, y, g), data.augment(x, y, g)
-    again = data.augment(x, y, torch.Generator().manual_seed(0))
+    assert data.draw is not None
+    first, second = data.draw(32, g), data.draw(32, g)
+    again = data.draw(32, torch.Generator().manual_seed(0))
     assert torch.equal(first[0], again[0])
     assert torch.equal(first[1], again[1])
-    values = torch.cat([part[:, 16] for part in (x, first[0], second[0])])
-    assert len(torch.unique(values)) == values.numel()
+    values = torch.cat([part[:, 16] for part in (data.val.x, first[0], second[0])])
+    assert len(torch.unique(values, dim=0)) == len(values)
 
 
 def test_r2_is_of_the_whole_split() -> None:
     task, g = Task("r", Input("table", (3,)), Output("value", 2), (9, 9, 9), (), metrics=(R2,)), torch.Generator().manual_seed(0)
     y = 3 + torch.randn(50, 2, generator=g)
     out = y + 0.5 * torch.randn(50, 2, generator=g)
-    wanted = 1 - float((out - y).square().sum() / (y - y.mean()).square().sum())
+    wanted = 1 - float((out - y).square().sum() / (y - y.mean(0)).square().sum())
     batches = [task.scores(*pair)["r2"] for pair in zip(out.split(20), y.split(20), strict=True)]
     assert task.mean("r2", torch.cat(batches)) == pytest.approx(wanted, abs=1e-5)
     assert task.mean("r2", task.scores(y, y)["r2"]) == 1
-    assert task.mean("r2", task.scores(y.mean().expand_as(y), y)["r2"]) == pytest.approx(0, abs=1e-5)
+    assert task.mean("r2", task.scores(y.mean(0).expand_as(y), y)["r2"]) == pytest.approx(0, abs=1e-5)
 
 
 def reached(mixer: str, name: str, steps: int) -> float:
@@ -141,7 +141,7 @@ def reached(mixer: str, name: str, steps: int) -> float:
     budget = replace(task.budget("default"), samples=64 * steps, evaluations=1)
     training = Training(partial(models.build, f"backbone_{mixer}", task), task, budget, [0], [data.for_training], cpu)
     training.run()
-    return means(score(training.learner, together([data.test], cpu), task)[0], task)[0]["r2"]
+    return means(score(training.learner, together([data.test], cpu), task).scores, task)[0]["r2"]
 
 
 ABLE = [("attention", name) for name in ROUTES] + [("conv", "copy_near"), ("local", "copy_near"), ("local", "point_near")]
