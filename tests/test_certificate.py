@@ -49,7 +49,7 @@ def test_threads_and_arithmetics_do_not_overwrite_each_other(store: Store) -> No
 
 
 def test_old_reference_records_are_read(store: Store) -> None:
-    records = Store(ROOT / "results" / "amd-epyc-2-cores").latencies()
+    records = Store(ROOT / "results" / "reference").latencies()
     old = [r for r in records if "validity" not in r]
     for r in old:
         assert latency_table.threads(r) == r["machine"]["threads"]

@@ -46,7 +46,7 @@ def row(
 
 @pytest.fixture(scope="module")
 def reference() -> dict[str, list[Row]]:
-    return shown(rows(Store(Path(ROOT) / "results" / "amd-epyc-2-cores")))
+    return shown(rows(Store(Path(ROOT) / "results" / "reference")))
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +280,7 @@ def test_the_same_rows_give_the_same_small_picture(kind: str, reference: dict[st
 
 
 def test_256_colours_look_like_all_of_them(picture: Pictures) -> None:
-    made = plots.png(picture("map")), suite.small(picture("map"))
+    made = plots.png(picture("map")), plots.small(picture("map"))
     full, few = (np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), int) for content in made)
     assert np.abs(full - few).max() <= 40 and np.abs(full - few).mean() < 1
 

@@ -23,8 +23,8 @@ from matplotlib.patches import Rectangle
 
 from bench.core.stats import Difference, paired
 from bench.figures.kinds import of_suite
-from bench.figures.suite import DARK, GREY, WORDS, key, left_out, level, plain, scored, small
-from bench.report.plots import COLOURS, MARKERS, STYLE
+from bench.figures.suite import DARK, GREY, WORDS, key, left_out, level, plain, scored
+from bench.report.plots import COLOURS, MARKERS, STYLE, small
 from bench.store.records import Record
 from bench.tables.rows import LATENCY, Row
 
