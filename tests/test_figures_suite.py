@@ -37,8 +37,12 @@ def row(
 ) -> Row:
     """A row by hand: costs `params` and `flops`, and `runs`, (seconds, value on val) by evaluation, at `samples`."""
     curves = [{"seconds": s, "val_metric": v, "samples": more.get("samples")} for s, v in more.get("runs", ())]
-    runs = [{"seed": seed, "train_seconds": curve["seconds"][-1], "curve": curve} for seed, curve in enumerate(curves)]
+    runs = [
+        {"seed": seed, "machine": {"slug": "box"}, "train_seconds": curve["seconds"][-1], "curve": curve}
+        for seed, curve in enumerate(curves)
+    ]
     found = Row(model, "d", "default", "float32", "here", "ok", "", metric=metric, family=family, values=dict(enumerate(values)), runs=runs)
+    found.machine = "box"
     found.costs = {"params_active": more.get("params"), "flops": more.get("flops")}
     found.latency = {} if latency is None else {map.LATENCY: latency}
     return found

@@ -41,8 +41,11 @@ def is_results(folder: Path) -> bool:
     return any((folder / top).is_dir() for top in FOLDERS)
 
 
-def read(path: Path) -> Record:
-    """A record as it lies in a folder that is not ours: it is never renamed. Refused if it cannot be used."""
+def read(path: Path, known: bool) -> Record:
+    """A record as it lies in a folder that is not ours: it is never renamed. `known`: it must be of a kind that tables know.
+
+    Refused if it cannot be used.
+    """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
@@ -52,6 +55,8 @@ def read(path: Path) -> Record:
             raise Refused("written by a later version")
         if record["kind"] in TOPS:
             check(record)
+        elif known:
+            raise Refused(f"is of a kind that nobody knows here: {record['kind']!r}")
         return record
     except Refused:
         raise
@@ -92,14 +97,14 @@ def merge(folders: list[Path], out: Store) -> Merged:
         for path in files(folder):
             name = path.relative_to(folder)
             try:
-                record = read(path)
+                record = read(path, known := name.parts[0] in TOPS.values())
                 if record["kind"] in TOPS and place(record) != name:
                     raise Refused(f"says of itself that it is {place(record).as_posix()}")
                 target = out.folder / name
                 if not target.exists():
                     out.write(target, as_text(record).encode())
                     merged.copied.append(name.as_posix())
-                elif different := difference(read(target), record):
+                elif different := difference(read(target, known), record):
                     raise Refused(f"there already, and not the same: {different}")
                 else:
                     merged.kept.append(name.as_posix())
