@@ -28,13 +28,13 @@ test: venv
 harness: venv
 	$(BIN)/python -m pytest bench -m harness --benchmark-only $(ARGS)
 
-# Results of this machine, committed under its name; with real data: make reference DATA=ROOT ARGS='--datasets mnist'
+# The committed results; with real data: make reference DATA=ROOT ARGS='--datasets mnist'
 reference: venv
-	$(BIN)/python -m pytest bench --benchmark-only --benchmark-quiet --results results/$$($(BIN)/python -m bench machine) $(if $(DATA),--data $(DATA)) $(ARGS)
-	$(BIN)/python -m bench figures --results results/$$($(BIN)/python -m bench machine) $(if $(DATA),--data $(DATA))
+	$(BIN)/python -m pytest bench --benchmark-only --benchmark-quiet --results results/reference $(if $(DATA),--data $(DATA)) $(ARGS)
+	$(BIN)/python -m bench figures --results results/reference $(if $(DATA),--data $(DATA))
 	$(BIN)/python -m bench reference
 	$(BIN)/python -m bench claims
-	$(BIN)/python -m bench page --results results/$$($(BIN)/python -m bench machine)
+	$(BIN)/python -m bench page --results results/reference
 
 lint: venv
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

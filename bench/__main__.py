@@ -1,4 +1,4 @@
-"""python -m bench list | report | figures | page | claims | gate | machine | reference. Exit code 2: the request is wrong.
+"""python -m bench list | report | figures | page | claims | merge | gate | machine | reference. Exit code 2: the request is wrong.
 
 A command imports what it needs when it runs: `list` takes little longer than torch takes to import.
 """
@@ -11,6 +11,7 @@ import os
 import sys
 from collections import defaultdict
 from dataclasses import asdict
+from typing import Any
 
 from tabulate import tabulate
 
@@ -20,6 +21,7 @@ from bench.core import machine
 from bench.figures import options as figures
 from bench.gate import options as gate
 from bench.plan import grid
+from bench.store.encoding import finite
 from bench.store.records import Store, StoreError
 
 
@@ -40,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     rebuild.add_argument("--results", default=str(machine.LOCAL), metavar="DIR", help="the store to read (default: results/local)")
     grid.plugin_option(rebuild)
     rebuild.add_argument("--tables", action="store_true", help="tables only; pictures stay as they are")
+    machine_option(rebuild)
     rebuild.add_argument("--json", action="store_true", help="print the rows of comparison.csv as JSON")
     rebuild.set_defaults(run=report_)
 
@@ -62,8 +65,14 @@ def parser() -> argparse.ArgumentParser:
     one_page = commands.add_parser("page", help="rebuild DIR/index.html, the page with everything, offline, without training")
     one_page.add_argument("--results", default=str(machine.LOCAL), metavar="DIR", help="the store to read (default: results/local)")
     grid.plugin_option(one_page)
+    machine_option(one_page)
     one_page.set_defaults(run=page_)
     gate.add(commands)
+
+    merging = commands.add_parser("merge", help="copy records of other results folders into one; never changes what is there")
+    merging.add_argument("folders", nargs="+", metavar="DIR", help="results folders, made anywhere")
+    merging.add_argument("--results", required=True, metavar="OUT", help="where to; made if it is not there")
+    merging.set_defaults(run=merge_)
 
     name = commands.add_parser("machine", help="this machine's short name and what a run records about it")
     name.add_argument("--json", action="store_true", help="all that a run records about it")
@@ -72,6 +81,10 @@ def parser() -> argparse.ArgumentParser:
     front = commands.add_parser("reference", help="rebuild results/README.md from the reference results below it")
     front.set_defaults(run=reference_)
     return main
+
+
+def machine_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--machine", metavar="NAME", help="whose latencies and training seconds to show (default: the one with most)")
 
 
 def list_(options: argparse.Namespace) -> int:
@@ -99,6 +112,11 @@ def list_(options: argparse.Namespace) -> int:
     return 0
 
 
+def as_json(facts: Any) -> str:
+    """For other programs: strict JSON, null for what is not finite."""
+    return json.dumps(finite(facts), indent=1, allow_nan=False)
+
+
 def opened(results: str) -> Store:
     """The store in a folder. RequestError if there is none."""
     folder = grid.located(results)
@@ -111,15 +129,15 @@ def report_(options: argparse.Namespace) -> int:
     from bench.report import report
 
     store = opened(options.results)
-    path = report.write(store, lambda text: print(text, file=sys.stderr), not options.tables)
-    print(json.dumps(report.facts(store), indent=1) if options.json else f"report: {path}")
+    path = report.write(store, lambda text: print(text, file=sys.stderr), not options.tables, options.machine)
+    print(as_json(report.facts(store, options.machine)) if options.json else f"report: {path}")
     return 0
 
 
 def page_(options: argparse.Namespace) -> int:
     from bench.page import build as page
 
-    print(f"page: {page.write(opened(options.results))}")
+    print(f"page: {page.write(opened(options.results), options.machine)}")
     return 0
 
 
@@ -158,7 +176,7 @@ def claims_(options: argparse.Namespace) -> int:
     found = claims.judged(whole, evidence)
     written = claims.write(folder, whole, found, evidence)
     if options.json:
-        print(json.dumps(claims.facts(found), indent=1))
+        print(as_json(claims.facts(found)))
     else:
         print(f"{claims.terminal(whole, found)}\nclaims: {written}")
     surprises = [one for one in found if one.surprising]
@@ -171,6 +189,24 @@ def claims_(options: argparse.Namespace) -> int:
 def machine_(options: argparse.Namespace) -> int:
     print(json.dumps({"slug": machine.slug(), **machine.facts()}, indent=1) if options.json else machine.slug())
     return 0
+
+
+def merge_(options: argparse.Namespace) -> int:
+    from bench.store import merge
+
+    folders = [grid.located(name) for name in options.folders]
+    for name, folder in zip(options.folders, folders, strict=True):
+        if not merge.is_results(folder):
+            raise grid.RequestError(f"no results in {name}: it has none of the folders {', '.join(merge.FOLDERS)}")
+    store = Store(grid.located(options.results))
+    store.writable()
+    merged = merge.merge(folders, store)
+    for name, why in merged.refused.items():
+        print(f"attention-bench: refused {name}: {why}", file=sys.stderr)
+    for name in merged.kept:
+        print(f"kept as it is, the same numbers: {name}")
+    print(f"{len(merged.copied)} records copied, {len(merged.kept)} there already with the same numbers, {len(merged.refused)} refused")
+    return 1 if merged.refused else 0
 
 
 def reference_(options: argparse.Namespace) -> int:

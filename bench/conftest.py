@@ -107,6 +107,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     terminal: Any = config.pluginmanager.getplugin("terminalreporter")
     if config.option.verbose <= 0:
         terminal.showfspath = False  # the progress bar says where we are
+    for warning in config.stash[SESSION].warnings:
+        terminal.write_line(f"attention-bench: {warning}")
     capture: Any = config.pluginmanager.getplugin("capturemanager")
     total = sum(weight(item, config.stash[SESSION]) for item in session.items)
     interrupts = config.stash[INTERRUPTS] = Interrupts()

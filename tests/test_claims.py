@@ -19,7 +19,8 @@ from bench.__main__ import main
 from bench.claims import ledger
 from bench.claims import page as claims
 from bench.claims.claim import EXPLAINED, FAILS, HOLDS, UNMEASURED
-from bench.claims.evidence import Evidence, dead, total
+from bench.claims.evidence import Evidence, dead
+from bench.claims.formula import total
 from bench.claims.judgement import Judged, judge
 from bench.measure import counts
 from bench.report import reference

@@ -37,8 +37,12 @@ def row(
 ) -> Row:
     """A row by hand: costs `params` and `flops`, and `runs`, (seconds, value on val) by evaluation, at `samples`."""
     curves = [{"seconds": s, "val_metric": v, "samples": more.get("samples")} for s, v in more.get("runs", ())]
-    runs = [{"seed": seed, "train_seconds": curve["seconds"][-1], "curve": curve} for seed, curve in enumerate(curves)]
+    runs = [
+        {"seed": seed, "machine": {"slug": "box"}, "train_seconds": curve["seconds"][-1], "curve": curve}
+        for seed, curve in enumerate(curves)
+    ]
     found = Row(model, "d", "default", "float32", "here", "ok", "", metric=metric, family=family, values=dict(enumerate(values)), runs=runs)
+    found.machine = "box"
     found.costs = {"params_active": more.get("params"), "flops": more.get("flops")}
     found.latency = {} if latency is None else {map.LATENCY: latency}
     return found
@@ -46,7 +50,7 @@ def row(
 
 @pytest.fixture(scope="module")
 def reference() -> dict[str, list[Row]]:
-    return shown(rows(Store(Path(ROOT) / "results" / "amd-epyc-2-cores")))
+    return shown(rows(Store(Path(ROOT) / "results" / "reference")))
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +284,7 @@ def test_the_same_rows_give_the_same_small_picture(kind: str, reference: dict[st
 
 
 def test_256_colours_look_like_all_of_them(picture: Pictures) -> None:
-    made = plots.png(picture("map")), suite.small(picture("map"))
+    made = plots.png(picture("map")), plots.small(picture("map"))
     full, few = (np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), int) for content in made)
     assert np.abs(full - few).max() <= 40 and np.abs(full - few).mean() < 1
 

@@ -152,7 +152,7 @@ def test_losses_at_an_epoch_and_ratios_of_cells(tmp_path: Path) -> None:
     ("fields", "why"),
     [
         ({"conditions": "c2"}, "`conv1d` and `conv1d_attention` were trained under different conditions"),
-        ({"machine": {"slug": "other"}}, "no run of `conv1d_attention` at budget `paper` on `box`"),
+        ({"machine": {"slug": "box", "torch": "1.9"}}, "no run of `conv1d_attention` at budget `paper` in `cpu torch 2`"),
         ({"seed": 7}, "no seed of both `conv1d` and `conv1d_attention`"),
         ({"budget": {"name": "paper", "dtype": "float32", "samples": 900_000}}, "the runs of `conv1d_attention` were cut short"),
     ],

@@ -188,8 +188,8 @@ def test_an_empty_store_has_a_page(tmp_path: Path) -> None:
 def test_the_ledger_is_that_of_the_store_or_of_all(store: Store) -> None:
     head = "claim,model,verdict,published,measured\n"
     (store.folder.parent / "claims.csv").write_text(f"{head}all,mlp,holds,105,105\n")
-    assert view.facts(store)["claims"] == []  # somebody's own results, beside the reference machines'
-    reference = Store(store.folder.rename(store.folder.with_name("box")))
+    assert view.facts(store)["claims"] == []  # somebody's own results, beside the reference results
+    reference = Store(store.folder.rename(store.folder.with_name("reference")))
     assert [row["claim"] for row in view.facts(reference)["claims"]] == ["all"]
     store = reference
     (store.folder / "claims.csv").write_text(f"{head}own,mlp,does not hold,105,106\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.store.encoding import as_record, as_text
 from bench.store.records import SCHEMA, Store, StoreError, check, pack, unpack
 from tests.conftest import ROOT
 
@@ -163,3 +165,52 @@ def test_every_committed_record_is_one_that_tables_can_use() -> None:
     assert paths
     for path in paths:
         check(json.loads(path.read_text(encoding="utf-8")))
+
+
+def nonsense(name: str) -> None:
+    raise AssertionError(f"{name} is no JSON")
+
+
+def test_a_record_is_strict_json_with_a_line_for_each_field(store: Store) -> None:
+    values = [1.0, float("nan"), float("inf"), float("-inf")]
+    curve = {"samples": [1, 2, 3, 4], "seconds": [0.1] * 4, "train_loss": values, "val_loss": values}
+    store.put_run(record(status="diverged", curve=curve, test={}, found=[1.5, None], flops=None))
+    (path,) = store.folder.rglob("*.json")
+    text = path.read_text()
+    strict = json.loads(text, parse_constant=nonsense)
+    assert strict["curve"]["val_loss"] == [1.0, None, None, None]
+    assert len(text.splitlines()) == len(strict) + 2
+    (read,) = store.runs()
+    assert np.array_equal(read["curve"]["val_loss"], [1.0, np.nan, np.nan, np.nan], equal_nan=True)
+    assert (read["found"], read["flops"]) == ([1.5, None], None)  # null stays null where no number must be
+
+
+def test_records_of_before_with_nan_over_many_lines_are_read(store: Store) -> None:
+    curve = {"samples": [1, 2], "seconds": [0.1, 0.2], "train_loss": [float("nan"), 1.0], "val_loss": [2.0, float("inf")]}
+    old = {"schema": 1, "kind": "run", "created": "now", **record(status="diverged", curve=curve)}
+    path = store.folder / "runs" / "d" / "m" / "smoke-r-s0.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(old, indent=1))
+    (read,) = store.runs()
+    assert np.isnan(read["curve"]["train_loss"][0])
+    assert read["curve"]["val_loss"] == [2.0, float("inf")]
+
+
+def test_text_and_record_say_the_same() -> None:
+    told = {"a": 'é \n"', "b": {"c": [1, 2.5, True, None], "d": {}}, "curve": {"x": [0.1, 2]}, "test": {"best": {"mse": 1e-300}}}
+    assert as_record(as_text(told)) == json.loads(as_text(told)) == told
+
+
+def test_committed_records_are_as_the_store_writes_them() -> None:
+    for path in (ROOT / "results" / "reference").glob("runs/iris/*/*.json"):
+        assert as_text(as_record(path.read_text(encoding="utf-8"))) == path.read_text(encoding="utf-8"), path.name
+
+
+def test_the_committed_tree_stays_small() -> None:
+    """16 MiB, so that a data set's part fits beside it where 64 are allowed."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("no git checkout")
+    sizes = [path.stat().st_size for name in listed.stdout.split(b"\0") if name and (path := ROOT / os.fsdecode(name)).is_file()]
+    assert len(sizes) > 1000
+    assert sum(sizes) < 16 * 2**20

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import math
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,22 +14,17 @@ from torch import Tensor, nn
 import datasets
 import models
 from bench.claims.claim import COMPUTED, TIMED, Claim
+from bench.claims.formula import total
+from bench.core import machine
 from bench.core.stats import Interval, interval
 from bench.measure import counts
 from bench.store.records import Record, Store
-from bench.tables.rows import Row, rows
+from bench.tables.rows import Row, everything, tabulated
 from datasets.data import generator
 from datasets.registry import describe
 from datasets.task import Task
 
 MOST_DRAWS, PATIENCE, BATCH = 64, 2, 8
-SIGNS: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.Pow: operator.pow,
-}
 
 
 class Uncountable(ValueError):
@@ -58,25 +51,6 @@ class Found:
 
 def exact(value: float) -> Found:
     return Found(interval([value]))
-
-
-def total(formula: str) -> float:
-    """A sum of numbers: + - * / ** and brackets, in float64. ValueError for anything else, and for what is no finite real number."""
-
-    def worth(node: ast.expr) -> float:
-        if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
-            return float(node.value)  # 9**9**9 would never end in whole numbers
-        if isinstance(node, ast.BinOp) and type(node.op) in SIGNS:
-            return SIGNS[type(node.op)](worth(node.left), worth(node.right))
-        raise ValueError(f"no number, + - * / ** or bracket: {ast.unparse(node)!r}")
-
-    try:
-        result = worth(ast.parse(formula, mode="eval").body)
-    except (SyntaxError, ZeroDivisionError, OverflowError, RecursionError, MemoryError) as error:
-        raise ValueError(str(error)) from error
-    if isinstance(result, complex) or not math.isfinite(result):
-        raise ValueError(f"no finite real number: {result}")
-    return result
 
 
 def dead(module: nn.Module, task: Task) -> int:
@@ -164,13 +138,20 @@ class Evidence:
     """Everything that claims are held against; what is asked twice is counted once."""
 
     def __init__(self, stores: Sequence[Store]) -> None:
-        self.table: list[Row] = [row for store in stores for row in rows(store)]
+        self.records = [everything(store) for store in stores]
+        self.table: list[Row] = [row for runs, timings in self.records for row in tabulated(runs, timings)]
         self.counts: dict[tuple[Any, ...], float] = {}
 
     @cached_property
-    def timed(self) -> bool:
-        """Whether any store has a latency on CUDA."""
-        return any(name.startswith("latency_cuda") for row in self.table for name in row.latency)
+    def timed(self) -> list[Row]:
+        """Rows with latencies: those of the table, then the same with the latencies of every other machine."""
+        others = [
+            row
+            for runs, timings in self.records
+            for name in sorted({machine.name_of(r) for r in timings} - {row.machine for row in self.table})
+            for row in tabulated(runs, timings, name)
+        ]
+        return [row for row in (*self.table, *others) if row.latency]
 
     def of(self, claim: Claim) -> Found:
         """The measured figure in the claim's unit. Uncountable if a model cannot be built as the claim says, or a formula is none."""
@@ -187,23 +168,23 @@ class Evidence:
         return self.latency(claim) if claim.quantity in TIMED else self.trained(claim)
 
     def latency(self, claim: Claim) -> Found:
-        if claim.quantity.startswith("latency_cuda") and not self.timed:
+        if claim.quantity.startswith("latency_cuda") and not any("latency_cuda_b1_p50_ms" in row.latency for row in self.timed):
             return Found(missing="no CUDA device")
-        for row in self.table:
+        for row in self.timed:
             if (row.model, row.dataset) == (claim.model, claim.dataset) and claim.quantity in row.latency:
                 return replace(exact(row.latency[claim.quantity]), machine=row.machine)
         return Found(missing="not timed")
 
-    def row(self, claim: Claim, machine: str = "") -> Row | None:
-        """The cell's row on a machine; if on any, on the one with most seeds."""
+    def row(self, claim: Claim, arithmetic: str = "") -> Row | None:
+        """The cell's row in an arithmetic; if in any, in the one with most seeds."""
         own = [row for row in self.table if (row.model, row.dataset, row.budget) == (claim.model, claim.dataset, claim.budget)]
-        return max((row for row in own if machine in ("", row.machine)), key=lambda row: len(row.values), default=None)
+        return max((row for row in own if arithmetic in ("", row.arithmetic)), key=lambda row: len(row.values), default=None)
 
     def trained(self, claim: Claim) -> Found:
         row = self.row(claim)
         if row is None:
             return Found(missing=f"no run at budget `{claim.budget}`", budget=claim.budget)
-        place = Found(budget=claim.budget, machine=row.machine)
+        place = Found(budget=claim.budget, machine="`, `".join(row.trained_on))
         if not row.values:
             return replace(place, missing=f"{row.status}: {row.reason}")
         try:
@@ -222,12 +203,12 @@ class Evidence:
         return replace(place, value=interval(list(by_seed.values())), missing="its runs were cut short" if short else "", note=row.reason)
 
     def divided(self, by_seed: Mapping[int, float], row: Row, claim: Claim) -> dict[int, float]:
-        """Figures of a row divided by another cell's of the same machine and seeds. ValueError if there are none."""
+        """Figures of a row divided by another cell's of the same arithmetic and seeds. ValueError if there are none."""
         below = claim.denominator
         assert below is not None
-        other = self.row(below, row.machine)
+        other = self.row(below, row.arithmetic)
         if other is None or not other.values:
-            raise ValueError(f"no run of `{below.model}` at budget `{below.budget}` on `{row.machine}`")
+            raise ValueError(f"no run of `{below.model}` at budget `{below.budget}` in `{row.arithmetic}`")
         if (below.dataset, below.budget) == (claim.dataset, claim.budget) and other.conditions != row.conditions:
             raise ValueError(f"`{claim.model}` and `{below.model}` were trained under different conditions")
         if cut_short(other):

@@ -116,7 +116,7 @@ def chosen(table: Sequence[Row]) -> list[str]:
                 "worth": points(gain, row),
                 **{f"`{budget}`, chosen on val": beside(row, budget, table) for budget in ("paper", "default")},
                 "seeds": str(gain.n),
-                "machine": f"`{row.machine}`",
+                "machine": ", ".join(f"`{name}`" for name in row.trained_on),
             }
         )
     if not shares:
@@ -127,9 +127,9 @@ def chosen(table: Sequence[Row]) -> list[str]:
 
 
 def beside(row: Row, budget: str, table: Sequence[Row]) -> str:
-    """What the cell scored under another budget on the same machine, '' if it was not run."""
-    cell = (row.model, row.dataset, row.machine, budget)
-    own = [r for r in table if (r.model, r.dataset, r.machine, r.budget) == cell and r.values]
+    """What the cell scored under another budget in the same arithmetic, '' if it was not run."""
+    cell = (row.model, row.dataset, row.arithmetic, budget)
+    own = [r for r in table if (r.model, r.dataset, r.arithmetic, r.budget) == cell and r.values]
     return quality(own[0].value, own[0].metric) if own else ""
 
 

@@ -63,7 +63,7 @@ def facts(verdicts: Iterable[Judged]) -> list[dict[str, Any]]:
                 "nearest": near.mean if near else None,
                 "nearest_budget": j.near.budget,
                 "seeds": seen.n if seen and not c.computed else None,
-                "machine": j.found.machine if value else j.near.machine,
+                "machine": (j.found.machine if value else j.near.machine).replace("`", ""),
                 "verdict": j.verdict,
                 "expected": c.expect,
                 "why": " ".join(filter(None, [j.why, c.explained["because"] if j.verdict == EXPLAINED else ""])),
@@ -179,7 +179,7 @@ def page(ledger: Ledger, verdicts: Sequence[Judged], evidence: Evidence) -> str:
     """claims.md."""
     theirs, ours = parted(verdicts)
     bullets = "\n".join(f"- {link(s, ledger)}: {text}" if s else f"- {text}" for s, text in telling(verdicts, evidence.table))
-    machines = ", ".join(f"`{name}`" for name in sorted({row.machine for row in evidence.table}))
+    machines = ", ".join(f"`{name}`" for name in sorted({name for row in evidence.table for name in row.trained_on}))
     besides = f" Besides, {counted(ours, 'count')} that no source printed: found by rebuilding, and made anew each time." if ours else ""
     parts = [
         "# Which published figures hold?",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
-import subprocess
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,24 +12,16 @@ from typing import Any
 import psutil
 import torch
 
+from bench.core import silicon
+from bench.core.silicon import output_of
+
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = ROOT / "results" / "local"  # where results go that nobody gave a folder
-
-
-def output_of(*command: str) -> str:
-    """What a command prints, or '' if it is not installed or fails."""
-    if shutil.which(command[0]) is None:
-        return ""
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def cpu_name() -> str:
-    """The processor's own name, '' where the system does not tell."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file() and (found := re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE)):
-        return found[1].strip()
-    return output_of("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
+REFERENCE = ROOT / "results" / "reference"  # what is committed, merged from wherever it was measured
+# Names of machines whose records do not say which silicon it was (before version 0.4), by the name and the CPU that they do say.
+# Such a machine keeps a name that none has today, as every name has a processor's numbers: nothing of it stands beside what is known.
+EARLIER = {("amd-epyc-2-cores", "AMD EPYC"): "amd-epyc-2-cores"}  # one of several families of EPYC
+EMULATED = "this CPU has no instruction for bf16: it converts and computes in float32, which takes longer than float32 alone"
 
 
 @lru_cache
@@ -39,8 +29,9 @@ def facts() -> dict[str, Any]:
     """Everything a run carries about where it ran; equal for all runs of one process."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     return {
-        "cpu": cpu_name(),
+        "cpu": silicon.cpu_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "silicon": silicon.facts(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "gpu": gpu,
         "driver": output_of("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader").split("\n")[0] if gpu else "",
@@ -49,15 +40,42 @@ def facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.system(),
         "threads": torch.get_num_threads(),
-        "commit": output_of("git", "rev-parse", "--short=12", "HEAD") or "unknown",
-        "dirty": bool(output_of("git", "status", "--porcelain", "--", "bench", "datasets", "models")),
+        "commit": output_of("git", "rev-parse", "--short=12", "HEAD", folder=ROOT) or "unknown",
+        "dirty": bool(output_of("git", "status", "--porcelain", "--", "bench", "datasets", "models", folder=ROOT)),
     }
 
 
+def words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", re.sub(r"\(r\)|\(tm\)|cpu|processor|@.*", " ", text.lower()))
+
+
 def slug() -> str:
-    """This machine's short name: its GPU if it has one, else its CPU, and the cores."""
-    name = re.sub(r"\(r\)|\(tm\)|cpu|processor|@.*", " ", (facts()["gpu"] or facts()["cpu"]).lower())
-    return "-".join(re.findall(r"[a-z0-9]+", name)) + f"-{facts()['cores']}-cores"
+    """This machine's short name: its GPU if it has one, its CPU with the maker's numbers and the strongest instruction set, and
+    how much of it there is. `amd-epyc-25-17-1-avx512bf16-2-cores`: latencies of one name are of one silicon."""
+    known, chip = facts(), facts()["silicon"]
+    named = words(known["cpu"]) if not known["gpu"] else words(known["gpu"])
+    named += [number for number in chip["numbers"] if number not in named]
+    named += [silicon.strongest(chip)] if silicon.strongest(chip) else []
+    limited = chip["quota"] is not None and chip["quota"] < known["cores"]
+    share = [f"{100 * chip['quota']:.0f}-percent"] if limited else []
+    return "-".join([*named, f"{known['cores']}-cores", *share])
+
+
+def name_of(record: dict[str, Any]) -> str:
+    """The name of the machine that a record is from."""
+    known: dict[str, Any] = record["machine"]
+    return str(known["slug"]) if "silicon" in known else EARLIER.get((known["slug"], known.get("cpu", "")), str(known["slug"]))
+
+
+def arithmetic(record: dict[str, Any]) -> str:
+    """What a record's quality may differ by though everything asked was the same: kind of device and torch's minor version."""
+    minor = ".".join(str(record["machine"].get("torch", "")).split(".")[:2])
+    return " ".join(filter(None, [str(record.get("device", "cpu")), f"torch {minor}" if minor else ""]))
+
+
+def doubt(known: dict[str, Any], device: str, dtype: str) -> str:
+    """What to say of bf16 beside a figure of a machine that has these facts; '' where there is nothing to say."""
+    return EMULATED if dtype == "bfloat16" and device == "cpu" and silicon.emulates_bf16(known) else ""
 
 
 def exact() -> None:

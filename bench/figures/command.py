@@ -2,7 +2,7 @@
 
 DIR/figures/<dataset>/<model>-<kind>.png|gif        DIR/figures/<kind>.png for the whole suite, always of the rows that are ranked
 
-Of rows that are not, the file's name also has the budget and the machine. In the end the page is written anew, with what there is.
+Of rows that are not, the file's name also has the budget and the arithmetic. In the end the page is written anew, with what there is.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def stem(row: Row, ranked: list[Row]) -> str:
     """How a row's files begin: its model, and what sets it apart where it is not the row that the report ranks."""
     if any(same(row, one) for one in ranked):
         return row.model
-    return "-".join([row.model, row.budget, *([row.dtype] if row.dtype != "float32" else []), row.machine])
+    return "-".join([row.model, row.budget, *([row.dtype] if row.dtype != "float32" else []), row.arithmetic.replace(" ", "-")])
 
 
 def subject(row: Row, store: Store, root: str | None, load: Any) -> Subject:

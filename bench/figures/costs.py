@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
 
 from bench.figures.kinds import of_suite
-from bench.figures.suite import GREY, WORDS, Box, key, label, left_out, level, scored, small, ticks
-from bench.report.plots import COLOURS, MARKERS, STYLE, front
+from bench.figures.suite import GREY, WORDS, Box, key, label, left_out, level, scored, ticks
+from bench.report.plots import COLOURS, MARKERS, STYLE, front, small
 from bench.tables.column import Column
 from bench.tables.columns import column
 from bench.tables.formatting import amount, number

@@ -21,10 +21,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from bench.core import machine
 from bench.core.stats import Difference, paired
 from bench.figures.kinds import of_suite
-from bench.figures.suite import DARK, GREY, WORDS, key, left_out, level, plain, scored, small
-from bench.report.plots import COLOURS, MARKERS, STYLE
+from bench.figures.suite import DARK, GREY, WORDS, key, left_out, level, plain, scored
+from bench.report.plots import COLOURS, MARKERS, STYLE, small
 from bench.store.records import Record
 from bench.tables.rows import LATENCY, Row
 
@@ -88,7 +89,8 @@ def within_size(rows: list[Row], cost: Cost) -> Values:
 
 
 def seconds(row: Row, run: Record) -> np.ndarray | None:
-    return np.asarray(run["curve"]["seconds"], float)
+    """None where another machine trained than the one whose times are shown."""
+    return np.asarray(run["curve"]["seconds"], float) if machine.name_of(run) == row.machine else None
 
 
 def training_flops(row: Row, run: Record) -> np.ndarray | None:

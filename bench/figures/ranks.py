@@ -12,8 +12,8 @@ from scipy.stats import rankdata
 
 from bench.core.stats import Interval
 from bench.figures.kinds import of_suite
-from bench.figures.suite import DARK, GREY, WORDS, key, left_out, level, scored, small
-from bench.report.plots import COLOURS, MARKERS, STYLE
+from bench.figures.suite import DARK, GREY, WORDS, key, left_out, level, scored
+from bench.report.plots import COLOURS, MARKERS, STYLE, small
 from bench.tables.rows import Row
 from bench.tables.verdict import against, ranked
 

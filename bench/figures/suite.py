@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 
@@ -13,10 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
-from PIL import Image
 
 from bench.figures.subject import Outdated
-from bench.report.plots import COLOURS, MARKERS, png
+from bench.report.plots import COLOURS, MARKERS
 from bench.tables.formatting import number
 from bench.tables.rows import Row
 
@@ -48,14 +46,6 @@ def level(mean: float) -> float:
 def plain(value: float) -> str:
     """Two significant digits without an exponent."""
     return np.format_float_positional(value, 2, fractional=False, trim="-") if abs(value) < 1 else number(value, 2)
-
-
-def small(figure: Figure) -> bytes:
-    """The picture as a PNG of 256 colours, a third of the size. The same bytes for the same figure."""
-    buffer = io.BytesIO()
-    full = Image.open(io.BytesIO(png(figure))).convert("RGB")
-    full.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
-    return buffer.getvalue()
 
 
 def ticks(low: float, high: float) -> list[float]:

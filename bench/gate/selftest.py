@@ -31,6 +31,7 @@ from bench.gate.calibration import Line, calibrated, slower_tree
 from bench.gate.trio import Nursery
 from bench.run.progress import Progress
 from bench.store import fingerprint
+from bench.store.encoding import as_text
 from bench.store.records import Store
 
 TIMING = ("arm", "trio", "verdicts", "contest", "work")  # files that a gate's outcome depends on; how much work was added it keeps
@@ -106,7 +107,7 @@ def run(plan: Plan, results: Path) -> int:
             for record in made(plan, missing, bar):
                 done[record["kind"], record["number"]] = record
                 name = f"{100 * record['kind']:g}-{record['number']:02}.json"
-                store.write(store.folder / "gate" / name, json.dumps(record, indent=1).encode() + b"\n")
+                store.write(store.folder / "gate" / name, as_text(record).encode())
         finally:
             bar.close()
     store.write(store.folder / "gate.md", report(plan, [done[key] for key in sorted(done)]).encode())

@@ -44,13 +44,13 @@ def html(facts: dict[str, Any]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)  # one pass: what is put in is not looked at again
 
 
-def write(store: Store) -> Path:
-    """Make DIR/index.html from the store and what lies beside it; returns its path.
+def write(store: Store, clock: str | None = None) -> Path:
+    """Make DIR/index.html from the store and what lies beside it, with times of the machine `clock`; returns its path.
 
     Raises RequestError without plotly or with an unreadable claims.csv, StoreError if the folder cannot be written to.
     """
     path = store.folder / "index.html"
-    store.write(path, html(view.facts(store)).encode())
+    store.write(path, html(view.facts(store, clock)).encode())
     return path
 
 

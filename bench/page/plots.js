@@ -83,7 +83,7 @@ function drawCurves(rows, group, width) {
   const metric = state.y === "val_metric";
   const scale = metric && group.percent ? 100 : 1;
   const log = !metric || group.better === "lower";
-  const drawn = rows.filter((row) => facts.curves[row]?.[state.y]);
+  const drawn = rows.filter((row) => facts.curves[row]?.[state.y] && facts.curves[row][state.x][0] !== null); // no seconds of another machine
   const few = drawn.length <= MANY_LINES;
   const lines = drawn.map((row) => ({ row, x: facts.curves[row][state.x], y: facts.curves[row][state.y].map((kind) => kind.map((v) => (v === null ? null : scale * v))) }));
   const what = metric ? `validation ${group.metric}${group.percent ? " (%)" : ""}` : `${state.y === "val_loss" ? "validation" : "training"} loss`;

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from bench.core import machine
 from bench.plan.grid import RequestError
 from bench.report import plots
 from bench.store.records import Store
@@ -108,7 +109,7 @@ def heads(own: Sequence[Column[Row]]) -> list[dict[str, Any]]:
 
 
 def groups(table: Sequence[Row], sections: dict[str, list[Row]]) -> tuple[list[dict[str, Any]], list[int]]:
-    """What may be drawn in one plot, trained under equal conditions on one machine; and the group of each row, -1 if it has none."""
+    """What may be drawn in one plot, trained under equal conditions in one arithmetic; and the group of each row, -1 if it has none."""
     first: dict[tuple[str, ...], Row] = {}
     members: list[tuple[str, ...]] = []
     for row in table:
@@ -122,7 +123,7 @@ def groups(table: Sequence[Row], sections: dict[str, list[Row]]) -> tuple[list[d
     described, seen = [], set()
     for key in order:
         row = first[key]
-        parts = [row.budget, *([row.dtype] if row.dtype != "float32" else []), f"{row.samples:,} samples", row.machine]
+        parts = [row.budget, *([row.dtype] if row.dtype != "float32" else []), f"{row.samples:,} samples", row.arithmetic]
         described.append(
             {
                 "dataset": row.dataset,
@@ -182,9 +183,9 @@ def answer(dataset: str, own: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def ledger(folder: Path, machines: set[str]) -> list[dict[str, str]]:
-    """The rows of the store's claims.csv, or of all stores' for one that bears its machine's name; RequestError if it cannot be read."""
-    places = [folder, folder.parent] if folder.name in machines else [folder]
+def ledger(folder: Path) -> list[dict[str, str]]:
+    """The rows of the store's claims.csv, or, for reference results, of the one above; RequestError if it cannot be read."""
+    places = [folder, folder.parent] if folder.name == machine.REFERENCE.name else [folder]
     path = next((place / "claims.csv" for place in places if (place / "claims.csv").is_file()), None)
     if path is None:
         return []
@@ -215,9 +216,9 @@ def looks(table: Sequence[Row]) -> dict[str, list[float]]:
     return {name: [] if look["linestyle"] == "-" else list(look["linestyle"][1]) for name, look in sorted(found.items())}
 
 
-def facts(store: Store) -> dict[str, Any]:
-    """Everything the page shows, JSON-able. RequestError if a file beside the store cannot be read."""
-    table = rows(store)
+def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
+    """Everything the page shows, JSON-able; times are of the machine `clock`. RequestError if a file beside the store cannot be read."""
+    table = rows(store, clock)
     sections = shown(table)
     own = columns(table)
     described, member = groups(table, sections)
@@ -235,7 +236,7 @@ def facts(store: Store) -> dict[str, Any]:
         "groups": described,
         "group": member,
         "curves": [curve(row, len(table) > MANY) for row in table],
-        "claims": ledger(store.folder, {row.machine for row in table}),
+        "claims": ledger(store.folder),
         "pictures": pictures(store.folder),
         "machines": [facts | {"slug": slug} for slug, facts in newest_facts(table).items()],
     }

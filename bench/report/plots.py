@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullFormatter
+from PIL import Image
 
 import models
 from bench.tables.columns import column
@@ -24,6 +25,7 @@ from bench.tables.rows import LATENCY, Row
 # Okabe and Ito's colours, safe for the colour-blind; within a family lines differ in dashes, and in grey by their labels.
 COLOURS = {"attention": "#D55E00", "convolution": "#0072B2", "mlp": "#009E73", "other": "#6b6b6b"}
 DASHES: list[Any] = ["-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2, 1, 2, 1, 2))]
+PALETTE = 64  # colours of the report's pictures: lines, bands and their edges
 MARKERS = {"attention": "o", "convolution": "s", "mlp": "^", "other": "D"}
 STYLE: Any = {
     "font.size": 8.5,
@@ -58,6 +60,14 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def small(figure: Figure, colours: int = 256) -> bytes:
+    """The picture as a PNG of few colours, a third of the size or less. The same bytes for the same figure."""
+    buffer = io.BytesIO()
+    full = Image.open(io.BytesIO(png(figure))).convert("RGB")
+    full.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+    return buffer.getvalue()
+
+
 def spread(heights: Sequence[float], least: float, top: float = 1.0, bottom: float = 0.0) -> list[float]:
     """Heights moved apart to at least `least`, in order, as little as a sweep up and one down achieve."""
     order = np.argsort(heights, kind="stable")
@@ -85,11 +95,15 @@ def label_ends(axes: Axes, ends: dict[str, tuple[float, float]], look: dict[str,
 
 
 def averaged(row: Row, field: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Samples, mean seconds, and mean, lowest and highest of a curve over the seeds, up to where all seeds have it."""
+    """Samples, mean seconds, and mean, lowest and highest of a curve over the seeds, up to where all seeds have it.
+
+    Seconds are of the machine whose times are shown, nan where it trained none of them.
+    """
     curves = [run["curve"] for run in row.runs]
     n = min(len(curve["samples"]) for curve in curves)
     values = np.array([curve[field][:n] for curve in curves], float)
-    seconds = np.mean([curve["seconds"][:n] for curve in curves], 0)
+    clocks = [run["curve"]["seconds"][:n] for run in row.clocked]
+    seconds = np.mean(clocks, 0) if clocks else np.full(n, np.nan)
     return np.array(curves[0]["samples"][:n]), seconds, values.mean(0), values.min(0), values.max(0)
 
 
@@ -109,7 +123,7 @@ def curves(dataset: str, rows: Sequence[Row]) -> bytes:
                     x = samples if across == 0 else seconds
                     axes.plot(x, mean, lw=1.6, **look[row.model])
                     axes.fill_between(x, low, high, color=str(look[row.model]["color"]), alpha=0.12, lw=0)
-                    finite = np.isfinite(mean) & (mean > 0)
+                    finite = np.isfinite(mean) & (mean > 0) & np.isfinite(x)
                     if finite.any():
                         ends[row.model] = (float(x[finite][-1]), float(mean[finite][-1]))
                         values += mean[finite].tolist()
@@ -118,7 +132,7 @@ def curves(dataset: str, rows: Sequence[Row]) -> bytes:
                     axes.set_ylim(min(values) / 1.25, np.percentile(values, 99) * 1.25)
                 if across == 1:
                     axes.set_xscale("log")
-                axes.set_xlabel("training samples" if across == 0 else "training seconds per seed, this machine")
+                axes.set_xlabel("training samples" if across == 0 else f"training seconds per seed, {drawn[0].machine}")
                 axes.set_ylabel(f"{split} loss" if across == 0 else "")
                 axes.set_title(f"{split} loss against {'samples' if across == 0 else 'seconds'}")
                 if across == 0:
@@ -135,7 +149,7 @@ def curves(dataset: str, rows: Sequence[Row]) -> bytes:
             x=0.01,
             ha="left",
         )
-        return png(figure)
+        return small(figure, PALETTE)
 
 
 COSTS = ("params_active", "flops", LATENCY)
@@ -187,7 +201,7 @@ def pareto(dataset: str, rows: Sequence[Row]) -> bytes:
         figure.suptitle(
             f"{dataset}: quality against cost, 95 % intervals; no model beats the grey front in both", fontsize=10, x=0.01, ha="left"
         )
-        return png(figure)
+        return small(figure, PALETTE)
 
 
 def label_points(axes: Axes, points: dict[str, tuple[float, float]], families: dict[str, str]) -> None:

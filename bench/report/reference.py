@@ -1,4 +1,4 @@
-"""results/README.md: what the committed reference results of every machine say, from their stores alone."""
+"""results/README.md: what the committed reference results say, from their store alone."""
 
 from __future__ import annotations
 
@@ -32,22 +32,23 @@ def pictures(folder: Path) -> list[str]:
 
 
 def more(folder: Path) -> list[str]:
-    """Links to the other pages of a machine, those there are."""
+    """Links to the other pages of a store, those there are."""
     links = [f"[{what}]({folder.name}/{page})" for page, what in PAGES.items() if (folder / page).is_file()]
-    return ["More of this machine: " + ", ".join(links) + "."] if links else []
+    return ["More: " + ", ".join(links) + "."] if links else []
 
 
 def stores(results: Path) -> list[Store]:
-    """The committed results, one store a machine; `local` is nobody's."""
+    """The committed results, one store an arithmetic; `local` is nobody's."""
     return [Store(path.parent) for path in sorted(results.glob("*/runs")) if path.parent.name != machine.LOCAL.name]
 
 
 def write(results: Path) -> Path:
-    """Rebuild the page from the folders results/<machine>/."""
+    """Rebuild the page from the stores below results/."""
     parts = [
         "# Reference results",
-        "One folder per machine: the embedded grid by `make reference`, and what was run on request, see CONTRIBUTING.md. Each has its"
-        " own report with tables, curves and costs; `results/local/` is where your own runs go and is not committed.",
+        "The embedded grid by `make reference`, and what was run on request, see CONTRIBUTING.md. Quality is of one arithmetic (kind of"
+        " device, torch's minor version) and merged from wherever it was trained (`python -m bench merge`); latencies and training seconds"
+        " stand under the name of the machine that took them. `results/local/` is where your own runs go and is not committed.",
     ]
     for store in stores(results):
         folder, sections = store.folder, shown(rows(store))

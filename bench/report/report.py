@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.core.silicon import described
 from bench.store.records import Store
 from bench.tables import latency_table
 from bench.tables.column import as_csv, as_lines
 from bench.tables.columns import DOUBTED, columns, dictionary, timed
 from bench.tables.formatting import amount, escape, gap, markdown, number, quality
 from bench.tables.rows import LATENCY, Row, newest_facts, rows, shown
+from bench.tables.rows import sources as sources_of
 from bench.tables.verdict import controlled, ranked, verdict, winner
 
 ANSWER = (
@@ -26,18 +28,18 @@ ANSWER = (
 MARKED = f"{DOUBTED} says that something was wrong with a timing: [latency.md](latency.md) has what, with quantiles and their intervals"
 
 
-def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bool = True) -> Path:
-    """Make everything from what is in the store, or all but the pictures; returns the path of the page."""
-    table = rows(store)
+def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bool = True, machine: str | None = None) -> Path:
+    """Make everything from what is in the store, or all but the pictures; returns the path of the page. Times are of `machine`."""
+    table = rows(store, machine)
     sections = shown(table)
     own = columns(table)
     store.write(store.folder / "comparison.csv", as_csv(own, table).encode())
     store.write(store.folder / "columns.md", dictionary(own).encode())
     store.write(store.folder / "comparison.md", comparison(table).encode())
     timings = store.latencies()
-    sources: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    sources: dict[tuple[str, str], set[str]] = defaultdict(set)
     for row in table:
-        sources[row.model, row.dataset, row.machine] |= {row.source} if row.runs else set()
+        sources[row.model, row.dataset] |= sources_of(row) if row.runs else set()
     store.write(store.folder / "latency.csv", latency_table.csv(timings, sources).encode())
     store.write(store.folder / "latency.md", latency_table.page(timings, sources).encode())
     pictured = {name for name, own in sections.items() if any(row.runs for row in own)}
@@ -60,9 +62,9 @@ def draw_pictures(store: Store, sections: dict[str, list[Row]], say: Callable[[s
         store.write(store.folder / "pareto" / f"{dataset}.png", plots.pareto(dataset, rows_))
 
 
-def facts(store: Store) -> list[dict[str, Any]]:
+def facts(store: Store, machine: str | None = None) -> list[dict[str, Any]]:
     """The rows of comparison.csv, unrounded; what was not measured is None."""
-    table = rows(store)
+    table = rows(store, machine)
     own = columns(table)
     return [{column.name: column.of(row) for column in own} for row in table]
 
@@ -106,7 +108,7 @@ def elsewhere(others: list[Row]) -> list[str]:
             "train s": number(row.train_seconds),
             "": escape(row.reason),
         }
-        for row in sorted(others, key=lambda row: (row.samples, row.budget, row.machine))
+        for row in sorted(others, key=lambda row: (row.samples, row.budget, row.arithmetic))
         if row.values
     ]
     return ["Under other budgets, not ranked:", "", markdown(body), ""] if body else []
@@ -206,8 +208,9 @@ def machines(table: Sequence[Row]) -> str:
         gpu = f", {facts['gpu']} (driver {facts['driver']}, CUDA {facts['cuda']})" if facts.get("gpu") else ", no CUDA device"
         dirty = " with local changes" if facts.get("dirty") else ""
         lines.append(
-            f"- `{slug}`: {facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB{gpu}; threads: {facts['threads']}; "
-            f"torch {facts['torch']}, Python {facts['python']}, {facts['system']}; commit {facts['commit']}{dirty}"
+            f"- `{slug}`: {facts['cpu']}{described(known)}, {facts['cores']} cores, {facts['memory_gib']} GiB{gpu};"
+            f" threads: {facts['threads']}; torch {facts['torch']}, Python {facts['python']}, {facts['system']};"
+            f" commit {facts['commit']}{dirty}"
         )
     return "\n".join(lines)
 

@@ -132,7 +132,9 @@ class Driver:
             one.done = message.done
         elif isinstance(message, Confirmed):
             for record in self.stored(one, message.seeds):
-                self.store.put_run(record | {"trained_by": record.get("trained_by", record.get("code", ""))} | message.facts)
+                earlier = {*record.get("sources", []), record["source"]} - {message.facts["source"]}
+                known = {"trained_by": record.get("trained_by", record.get("code", "")), "sources": sorted(earlier)}
+                self.store.put_run(record | known | message.facts)
         elif isinstance(message, Finished):
             for record, kept in zip(message.records, message.weights, strict=True):
                 if kept is not None:

@@ -51,6 +51,13 @@ class Session:
     def seconds_per_timing(self) -> float:
         return 0.1 if self.budget == "smoke" else 0.3
 
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before anything is run."""
+        trained = {(self.devices[0], cell.budget.dtype) for cell in self.cells if not cell.status}
+        asked = trained | {(timing.device, timing.dtype) for timing in self.timings if not timing.cell.status}
+        return sorted({f"{dtype}: {doubt}" for device, dtype in asked if (doubt := machine.doubt(machine.facts(), device, dtype))})
+
     def driver(self, cells: Iterable[Cell], advance: Callable[[Cell, float], None]) -> Driver:
         """What runs these cells, and tells of them in any order."""
         return Driver(self.store, self.blank, cells, self.engine, advance)

@@ -13,7 +13,6 @@ import base64
 import contextlib
 import io
 import itertools
-import json
 import os
 import pickle
 import re
@@ -28,6 +27,8 @@ from typing import IO, Any
 import numpy as np
 import torch
 
+from bench.store.encoding import as_record, as_text
+
 SCHEMA = 1
 DEVICES, BATCHES = ("cpu", "cuda"), (1, 64)  # what latencies are measured for: batch 1, and 64 for throughput
 FINISHED = ("ok", "diverged")
@@ -36,6 +37,7 @@ BROKEN = (OSError, TypeError, RuntimeError, EOFError, LookupError, AttributeErro
 PICTURED = 0  # the seed whose last weights and those on the way are kept, for pictures
 LARGEST = 2**26  # bytes; of larger models no weights are kept
 Record = dict[str, Any]
+TOPS = {"run": "runs", "cell": "runs", "latency": "latency"}  # kinds of record, and the folder where each lies
 SHARED = ("created", "model", "dataset", "machine")
 REQUIRED = {
     "run": (*SHARED, "recipe", "conditions", "source", "budget", "seed", "status", "reason", "metric", "curve", "costs"),
@@ -109,6 +111,17 @@ def check_run(record: Record) -> None:
         raise TypeError("a score or a curve is not made of numbers")
 
 
+def place(record: Record) -> Path:
+    """Where in a results folder a record's file lies, by what the record says."""
+    if record["kind"] == "latency":
+        more = record.get("threads", 1)
+        machine = f"{record['machine']['slug']}-{record['device']}-b{record['batch']}-{record['dtype']}"
+        name = machine if more == 1 else f"{machine}-{more}t"
+    else:
+        name = f"{record['budget']['name']}-{record['recipe']}-" + ("cell" if record["kind"] == "cell" else f"s{record['seed']}")
+    return Path(TOPS[record["kind"]], record["dataset"], record["model"], f"{name}.json")
+
+
 def set_aside(path: Path) -> str:
     """Rename a file that cannot be used, so that it is met no more and not lost; its new name."""
     aside = path.with_name(path.name + ".broken")
@@ -165,22 +178,18 @@ class Store:
                 f"could not write {path.relative_to(self.folder)}: {error.strerror}; what was written before is safe"
             ) from error
 
-    def put(self, kind: str, name: str, record: Record) -> None:
+    def put(self, kind: str, record: Record) -> None:
         stamp = {"schema": SCHEMA, "kind": kind, "created": datetime.now(UTC).isoformat(timespec="microseconds")}
-        top = "latency" if kind == "latency" else "runs"
-        path = self.folder / top / record["dataset"] / record["model"] / f"{name}.json"
-        self.write(path, json.dumps(stamp | record, indent=1, allow_nan=True).encode() + b"\n")
+        self.write(self.folder / place(stamp | record), as_text(stamp | record).encode())
 
     def put_run(self, record: Record) -> None:
-        self.put("run", f"{record['budget']['name']}-{record['recipe']}-s{record['seed']}", record)
+        self.put("run", record)
 
     def put_cell(self, record: Record) -> None:
-        self.put("cell", f"{record['budget']['name']}-{record['recipe']}-cell", record)
+        self.put("cell", record)
 
     def put_latency(self, record: Record) -> None:
-        name = f"{record['machine']['slug']}-{record['device']}-b{record['batch']}-{record['dtype']}"
-        more = record.get("threads", 1)
-        self.put("latency", name if more == 1 else f"{name}-{more}t", record)
+        self.put("latency", record)
 
     def weights_of(self, run: Record) -> Path:
         name = f"{run['budget']['name']}-{run['recipe']}-s{run['seed']}.pt"
@@ -210,7 +219,7 @@ class Store:
     def read(self, path: Path) -> Record | None:
         """One record; None, with a warning, if the file is broken (then it is set aside) or from a later version."""
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = as_record(path.read_text(encoding="utf-8"))
             if record["schema"] > SCHEMA:
                 warnings.warn(f"{path.name} was written by a later version and is left out", stacklevel=2)
                 return None

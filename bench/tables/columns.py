@@ -120,7 +120,10 @@ COLUMNS: list[Column[Row]] = [
     Column("budget", "text", known("budget"), "What a run may spend, and its recipe.", head="budget", page=OnPage("budget", cell="budget")),
     Column("dtype", "text", known("dtype"), "Arithmetic of training; bfloat16 is autocast.", page=OnPage()),
     Column(
-        *("machine", "text", known("machine"), "Name of the machine that trained and timed."),
+        "arithmetic", "text", known("arithmetic"), "What computed in training: kind of device, and torch's minor version.", page=OnPage()
+    ),
+    Column(
+        *("machine", "text", known("machine"), "Name of the machine that latencies and training seconds are of, the same in all rows."),
         head="machine",
         late=True,
         page=OnPage("machine"),
@@ -181,7 +184,14 @@ COLUMNS: list[Column[Row]] = [
         said_amount("peak_bytes"),
     ),
     Column(
-        *("train_seconds", "figure", lambda row: row.train_seconds, "Training time of one seed, the mean over seeds.", "s", "lower"),
+        *(
+            "train_seconds",
+            "figure",
+            lambda row: row.train_seconds,
+            "Training time of one seed, the mean over seeds trained on `machine`.",
+            "s",
+            "lower",
+        ),
         "train s",
         lambda row: number(row.train_seconds),
         axis="training seconds per seed",

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bench.core import machine
 from bench.core.stats import quantile_intervals, quantiles
 from bench.store.records import Record, unpack
 from bench.tables.column import Column, Kind, as_csv
@@ -62,14 +63,15 @@ COLUMNS = [
     own("notes", "text", "What to know about the timing."),
 ]
 NAMES = {column.name for column in COLUMNS}
-Sources = Mapping[tuple[str, str, str], set[str]]
+Sources = Mapping[tuple[str, str], set[str]]  # model and data set -> digests of source under which its runs stand
 HEAD = (
     "Every timing of a forward pass, in evaluation mode, on weights that were not trained: a pass takes as long. p50, p95 and p99 are"
     " quantiles of single calls, in brackets their 95 % intervals from ordered samples (none where there are too few; p95 needs"
     " 20 calls, p99 500). *Empty call* is the same loop around no model. Warm-up goes on until the medians of three successive"
     " windows agree within 5 %. *Operators* and *peak bytes* are counted, not timed: operators that one pass dispatches, and the most"
     " bytes of tensors alive in it, weights and input included. bf16 is autocast, as in training: casting the float32 weights is part"
-    " of the pass. *Validity* names what was wrong; empty: nothing was found. [latency.csv](latency.csv) has the same in full."
+    " of the pass. *Validity* names what was wrong; empty: nothing was found. A timing of earlier source stays where"
+    " trained runs stand: its model computes the same. [latency.csv](latency.csv) has the same in full."
 )
 HEAD_CUDA = (
     "On a GPU, p50 stops the clock after the device has finished. *Events* is the device's own clock, *graph* the same kernels replayed"
@@ -113,21 +115,27 @@ def figures(r: Record) -> dict[str, float]:
 
 def validity(r: Record, sources: Sources) -> str:
     """What speaks against a timing, in words; '' if it was looked for and nothing was found."""
-    known = sources.get((r["model"], r["dataset"], r["machine"]["slug"]), set())
+    known = sources.get((r["model"], r["dataset"]), set())
     stale = [OTHER_SOURCE] if known and r["source"] not in known else []
     return r.get("reason") or "; ".join([*r.get("validity", [UNCHECKED]), *stale])
+
+
+def notes(r: Record) -> list[str]:
+    """What to know about a timing, of its machine included."""
+    emulated = machine.doubt(r["machine"], r["device"], r["dtype"])
+    return [*r.get("notes", []), *([emulated] if emulated else [])]
 
 
 def flat(r: Record, sources: Sources) -> dict[str, Any]:
     """The row of latency.csv."""
     row = {name: r.get(name) for name in ("model", "dataset", "device", "dtype", "batch", "settled")}
-    row |= {"machine": r["machine"]["slug"], "threads": threads(r), **figures(r)}
-    return {**row, "validity": validity(r, sources), "notes": "; ".join(r.get("notes", []))}
+    row |= {"machine": machine.name_of(r), "threads": threads(r), **figures(r)}
+    return {**row, "validity": validity(r, sources), "notes": "; ".join(notes(r))}
 
 
 def ordered(records: Sequence[Record]) -> list[Record]:
     def key(r: Record) -> tuple[object, ...]:
-        return r["dataset"], r["model"], r["machine"]["slug"], r["device"], r["batch"], r["dtype"] != "float32", threads(r)
+        return r["dataset"], r["model"], machine.name_of(r), r["device"], r["batch"], r["dtype"] != "float32", threads(r)
 
     return sorted(records, key=key)
 
@@ -147,7 +155,7 @@ def line(r: Record, sources: Sources, gpu: bool, slug: bool) -> dict[str, str]:
     found = figures(r)
     count = threads(r)
     on = "cuda" if r["device"] == "cuda" else f"cpu, {count} thread{'s' * (count != 1)}"
-    cells = {"model": r["model"], **({"machine": r["machine"]["slug"]} if slug else {})}
+    cells = {"model": r["model"], **({"machine": machine.name_of(r)} if slug else {})}
     cells |= {"on": on + (", bf16" if r["dtype"] == "bfloat16" else ""), "batch": str(r["batch"])}
     cells |= {f"{percentile} ms": bounded(found, percentile) for percentile in ("p50", "p95", "p99")}
     if gpu:
@@ -158,14 +166,14 @@ def line(r: Record, sources: Sources, gpu: bool, slug: bool) -> dict[str, str]:
     empty = found.get("noop_ms")
     cells |= {"warm-up calls": number(found.get("warm_up_calls")), "empty call µs": number(1e3 * empty if empty is not None else None)}
     cells |= {"operators": number(found.get("operators"), 9), "peak bytes": amount(found.get("forward_peak_bytes"))}
-    told = "; ".join(filter(None, [validity(r, sources), *r.get("notes", [])]))
+    told = "; ".join(filter(None, [validity(r, sources), *notes(r)]))
     return cells | {"validity": escape(told)}
 
 
 def page(records: Sequence[Record], sources: Sources) -> str:
     """latency.md: a table for each data set."""
     gpu = any(r["device"] == "cuda" for r in records)
-    several = len({r["machine"]["slug"] for r in records}) > 1
+    several = len({machine.name_of(r) for r in records}) > 1
     parts = ["# Latency, with certificates", HEAD, *([HEAD_CUDA] if gpu else [])]
     for dataset in sorted({r["dataset"] for r in records}):
         body = [line(r, sources, gpu, several) for r in ordered(records) if r["dataset"] == dataset]

@@ -1,4 +1,7 @@
-"""Records of the store -> one row per model, data set, budget, dtype and machine. Reads, never trains."""
+"""Records of the store -> one row per model, data set, budget, dtype and arithmetic. Reads, never trains.
+
+Quality is of whatever machines trained. Latencies and training seconds are of one machine, the same for all rows of a table.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from bench.core import machine
 from bench.core.stats import Interval, interval
 from bench.store import examples
 from bench.store.records import FINISHED, Record, Store
 from bench.tables import latency_table
+from bench.tables.clock import clock
 from datasets.task import Metric
 from models import FAMILIES
 
@@ -33,16 +38,17 @@ class Row:
     """One cell as measured. `values` is the first metric on test by seed, at the checkpoint that was best on val.
 
     `scores` has every metric on test, one value a seed, `latency` figures by their column, `doubts` what was wrong with a
-    timing by its place, `cpu_b1` say.
+    timing by its place, `cpu_b1` say. `machine` is the one whose times are shown, `facts` are of all.
     """
 
     model: str
     dataset: str
     budget: str
     dtype: str
-    machine: str
+    arithmetic: str
     status: str
     reason: str
+    machine: str = ""
     metric: Metric = UNKNOWN
     summary: str = ""
     scored_by: str = ""
@@ -54,7 +60,7 @@ class Row:
     costs: dict[str, int | None] = field(default_factory=dict)
     latency: dict[str, float] = field(default_factory=dict)
     doubts: dict[str, str] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     samples: int = 0
     conditions: str = ""
     source: str = ""
@@ -66,17 +72,28 @@ class Row:
 
     @property
     def terms(self) -> tuple[str, str, str]:
-        """What rows must share to stand in one ranking: budget, arithmetic and machine."""
-        return self.budget, self.dtype, self.machine
+        """What rows must share to stand in one ranking: budget and arithmetic."""
+        return self.budget, self.dtype, self.arithmetic
+
+    @cached_property
+    def trained_on(self) -> list[str]:
+        """Names of the machines that trained its runs."""
+        return sorted({machine.name_of(run) for run in self.runs})
+
+    @property
+    def clocked(self) -> list[Record]:
+        """Runs whose seconds are of the machine whose times are shown."""
+        return [run for run in self.runs if machine.name_of(run) == self.machine]
 
     @property
     def train_seconds(self) -> float | None:
-        return float(np.mean([run["train_seconds"] for run in self.runs])) if self.values else None
+        return float(np.mean([run["train_seconds"] for run in self.clocked])) if self.values and self.clocked else None
 
 
 def newest_facts(table: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """What each machine is, by its name; of several descriptions the newest."""
-    return {row.machine: row.facts for row in sorted(table, key=lambda row: (row.machine, row.newest))}
+    """What each machine is that trained or timed, by its name; of several descriptions the newest."""
+    told = [(name, row.newest, facts) for row in table for name, facts in row.facts.items()]
+    return {name: facts for name, _, facts in sorted(told, key=lambda one: one[:2])}
 
 
 def latest(records: list[Record]) -> list[Record]:
@@ -97,10 +114,10 @@ def trained(records: list[Record]) -> Row:
         first["dataset"],
         first["budget"]["name"],
         first["budget"]["dtype"],
-        first["machine"]["slug"],
+        machine.arithmetic(first),
         first["status"],
         first["reason"],
-        facts=first["machine"],
+        facts={machine.name_of(r): r["machine"] for r in reversed(records)},
         samples=first["budget"]["samples"],
         metric=Metric(**first["metric"]) if first.get("metric") else UNKNOWN,
         conditions=first.get("conditions", ""),
@@ -119,8 +136,9 @@ def trained(records: list[Record]) -> Row:
         row.reason = f"{len(broken)} of {len(records)} seeds: {broken[0]['reason']}"
         return row
     stopped = next((r["reason"] for r in records if r["reason"]), "")
+    emulated = next(filter(None, (machine.doubt(r["machine"], r.get("device", "cpu"), row.dtype) for r in records)), "")
     chosen = "its best test score of any evaluation, as the source chose" if first["budget"].get("choose") == "test" else ""
-    row.reason = "; ".join(filter(None, [stopped, chosen, first.get("notes", ""), first.get("own_recipe", "")]))
+    row.reason = "; ".join(filter(None, [stopped, chosen, first.get("notes", ""), first.get("own_recipe", ""), emulated]))
     row.values = {r["seed"]: r["test"]["best"][row.metric.name] for r in records}
     row.values_last = {r["seed"]: r["test"]["last"][row.metric.name] for r in records}
     every = [examples.scores(r) for r in records]
@@ -129,7 +147,7 @@ def trained(records: list[Record]) -> Row:
 
 
 def put_latency(row: Row, records: list[Record]) -> None:
-    """Fill in the latencies of the row's model, data set and machine; of two in one place the newer."""
+    """Fill in the latencies of the row's model and data set on the table's machine; of two in one place the newer."""
     for r in sorted(records, key=lambda r: r["created"]):
         found, place = latency_table.figures(r), latency_table.place(r)
         if found:
@@ -151,27 +169,42 @@ def everything(store: Store) -> tuple[list[Record], list[Record]]:
             gc.enable()
 
 
-def rows(store: Store) -> list[Row]:
-    """Every cell the store knows of, in the order of data set, budget and model names."""
+def sources(row: Row) -> set[str]:
+    """The model's source by today's digest, and earlier ones under which its runs were found to do the same."""
+    return {row.source, *(source for run in row.runs for source in run.get("sources", []))}
+
+
+def rows(store: Store, asked: str | None = None) -> list[Row]:
+    """Every cell the store knows of, in the order of data set, budget and model names; times are of one machine, see `clock`."""
+    return tabulated(*everything(store), asked)
+
+
+def tabulated(runs: list[Record], timings: list[Record], asked: str | None = None) -> list[Row]:
     cells: dict[tuple[str, ...], list[Record]] = defaultdict(list)
-    runs, timings = everything(store)
     for r in runs:
-        cells[r["dataset"], r["budget"]["name"], r["model"], r["budget"]["dtype"], r["machine"]["slug"]].append(r)
+        cells[r["dataset"], r["budget"]["name"], r["model"], r["budget"]["dtype"], machine.arithmetic(r)].append(r)
+    shown_machine = clock(runs, timings, asked)
     timed: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for r in timings:
-        timed[r["dataset"], r["model"], r["machine"]["slug"]].append(r)
+        if machine.name_of(r) == shown_machine:
+            timed[r["dataset"], r["model"]].append(r)
     table = [trained(latest(records)) for _, records in sorted(cells.items())]
     for row in table:
-        own = [r for r in timed.get((row.dataset, row.model, row.machine), []) if r["source"] == row.source and r["dtype"] == row.dtype]
+        row.machine = shown_machine
+        known = sources(row)
+        own = [r for r in timed.get((row.dataset, row.model), []) if r["source"] in known and r["dtype"] == row.dtype]
         put_latency(row, own)
+        if own:
+            row.facts.setdefault(shown_machine, own[0]["machine"])
         failed = [r["reason"] for r in own if r.get("reason")]
         row.reason = "; ".join(filter(None, [row.reason, *failed]))
-    known = {(row.dataset, row.model, row.machine) for row in table}
-    for (dataset, model, machine), records in sorted(timed.items()):
-        for dtype in sorted({r["dtype"] for r in records}) if (dataset, model, machine) not in known else []:
+    trained_ = {(row.dataset, row.model) for row in table}
+    for (dataset, model), records in sorted(timed.items()):
+        for dtype in sorted({r["dtype"] for r in records}) if (dataset, model) not in trained_ else []:
             own = [r for r in records if r["dtype"] == dtype]
             reason = f"timed{' in ' + dtype if dtype != 'float32' else ''}, not trained"
-            blank = Row(model, dataset, "", dtype, machine, "skipped", reason, facts=own[0]["machine"])
+            arithmetic, facts = machine.arithmetic(own[0]), {shown_machine: own[0]["machine"]}
+            blank = Row(model, dataset, "", dtype, arithmetic, "skipped", reason, shown_machine, facts=facts)
             put_latency(blank, own)
             table.append(blank)
     return table
@@ -181,7 +214,7 @@ CONTROLLED = ("backbone_attention", "backbone_conv", "backbone_mlp", "backbone_n
 
 
 def shown(table: list[Row]) -> dict[str, list[Row]]:
-    """For each data set the rows that are ranked: of one budget, on the machine written to last.
+    """For each data set the rows that are ranked: of one budget and arithmetic.
 
     The budget is one under which all four backbones were trained, if there is one; of these the one with most models, then
     with most samples; never a `published` one.
