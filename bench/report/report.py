@@ -127,20 +127,19 @@ def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> 
         lines += [f"Test {metric.name}, {metric.better} is better. Budget `{first.budget}`: {first.samples:,} samples.", ""]
     if first.scored_by:
         lines += [f"Of the whole corpus, on lower-cased words split from punctuation, by sacrebleu: `{first.scored_by}`.", ""]
-    body = []
-    for row in ranked(own):
-        body.append(
-            {
-                "model": row.model,
-                metric.name: quality(row.value, metric),
-                "seeds": len(row.values),
-                "parameters (active)": f"{number(row.costs.get('params'))} ({number(row.costs.get('params_active'))})",
-                "FLOPs": amount(row.costs.get("flops")),
-                "train s": number(row.train_seconds),
-                "ms, batch 1": timed(row, LATENCY),
-                "samples/s, batch 64": timed(row, "throughput_cpu_b64_per_s"),
-            }
-        )
+    body = [
+        {
+            "model": row.model,
+            metric.name: quality(row.value, metric),
+            "seeds": len(row.values),
+            "parameters (active)": f"{number(row.costs.get('params'))} ({number(row.costs.get('params_active'))})",
+            "FLOPs": amount(row.costs.get("flops")),
+            "train s": number(row.train_seconds),
+            "ms, batch 1": timed(row, LATENCY),
+            "samples/s, batch 64": timed(row, "throughput_cpu_b64_per_s"),
+        }
+        for row in ranked(own)
+    ]
     if body:
         lines += [markdown(body), ""]
     if pictured:

@@ -17,8 +17,8 @@ from bench.tables.verdict import BEATS, EQUAL, LOSES, OPEN, OUTSIDE, Verdict
 RULE = (
     f"One backbone, everything but the mixer equal, paired by seed. Verdicts are read off intervals that hold together in 95 of 100 cases,"
     f" over one committed family of {SIZE} comparisons ({len(SETS)} data sets of 8 to 64 tokens, {len(OTHERS)} mixers; Bonferroni: each at"
-    f" {100 * LEVEL:.2f} %), whatever else was run. *Equal*: within 1 point, 0.02 R², 1 BLEU, or 10 % of an error. *Cannot tell*: ± says what"
-    f" would have been seen. Fewer than {FEWEST} seeds, smoke runs and sets where every mixer is at its ceiling get no verdict. Where"
+    f" {100 * LEVEL:.2f} %), whatever else was run. *Equal*: within 1 point, 0.02 R², 1 BLEU, or 10 % of an error. *Cannot tell*: ± says"
+    f" what would have been seen. Fewer than {FEWEST} seeds, smoke runs and sets where every mixer is at its ceiling get no verdict. Where"
     " seeds share one real pool, test samples are counted as well as seeds."
 )
 
@@ -85,20 +85,19 @@ def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
     for other, name in OTHERS.items():
         count, own = counted(family, other)
         if (found := unseen(family, other)) is not None:
-            parts.append(
-                f"beats {name} on {count[BEATS]}, loses on {count[LOSES]}, equals it on {count[EQUAL]} and cannot be told from it on"
-                f" {count[OPEN]} of {len(own)} data set{'s' * (len(own) != 1)}"
-            )
+            said = [f"beats {name} on {count[BEATS]}", f"loses on {count[LOSES]}"]
+            said += [f"equals it on {count[EQUAL]}"] * (count[EQUAL] > 0) + [f"cannot be told from it on {count[OPEN]}"] * (count[OPEN] > 0)
+            parts.append(f"{listed(said)} of {len(own)} data set{'s' * (len(own) != 1)}")
             p, low, high = (f"{100 * part:.0f}" for part in found)
             odds.append(f"{p} % against {name} (95 % interval {low} to {high} %)")
     if parts:
         return (
-            f"Of small models trained from scratch, alike but for how they mix 8 to 64 tokens, attention {'; '.join(parts)}.",
+            f"Among small models trained from scratch, alike but for how they mix 8 to 64 tokens, attention {'; '.join(parts)}.",
             f"The probability that attention is better on a data set not seen is {listed(odds)}, if that set is like these.",
         )
     return (
-        f"No verdict yet on small models trained from scratch: on none of the family's {len(SETS)} data sets have attention and another mixer"
-        f" {FEWEST} seeds, below the ceiling.",
+        f"No verdict yet on small models trained from scratch: none of the family's {SIZE} comparisons has what one needs,"
+        f" {FEWEST} seeds first of all.",
         f"So far {leaning(family)}, which decides nothing.",
     )
 
@@ -107,7 +106,7 @@ def leaning(family: Sequence[Verdict]) -> str:
     """Which way the means point, where nothing is decided."""
     parts = []
     for other, name in OTHERS.items():
-        own = [verdict for verdict in family if verdict.other == other and not math.isnan(verdict.mean)]
+        own = [verdict for verdict in family if verdict.other == other and verdict.budget != "smoke" and not math.isnan(verdict.mean)]
         if own:
             parts.append(f"{name} on {sum(verdict.mean > 0 for verdict in own)} of {len(own)}")
     return f"the mean of attention is better than that of {listed(parts)} data sets" if parts else "nothing was compared"
