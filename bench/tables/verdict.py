@@ -123,7 +123,7 @@ def on(dataset: str, own: Sequence[Row]) -> list[Verdict]:
     """Attention against each other mixer: verdicts on a set of the family, elsewhere 95 % intervals that stand alone."""
     if dataset not in SETS:
         found = [compare(dataset, other, own, ALONE) for other in OTHERS]
-        return [replace(one, why=one.why if math.isnan(one.low) else OUTSIDE) for one in found]
+        return [replace(one, why=one.why if math.isnan(one.low) or one.budget == "smoke" else OUTSIDE) for one in found]
     found = [compare(dataset, other, own, LEVEL) for other in OTHERS]
     if saturated(own):
         return [replace(one, why=SATURATED) for one in found]
