@@ -123,7 +123,7 @@ def visit(opened: Visit) -> Iterator[Visit]:
 
 def test_it_opens_without_network_or_complaint_and_draws(visit: Visit) -> None:
     assert visit.page.title().startswith("attention-bench")
-    assert "attention wins on 1" in visit.page.inner_text("#tally")
+    assert "small models trained from scratch" in visit.page.inner_text("#headline")
     assert visit.page.locator("#plot-pareto .main-svg .scatterlayer .trace").count() == 6  # five models and the front
     assert visit.page.locator("#table tbody tr").count() == 100  # of 138: more come by scrolling, or all at once
     visit.page.locator("#all").click()

@@ -8,9 +8,10 @@ from decimal import Decimal
 
 from bench.claims.claim import EXPLAINED, FAILS, HOLDS, TIMED, UNMEASURED, Claim, Number
 from bench.claims.evidence import Evidence, Found
-from bench.core.stats import FEWEST, Interval
+from bench.core.stats import Interval
 from bench.tables.formatting import number
 
+FEWEST = 3  # seeds without which an interval counts for nothing
 WIDEST = 3  # tolerances: an interval wider than so many to each side tells nothing
 EXACT = 1e-9  # relative: what rounding does to a sum, and far below one parameter
 RULE = (

@@ -1,4 +1,4 @@
-"""Intervals over seeds, differences between models paired by seed, and quantiles of latency."""
+"""Intervals over seeds, of a share, and quantiles of latency. Differences of models paired by seed: paired.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 from scipy import special
 
 LEVEL = 0.95
-FEWEST = 3  # seeds below which no difference is called one
 FOR_P95, FOR_P99 = 20, 500  # a percentile of fewer samples says nothing
 
 
@@ -44,44 +43,12 @@ def interval(values: Sequence[float]) -> Interval:
     return Interval(mean, mean - half, mean + half, n)
 
 
-@dataclass(frozen=True)
-class Difference:
-    """How much better `a` is than `b` on the same seeds (positive: better), and its two-sided p value."""
-
-    a: str
-    b: str
-    better_by: Interval
-    p: float
-
-    @property
-    def shown(self) -> bool:
-        """Whether the difference passes, at the corrected p value that `holm` puts in."""
-        return self.p < 1 - LEVEL
-
-
-def paired(a: str, b: str, values_a: dict[int, float], values_b: dict[int, float], higher_is_better: bool) -> Difference:
-    """Difference of two models over the seeds both have. Without spread, or with fewer than 3 seeds, p is 1: no verdict."""
-    seeds = sorted(set(values_a) & set(values_b))
-    sign = 1 if higher_is_better else -1
-    differences = [sign * (values_a[seed] - values_b[seed]) for seed in seeds]
-    if not seeds:
-        return Difference(a, b, Interval(math.nan, math.nan, math.nan, 0), 1.0)
-    spread, mean, n = float(np.std(differences)), float(np.mean(differences)), len(seeds)
-    enough = n >= FEWEST and spread > 1e-12 * max(1.0, abs(mean))
-    # Student's two-sided test, without the checks around scipy's, which take a hundred times as long
-    p = float(2 * special.stdtr(n - 1, -abs(mean) / (spread / math.sqrt(n - 1)))) if enough else 1.0
-    return Difference(a, b, interval(differences), p)
-
-
-def holm(differences: Sequence[Difference]) -> list[Difference]:
-    """The same differences with p values corrected for their number (Holm 1979): step down, never decreasing."""
-    order = sorted(range(len(differences)), key=lambda i: differences[i].p)
-    corrected, floor = list(differences), 0.0
-    for rank, i in enumerate(order):
-        d = differences[i]
-        floor = max(floor, min(1.0, (len(differences) - rank) * d.p))
-        corrected[i] = Difference(d.a, d.b, d.better_by, floor)
-    return corrected
+def share(successes: int, n: int) -> tuple[float, float]:
+    """The exact 95 % interval of a probability from how often something came out, of n times (Clopper and Pearson 1934)."""
+    tail = (1 - LEVEL) / 2
+    low = float(special.betaincinv(successes, n - successes + 1, tail)) if successes else 0.0
+    high = float(special.betaincinv(successes + 1, n - successes, 1 - tail)) if successes < n else 1.0
+    return low, high
 
 
 def quantiles(samples_ms: np.ndarray) -> dict[str, float]:

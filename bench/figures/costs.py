@@ -18,8 +18,9 @@ from bench.figures.suite import GREY, WORDS, Box, key, label, left_out, level, s
 from bench.report.plots import COLOURS, MARKERS, STYLE, front, small
 from bench.tables.column import Column
 from bench.tables.columns import column
+from bench.tables.family import MIXERS
 from bench.tables.formatting import amount, number
-from bench.tables.rows import CONTROLLED, LATENCY, Row
+from bench.tables.rows import LATENCY, Row
 
 COLUMNS = 3
 WIDTH, PANEL, HEAD, FOOT = 11.0, 2.4, 0.95, 0.55  # inches; a panel's with its labels
@@ -46,11 +47,13 @@ COSTS = {
 
 @dataclass(frozen=True)
 class Point:
-    """A model in a panel: its cost, its mean quality in the units shown, half the 95 % interval (None: one seed), family, doubt."""
+    """A model in a panel: its cost, its mean quality in the units shown, how far the 95 % interval
+    reaches down and up (0: one seed), family, doubt."""
 
     x: float
     y: float
-    half: float | None
+    down: float
+    up: float
     family: str
     doubt: str
 
@@ -62,8 +65,8 @@ def points(rows: Sequence[Row], cost: Cost) -> dict[str, Point]:
         value, x = row.value, cost.column.of(row)
         if value is not None and x:
             scale = 100 if row.metric.percent else 1
-            half = None if value.n < 2 else scale * value.half
-            found[row.model] = Point(float(x), level(scale * value.mean), half, row.family, cost.doubt(row) or "")
+            down, up = (scale * abs(end - value.mean) if value.n > 1 else 0.0 for end in (value.low, value.high))
+            found[row.model] = Point(float(x), level(scale * value.mean), down, up, row.family, cost.doubt(row) or "")
     return found
 
 
@@ -73,17 +76,16 @@ def on_front(found: dict[str, Point], higher: bool) -> list[str]:
     return [name for name, p in found.items() if (p.x, p.y) in best]
 
 
-def limits(found: dict[str, Point], log: bool, percent: bool) -> tuple[tuple[float, float], tuple[float, float]]:
+def limits(found: dict[str, Point], log: bool) -> tuple[tuple[float, float], tuple[float, float]]:
     """Limits of x and y that hold every point and interval, with room for names."""
     exponents = [math.log10(p.x) for p in found.values()]
     pad = max(0.3, 0.1 * (max(exponents) - min(exponents)))
-    bars = [(p.y - (p.half or 0), p.y + (p.half or 0)) for p in found.values()]
+    bars = [(p.y - p.down, p.y + p.up) for p in found.values()]
     if log:
         low = min(max(low, 0.5 * p.y) for (low, _), p in zip(bars, found.values(), strict=True))
         y = (low / 1.25, 1.25 * max(high for _, high in bars))
     else:
         low, high = min(low for low, _ in bars), max(high for _, high in bars)
-        low, high = (max(low, 0.0), min(high, 100.0)) if percent else (low, high)
         room = 0.1 * (high - low) or 1.0
         y = (low - room, high + room)
     return (10 ** (min(exponents) - pad), 10 ** (max(exponents) + pad)), y
@@ -96,7 +98,7 @@ def unmeasured(names: Sequence[str]) -> str:
 
 
 def panel(axes: Axes, dataset: str, rows: Sequence[Row], cost: Cost) -> None:
-    """One data set: its models, the front, and the names of those on it and of the four backbones."""
+    """One data set: its models, the front, and the names of those on it and of the backbones that are compared."""
     metric, found = rows[0].metric, points(rows, cost)
     absent = [row.model for row in rows if row.model not in found]
     axes.set_title(dataset, fontweight="bold")
@@ -105,7 +107,7 @@ def panel(axes: Axes, dataset: str, rows: Sequence[Row], cost: Cost) -> None:
         axes.set(xticks=[], yticks=[])
         return
     log = metric.better == "lower"
-    x, y = limits(found, log, metric.percent)
+    x, y = limits(found, log)
     axes.set(xscale="log", yscale="log" if log else "linear", xlim=x, ylim=y)
     axes.xaxis.set(major_locator=FixedLocator(ticks(*x)), major_formatter=FixedFormatter([cost.said(t) for t in ticks(*x)]))
     axes.xaxis.set(minor_locator=NullLocator())
@@ -122,16 +124,24 @@ def panel(axes: Axes, dataset: str, rows: Sequence[Row], cost: Cost) -> None:
     for (x0, y0), (x1, y1) in itertools.pairwise(axes.transData.transform(corners)):
         taken.append((x0 - 1, min(y0, y1) - 1, x1 + 1, max(y0, y1) + 1))
     for p in found.values():
-        colour, half = COLOURS[p.family], p.half
-        bar = None if half is None else [[min(half, 0.999 * p.y) if log else half], [half]]
-        axes.errorbar([p.x], [p.y], yerr=bar, fmt=MARKERS[p.family], ms=5, color=colour, mfc="white" if p.doubt else colour, elinewidth=0.8)
-        across, low = axes.transData.transform((p.x, p.y - (bar[0][0] if bar else 0)))
-        (_, middle), (_, high) = axes.transData.transform([(p.x, p.y), (p.x, p.y + (half or 0))])
+        colour, down = COLOURS[p.family], min(p.down, 0.999 * p.y) if log else p.down
+        axes.errorbar(
+            [p.x],
+            [p.y],
+            yerr=[[down], [p.up]],
+            fmt=MARKERS[p.family],
+            ms=5,
+            color=colour,
+            mfc="white" if p.doubt else colour,
+            elinewidth=0.8,
+        )
+        across, low = axes.transData.transform((p.x, p.y - down))
+        (_, middle), (_, high) = axes.transData.transform([(p.x, p.y), (p.x, p.y + p.up)])
         taken += [(across - 4, middle - 4, across + 4, middle + 4), (across - 1, low, across + 1, high)]
     if absent:
         text = axes.text(0.99, 0.02, unmeasured(absent), transform=axes.transAxes, ha="right", fontsize=7, color=GREY)
         taken.append(text.get_window_extent().extents)
-    named = {name: (p.x, p.y) for name, p in found.items() if name in on_front(found, not log) or name in CONTROLLED}
+    named = {name: (p.x, p.y) for name, p in found.items() if name in on_front(found, not log) or name in MIXERS}
     label(axes, named, {name: COLOURS[found[name].family] for name in named}, taken)
     axes.set_xlabel(cost.column.axis, fontsize=7.5)
     axes.set_ylabel(f"{metric.name}{' (%)' if metric.percent else ''}, {metric.better} is better", fontsize=7.5)

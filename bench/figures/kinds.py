@@ -1,7 +1,7 @@
 """The kinds of pictures by name, filled by decorators as the files of this folder are imported.
 
 @of_cell(lambda task: task.input.kind == "points")           @of_suite()
-def plane(subject: Subject) -> bytes: ...                    def ranks(sections: dict[str, list[Row]]) -> bytes: ...
+def plane(subject: Subject) -> bytes: ...                    def costs(sections: dict[str, list[Row]]) -> bytes: ...
 """
 
 from __future__ import annotations

@@ -15,11 +15,10 @@ from matplotlib.text import Text
 
 from bench.figures.subject import Outdated
 from bench.report.plots import COLOURS, MARKERS
-from bench.tables.formatting import number
 from bench.tables.rows import Row
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top in pixels
-DARK, GREY, PALE = "#333333", "#6b6b6b", "#bbbbbb"
+GREY, PALE = "#6b6b6b", "#bbbbbb"
 WORDS = {"attention": "attention", "convolution": "convolution", "mlp": "MLP", "other": "other"}
 
 
@@ -41,11 +40,6 @@ def left_out(sections: dict[str, list[Row]], kept: dict[str, list[Row]], why: st
 def level(mean: float) -> float:
     """A mean without the noise of adding floats in another order, so that equal scores tie."""
     return float(f"{mean:.9g}")
-
-
-def plain(value: float) -> str:
-    """Two significant digits without an exponent."""
-    return np.format_float_positional(value, 2, fractional=False, trim="-") if abs(value) < 1 else number(value, 2)
 
 
 def ticks(low: float, high: float) -> list[float]:

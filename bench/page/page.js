@@ -62,9 +62,7 @@ function chip(model) {
   return line;
 }
 
-const named = (model) => make("span", { class: `name family-${familyOf[model] ?? "other"}` }, model);
-const sentence = (pieces) =>
-  pieces.map(([text, kind]) => (kind === "model" ? named(text) : kind === "finding" ? make("strong", {}, text) : text));
+const sentence = (pieces) => pieces.map(([text, kind]) => (kind === "finding" ? make("strong", {}, text) : text));
 
 /** Text with `names` in it, as the ledger writes them. */
 const coded = (text) => text.split("`").map((part, at) => (at % 2 ? make("code", {}, part) : part));

@@ -2,11 +2,8 @@
 
 function showAnswers() {
   byId("question").textContent = facts.question;
-  const compared = facts.tally.reduce((sum, [, count]) => sum + count, 0);
-  const counts = facts.tally.map(([said, count]) => `${said} on ${count}`).join("; ");
-  byId("tally").textContent = compared
-    ? `With everything else equal, on ${compared} data set${compared === 1 ? "" : "s"}: ${counts}.`
-    : "No data set has all four backbones yet.";
+  byId("headline").textContent = facts.headline;
+  byId("rule").textContent = facts.rule;
   byId("families").replaceChildren(
     ...Object.keys(facts.colours).map((family) => {
       const model = Object.keys(familyOf).find((name) => familyOf[name] === family && !(facts.looks[name] ?? []).length);
@@ -17,10 +14,11 @@ function showAnswers() {
     ...facts.answers.map((one) => {
       const button = make("button", { type: "button", class: "link" }, one.dataset);
       button.addEventListener("click", () => set({ data: state.data === one.dataset ? "" : one.dataset }));
-      const parts = [one.controlled, one.best].filter((pieces) => pieces.length).map((pieces) => make("p", {}, ...sentence(pieces)));
-      const empty = make("p", {}, "No number yet; the table has the reasons.");
+      const lines = one.lines.map((pieces) => make("li", {}, ...sentence(pieces)));
+      const where = one.counts ? "attention against" : "outside the family, no verdicts; attention against";
+      const parts = lines.length ? [make("p", { class: "what" }, where), make("ul", {}, ...lines)] : [make("p", {}, "Attention was not run here beside another mixer.")];
       const about = [one.summary, one.measure].filter(Boolean).join("; ");
-      return make("article", {}, make("h3", {}, button, make("span", { class: "what" }, about)), ...(parts.length ? parts : [empty]));
+      return make("article", {}, make("h3", {}, button, make("span", { class: "what" }, about)), ...parts);
     }),
   );
 }

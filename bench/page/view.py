@@ -6,8 +6,7 @@ import csv
 import math
 import os
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -18,11 +17,12 @@ from bench.core import machine
 from bench.plan.grid import RequestError
 from bench.report import plots
 from bench.store.records import Store
+from bench.tables import headline
 from bench.tables.column import Column
 from bench.tables.columns import PLACES, columns
-from bench.tables.formatting import gap, quality
+from bench.tables.family import OTHERS, SETS
 from bench.tables.rows import Row, newest_facts, rows, shown
-from bench.tables.verdict import controlled, ranked, verdict
+from bench.tables.verdict import UNRUN, Verdict, family, on
 
 QUESTION = "When does attention beat convolutions and MLPs, and what does it cost?"
 DIGITS = 4
@@ -30,8 +30,7 @@ POINTS = 20  # of a curve
 MANY, FEWER = 1000, 9  # beyond so many rows curves have fewer points and no bands, or they would fill the page
 CURVES = ("val_loss", "train_loss", "val_metric")
 PICTURES = (".gif", ".png")
-UNDECIDED = "no difference shown"
-Piece = tuple[str, str]  # words, and what they are: a model's name, a finding or plain text
+Piece = tuple[str, str]  # words, and what they are: a finding or plain text
 
 
 def short(value: float | None) -> float | int | None:
@@ -138,48 +137,21 @@ def groups(table: Sequence[Row], sections: dict[str, list[Row]]) -> tuple[list[d
     return described, [places.get(key, -1) for key in members]
 
 
-def pieces(text: str, names: set[str]) -> Iterator[Piece]:
-    """A sentence with **findings** and model names, cut where the page changes colour or weight."""
-    for place, part in enumerate(text.split("**")):
-        for word in re.split(r"(\b[a-z0-9_]+\b)", part):
-            if word:
-                yield word, "model" if word in names else "finding" if place % 2 else ""
+def pieces(text: str) -> list[Piece]:
+    """A line with *findings*, cut where the page changes weight."""
+    return [(part, "finding" if place % 2 else "") for place, part in enumerate(re.split(r"\*+", text)) if part]
 
 
-def merged(found: Iterator[Piece]) -> list[Piece]:
-    """Neighbours of one kind as one piece."""
-    joined: list[Piece] = []
-    for words, kind in found:
-        if joined and joined[-1][1] == kind and kind != "model":
-            joined[-1] = joined[-1][0] + words, kind
-        else:
-            joined.append((words, kind))
-    return joined
-
-
-def answer(dataset: str, own: Sequence[Row]) -> dict[str, Any]:
-    """What one data set says, in two sentences: attention in the same backbone, and the best of all models."""
-    said, differences = controlled(own)
-    order = ranked(own)
-    names = {row.model for row in own}
-    lead = order[0] if order else own[0]
-    told: list[Piece] = []
-    said = said.replace("**", "")
-    finding = said if said == UNDECIDED or said.startswith("attention") else f"attention {said}"
-    if differences:
-        told.append((finding, "finding"))
-        gaps = ", ".join(f"{gap(d, lead.metric)} than {d.b}{'' if d.shown else ' (not shown)'}" for d in differences)
-        told += merged(pieces(f" in the same backbone: {gaps}.", names))
-    score = f"{lead.model} ({quality(lead.value, lead.metric)})"
-    won = verdict(own)
-    best = won.replace(lead.model, score, 1) if won else f"{score} is the only model."
+def answer(dataset: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[str, Any]:
+    """What one data set says of attention in the same backbone: a line for each mixer that was run beside it."""
+    lead = next((row for row in own if row.values), own[0])
+    lines = [f"{OTHERS[one.other]}: {headline.told(one)}, n = {one.n}" for one in compared if one.why != UNRUN]
     return {
         "dataset": dataset,
         "summary": lead.summary,
         "measure": f"test {lead.metric.name}, {lead.metric.better} is better" if lead.metric.name else "",
-        "verdict": finding if differences else "",
-        "controlled": told,
-        "best": merged(pieces(best, names)) if order else [],
+        "counts": dataset in SETS,
+        "lines": [pieces(line) for line in lines],
     }
 
 
@@ -198,10 +170,13 @@ def ledger(folder: Path) -> list[dict[str, str]]:
 
 
 def pictures(folder: Path) -> list[dict[str, str]]:
-    """Every picture under figures/: its data set ('' for the whole suite), its name in words and its address from the page."""
+    """The forest and every picture under figures/: data set ('' for the whole suite), name in words and address from the page."""
     root = folder / "figures"
+    forest = folder / "forest.png"
     paths = [p.relative_to(root) for p in root.rglob("*") if p.suffix.lower() in PICTURES and p.is_file() and not p.name.startswith(".")]
-    found = []
+    found = (
+        [{"dataset": "", "name": "forest: attention minus each mixer", "address": "forest.png", "kind": "png"}] if forest.is_file() else []
+    )
     for path in sorted(PurePosixPath(path.as_posix()) for path in paths):
         group = path.parent.as_posix() if path.parent.parts else ""
         words = path.stem.replace("-", ", ").replace("_", " ") if not group else path.stem.replace("-", ": ", 1)
@@ -222,12 +197,14 @@ def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
     sections = shown(table)
     own = columns(table)
     described, member = groups(table, sections)
-    # what is decided first, then what was compared, then the rest
-    answers = sorted((answer(*section) for section in sections.items()), key=lambda one: (not one["verdict"], one["verdict"] == UNDECIDED))
+    # the family first, then what was compared outside it, then the rest
+    answers = [answer(name, rows_, on(name, rows_)) for name, rows_ in sections.items()]
+    answers.sort(key=lambda one: (not one["lines"], not one["counts"]))
     return {
         "question": QUESTION,
+        "headline": " ".join(headline.sentences(family(sections))),
+        "rule": headline.RULE.replace("*", ""),
         "answers": answers,
-        "tally": Counter(one["verdict"] for one in answers if one["verdict"]).most_common(),
         "colours": plots.COLOURS,
         "looks": looks(table),
         "places": PLACES,

@@ -181,10 +181,10 @@ def pareto(dataset: str, rows: Sequence[Row]) -> bytes:
                 if row.model in points and row.value is not None:
                     x, y = points[row.model]
                     group = row.family
-                    bar = None if row.value.n < 2 else scale * row.value.half
-                    if bar is not None and axes.get_yscale() == "log":
-                        bar = min(bar, 0.9 * y)
-                    axes.errorbar([x], [y], yerr=bar, fmt=MARKERS[group], ms=5, color=COLOURS[group], elinewidth=0.8, capsize=2)
+                    down, up = (scale * abs(end - row.value.mean) if row.value.n > 1 else 0 for end in (row.value.low, row.value.high))
+                    if axes.get_yscale() == "log":
+                        down = min(down, 0.9 * y)
+                    axes.errorbar([x], [y], yerr=[[down], [up]], fmt=MARKERS[group], ms=5, color=COLOURS[group], elinewidth=0.8, capsize=2)
             edge = front(list(points.values()), metric is not None and metric.better == "higher")
             if edge:
                 axes.step(*zip(*edge, strict=True), where="post", color="#999999", lw=0.9, zorder=0)

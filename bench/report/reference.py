@@ -7,7 +7,9 @@ from pathlib import Path
 from bench.core import machine
 from bench.report import report
 from bench.store.records import Store
+from bench.tables import headline
 from bench.tables.rows import rows, shown
+from bench.tables.verdict import family
 
 PAGES = {
     "latency.md": "every timing with its certificate",
@@ -17,8 +19,8 @@ PAGES = {
 }
 
 PICTURES = (  # those that carry the story, where they were made
-    "figures/map.png",
-    "figures/ranks.png",
+    "forest.png",
+    "figures/quality_params.png",
     "figures/shapes_pairs/conv1d_attention_positions-signal_attention.png",
     "figures/eng_fra/bahdanau-alignment.png",
     "figures/digits_affine/stn-stn.png",
@@ -28,7 +30,7 @@ PICTURES = (  # those that carry the story, where they were made
 
 def pictures(folder: Path) -> list[str]:
     """The pictures there are, to be looked at before reading; what they find is written in them."""
-    return [f"![{picture.split('/', 1)[1]}]({folder.name}/{picture})" for picture in PICTURES if (folder / picture).is_file()]
+    return [f"![{picture.split('/', 1)[-1]}]({folder.name}/{picture})" for picture in PICTURES if (folder / picture).is_file()]
 
 
 def more(folder: Path) -> list[str]:
@@ -43,28 +45,21 @@ def stores(results: Path) -> list[Store]:
 
 
 def write(results: Path) -> Path:
-    """Rebuild the page from the stores below results/."""
+    """Rebuild the page from the stores below results/. It begins with the answer of the one with most verdicts."""
+    tables = {store.folder.name: shown(rows(store)) for store in stores(results)}
+    compared = {name: family(sections) for name, sections in tables.items()}
+    most = max(compared.values(), key=lambda own: (sum(bool(one.word) for one in own), sum(one.n for one in own)), default=[])
     parts = [
         "# Reference results",
+        " ".join(headline.sentences(most)),
         "The embedded grid by `make reference`, and what was run on request, see CONTRIBUTING.md. Quality is of one arithmetic (kind of"
         " device, torch's minor version) and merged from wherever it was trained (`python -m bench merge`); latencies and training seconds"
         " stand under the name of the machine that took them. `results/local/` is where your own runs go and is not committed.",
+        headline.RULE if tables else "There are none yet.",
     ]
-    for store in stores(results):
-        folder, sections = store.folder, shown(rows(store))
-        page = f"{folder.name}/README.md"
-        tables = (report.answer(sections), report.leaders(sections))
-        answer, leaders = (table.replace("](#", f"]({page}#") for table in tables)
-        parts += [
-            f"## [{folder.name}]({page})",
-            report.ANSWER,
-            answer,
-            f"Leaders, bold where they beat every other model; {report.DOUBTED} marks a timing with a complaint in `latency.md`:",
-            leaders,
-            *pictures(folder),
-            *more(folder),
-        ]
-    if len(parts) == 2:
-        parts.append("There are none yet.")
-    Store(results).write(results / "README.md", ("\n\n".join(parts) + "\n").encode())
+    for name, sections in tables.items():
+        page = f"{name}/README.md"
+        answer = report.answer(sections, compared[name]).replace("](#", f"]({page}#")
+        parts += [f"## [{name}]({page})", answer, *pictures(results / name), *more(results / name)]
+    Store(results).write(results / "README.md", ("\n\n".join(part for part in parts if part) + "\n").encode())
     return results / "README.md"

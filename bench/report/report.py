@@ -1,6 +1,7 @@
 """Tables, plots and the page that answers the question, from the store alone: rebuilt byte for byte, offline, untrained.
 
-DIR/README.md  comparison.md  comparison.csv  columns.md  latency.md  latency.csv  curves/<dataset>.png  pareto/<dataset>.png
+DIR/README.md  comparison.md  comparison.csv  verdicts.csv  columns.md  latency.md  latency.csv  forest.png  curves/<dataset>.png
+pareto/<dataset>.png
 """
 
 from __future__ import annotations
@@ -12,19 +13,17 @@ from typing import Any
 
 from bench.core.silicon import described
 from bench.store.records import Store
-from bench.tables import latency_table
+from bench.tables import headline, latency_table
 from bench.tables.column import as_csv, as_lines
 from bench.tables.columns import DOUBTED, columns, dictionary, timed
-from bench.tables.formatting import amount, escape, gap, markdown, number, quality
+from bench.tables.family import ATTENTION, OTHERS, SETS
+from bench.tables.formatting import amount, escape, markdown, number, quality
 from bench.tables.rows import LATENCY, Row, newest_facts, rows, shown
 from bench.tables.rows import sources as sources_of
-from bench.tables.verdict import controlled, ranked, verdict, winner
+from bench.tables.verdict import Verdict, family, on, ranked
 
-ANSWER = (
-    "One backbone, four ways to mix its tokens, everything else equal. Differences are paired by seed, with 95 % intervals;"
-    " a verdict needs p < 0.05 after Holm's correction for the three comparisons of a data set."
-)
-
+FOREST = "forest.png"
+OUTSIDE = "Other sizes, routes built for one kind of mixing, and shuffled twins: 95 % intervals, each on its own; no verdicts."
 MARKED = f"{DOUBTED} says that something was wrong with a timing: [latency.md](latency.md) has what, with quantiles and their intervals"
 
 
@@ -34,6 +33,8 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bo
     sections = shown(table)
     own = columns(table)
     store.write(store.folder / "comparison.csv", as_csv(own, table).encode())
+    compared = family(sections)
+    store.write(store.folder / "verdicts.csv", headline.as_csv(compared).encode())
     store.write(store.folder / "columns.md", dictionary(own).encode())
     store.write(store.folder / "comparison.md", comparison(table).encode())
     timings = store.latencies()
@@ -44,18 +45,21 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bo
     store.write(store.folder / "latency.md", latency_table.page(timings, sources).encode())
     pictured = {name for name, own in sections.items() if any(row.runs for row in own)}
     if draw:
-        draw_pictures(store, {name: sections[name] for name in sorted(pictured)}, say)
+        draw_pictures(store, {name: sections[name] for name in sorted(pictured)}, compared, say)
     else:
         pictured = {name for name in pictured if (store.folder / "pareto" / f"{name}.png").is_file()}
     page = store.folder / "README.md"
-    store.write(page, readme(table, sections, pictured).encode())
+    forest = (store.folder / FOREST).is_file()
+    store.write(page, readme(table, sections, compared, pictured, forest).encode())
     return page
 
 
-def draw_pictures(store: Store, sections: dict[str, list[Row]], say: Callable[[str], None]) -> None:
-    """Curves and costs of each data set."""
-    from bench.report import plots  # and matplotlib, which tables can do without
+def draw_pictures(store: Store, sections: dict[str, list[Row]], compared: Sequence[Verdict], say: Callable[[str], None]) -> None:
+    """The forest of the family's differences, if there are any; curves and costs of each data set."""
+    from bench.report import forest, plots  # and matplotlib, which tables can do without
 
+    if picture := forest.forest(compared):
+        store.write(store.folder / FOREST, picture)
     for dataset, rows_ in sections.items():
         say(f"drawing {dataset}")
         store.write(store.folder / "curves" / f"{dataset}.png", plots.curves(dataset, rows_))
@@ -72,7 +76,7 @@ def facts(store: Store, machine: str | None = None) -> list[dict[str, Any]]:
 def cost_line(own: Sequence[Row]) -> str:
     """What attention cost against convolution in the same backbone, as ratios."""
     by_name = {row.model: row for row in own}
-    a, b = by_name.get("backbone_attention"), by_name.get("backbone_conv")
+    a, b = by_name.get(ATTENTION), by_name.get("backbone_conv")
     if a is None or b is None:
         return ""
     pairs = [
@@ -117,29 +121,27 @@ def elsewhere(others: list[Row]) -> list[str]:
 def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> str:
     """One data set: its table best first, its pictures, what other budgets gave, and the cells without a number."""
     first = next((row for row in own if row.values), own[0])
-    metric, best = first.metric, winner(own)
+    metric = first.metric
     lines = [f"## {dataset}", ""]
     if first.summary:
         lines += [f"{first.summary[0].upper()}{first.summary[1:]}.", ""]
     if metric.name:
-        lines += [f"Test {metric.name}, {metric.better} is better. Budget `{first.budget}`: {first.samples:,} samples. {verdict(own)}", ""]
+        lines += [f"Test {metric.name}, {metric.better} is better. Budget `{first.budget}`: {first.samples:,} samples.", ""]
     if first.scored_by:
         lines += [f"Of the whole corpus, on lower-cased words split from punctuation, by sacrebleu: `{first.scored_by}`.", ""]
-    body = []
-    for row in ranked(own):
-        name = f"**{row.model}**" if row.model == best else row.model
-        body.append(
-            {
-                "model": name,
-                metric.name: quality(row.value, metric),
-                "seeds": len(row.values),
-                "parameters (active)": f"{number(row.costs.get('params'))} ({number(row.costs.get('params_active'))})",
-                "FLOPs": amount(row.costs.get("flops")),
-                "train s": number(row.train_seconds),
-                "ms, batch 1": timed(row, LATENCY),
-                "samples/s, batch 64": timed(row, "throughput_cpu_b64_per_s"),
-            }
-        )
+    body = [
+        {
+            "model": row.model,
+            metric.name: quality(row.value, metric),
+            "seeds": len(row.values),
+            "parameters (active)": f"{number(row.costs.get('params'))} ({number(row.costs.get('params_active'))})",
+            "FLOPs": amount(row.costs.get("flops")),
+            "train s": number(row.train_seconds),
+            "ms, batch 1": timed(row, LATENCY),
+            "samples/s, batch 64": timed(row, "throughput_cpu_b64_per_s"),
+        }
+        for row in ranked(own)
+    ]
     if body:
         lines += [markdown(body), ""]
     if pictured:
@@ -154,50 +156,24 @@ def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> 
     return "\n".join(lines)
 
 
-def answer(sections: dict[str, list[Row]]) -> str:
-    """The table that answers the question: attention against convolution and MLP in the same backbone, where all four were trained."""
-    body = []
-    for dataset, own in sections.items():
-        said, differences = controlled(own)
-        metric = next((row.metric for row in own if row.values), None)
-        if metric is None or not differences:
-            continue
-        texts = [gap(d, metric) + ("" if d.shown else " (not shown)") for d in differences]
-        body.append(
-            {
-                "data set": f"[{dataset}](#{dataset})",
-                "attention in the same backbone": said,
-                "against convolution": texts[0],
-                "against MLP": texts[1],
-                "against no mixing": texts[2],
-                "attention costs, × convolution": cost_line(own),
-            }
-        )
-    return markdown(body)
+def line(dataset: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[str, str]:
+    """Attention against each other mixer on one data set."""
+    seeds = sorted({one.n for one in compared if one.n})
+    said = {f"against {OTHERS[one.other]}": escape(headline.told(one)) for one in compared}
+    n = "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) if seeds else ""
+    return {"data set": f"[{dataset}](#{dataset})", **said, "n": n, "attention costs, × convolution": cost_line(own)}
 
 
-def leaders(sections: dict[str, list[Row]]) -> str:
-    """The best model of each data set with its size and speed, and the next one."""
-    body = []
-    for dataset, own in sections.items():
-        order = ranked(own)
-        if not order:
-            continue
-        lead, metric = order[0], order[0].metric
-        second = order[1] if len(order) > 1 else None
-        body.append(
-            {
-                "data set": f"[{dataset}](#{dataset})",
-                "metric": metric.name,
-                "leader": f"**{lead.model}**" if winner(own) else lead.model,
-                "value": quality(lead.value, metric),
-                "next": f"{second.model}, {quality(second.value, metric)}" if second else "",
-                "leader's parameters": number(lead.costs.get("params")),
-                "FLOPs": amount(lead.costs.get("flops")),
-                "ms, batch 1": timed(lead, LATENCY),
-            }
-        )
-    return markdown(body)
+def answer(sections: dict[str, list[Row]], compared: Sequence[Verdict]) -> str:
+    """The table that answers the question, a line for each data set of the family on which attention and another mixer were run."""
+    by_set = {name: [one for one in compared if one.dataset == name] for name in SETS}
+    return markdown([line(name, sections[name], own) for name, own in by_set.items() if any(one.n for one in own)])
+
+
+def outside_family(sections: dict[str, list[Row]]) -> str:
+    """The same differences on data sets outside the family, without verdicts."""
+    found = {name: on(name, own) for name, own in sections.items() if name not in SETS}
+    return markdown([line(name, sections[name], own) for name, own in found.items() if any(one.n for one in own)])
 
 
 def machines(table: Sequence[Row]) -> str:
@@ -215,7 +191,7 @@ def machines(table: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def readme(table: list[Row], sections: dict[str, list[Row]], pictured: set[str]) -> str:
+def readme(table: list[Row], sections: dict[str, list[Row]], compared: Sequence[Verdict], pictured: set[str], forest: bool) -> str:
     """The page made for people: the answer first, then a section per data set, then the machine."""
 
     def rest(dataset: str, own: list[Row]) -> list[Row]:
@@ -227,12 +203,11 @@ def readme(table: list[Row], sections: dict[str, list[Row]], pictured: set[str])
     cells_ = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
     parts = [
         "# When does attention beat convolutions and MLPs, and what does it cost?",
-        ANSWER,
-        answer(sections) or "No data set has all four backbones yet.",
-        "## Leaders",
-        "Published systems and baselines included. **Bold**: beats every other model, Holm-corrected; otherwise the lead may be luck.",
-        leaders(sections),
-        "",
+        " ".join(headline.sentences(compared)),
+        f"![attention minus each other mixer, a row for each data set]({FOREST})" if forest else "",
+        answer(sections, compared) or "On no data set of the family was attention run beside another mixer.",
+        headline.RULE,
+        *(["## Outside the family", OUTSIDE, outside] if (outside := outside_family(sections)) else []),
         *(section(name, own, rest(name, own), name in pictured) for name, own in sections.items()),
         *("\n".join([f"## {name}", "", *elsewhere(rest(name, []))]) for name in unranked),
         "## How to read this",

@@ -7,7 +7,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from bench.core.stats import Difference, Interval, interval
+from bench.core.stats import Interval, interval
 from bench.store.records import Record
 from datasets.task import Metric
 
@@ -36,23 +36,19 @@ def amount(value: float | None) -> str:
 
 
 def quality(value: Interval | None, metric: Metric) -> str:
-    """Mean ± half the 95 % interval; metrics that are shares in per cent."""
+    """Mean ± half the 95 % interval, or its ends in brackets where one is the end of what is possible; shares in per cent."""
     if value is None:
         return ""
     scale = 100 if metric.percent else 1
-    half = "" if value.n < 2 else f" ± {number(scale * value.half, 2)}"
-    mean = f"{scale * value.mean:.2f}" if metric.percent else number(scale * value.mean, 4)
-    return f"{mean}{half}{' %' if metric.percent else ''}"
 
+    def said(figure: float) -> str:
+        return f"{scale * figure:.2f}" if metric.percent else number(scale * figure, 4)
 
-def gap(d: Difference, metric: Metric) -> str:
-    """A difference in words: 'better by 3.1 ± 0.4 points'."""
-    scale, unit = (100, " points") if metric.percent else (1, "")
-    half = "" if d.better_by.n < 2 else f" ± {number(round(scale * d.better_by.half, 12), 2)}"
-    if abs(d.better_by.mean) < 1e-12:  # what is left of rounding
-        return f"no better (0{half}{unit})"
-    word = "better" if d.better_by.mean > 0 else "worse"
-    return f"{word} by {number(scale * abs(d.better_by.mean), 3)}{half}{unit}"
+    within = "" if value.n < 2 else f" ± {number(scale * value.half, 2)}"
+    down, up = value.mean - value.low, value.high - value.mean
+    if abs(up - down) > 1e-9 * (up + down):
+        within = f" [{said(value.low)}, {said(value.high)}]"
+    return f"{said(value.mean)}{within}{' %' if metric.percent else ''}"
 
 
 def escape(text: str) -> str:

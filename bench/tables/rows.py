@@ -21,6 +21,8 @@ from bench.store import examples
 from bench.store.records import FINISHED, Record, Store
 from bench.tables import latency_table
 from bench.tables.clock import clock
+from bench.tables.family import FEWEST, MIXERS
+from bench.tables.scales import scale
 from datasets.task import Metric
 from models import FAMILIES
 
@@ -68,7 +70,7 @@ class Row:
 
     @cached_property
     def value(self) -> Interval | None:
-        return interval(list(self.values.values())) if self.values else None
+        return scale(self.metric).bounded(interval(list(self.values.values()))) if self.values else None
 
     @property
     def terms(self) -> tuple[str, str, str]:
@@ -210,14 +212,22 @@ def tabulated(runs: list[Record], timings: list[Record], asked: str | None = Non
     return table
 
 
-CONTROLLED = ("backbone_attention", "backbone_conv", "backbone_mlp", "backbone_none")
+def standing(group: list[Row]) -> tuple[bool, int, int, bool, int, int, str]:
+    """Which of the groups of one data set is shown, the largest: never smoke if there is another, then the one with most of the
+    mixers that verdicts compare, with seeds enough, at the reference budget, with most samples, newest. What other models were run
+    on decides only where there is no mixer: no selection and no plugin moves a verdict."""
+    trained_ = [row for row in group if row.values]
+    mixers = [row for row in trained_ if row.model in MIXERS]
+    seeds = min((len(row.values) for row in mixers), default=0)
+    budget, newest = group[0].budget, max(row.newest for row in mixers or group)
+    others = 0 if mixers else len({row.model for row in trained_})
+    return budget != "smoke", len(mixers), min(seeds, FEWEST), budget == "reference", others, group[0].samples, newest
 
 
 def shown(table: list[Row]) -> dict[str, list[Row]]:
     """For each data set the rows that are ranked: of one budget and arithmetic.
 
-    The budget is one under which all four backbones were trained, if there is one; of these the one with most models, then
-    with most samples; never a `published` one.
+    Which budget that is: `standing`; never a `published` one.
     Rows that were trained under other conditions (an older recipe or data set) keep their place but not their numbers.
     """
     sections: dict[str, list[Row]] = {}
@@ -228,13 +238,8 @@ def shown(table: list[Row]) -> dict[str, list[Row]]:
         alike: dict[tuple[str, ...], list[Row]] = defaultdict(list)
         for row in own:
             alike[row.terms].append(row)
-
-        def rank(group: list[Row]) -> tuple[bool, int, int, str]:
-            trained_ = {row.model for row in group if row.values}
-            return trained_ >= set(CONTROLLED), len(trained_), group[0].samples, max(row.newest for row in group)
-
-        group = max(alike.values(), key=rank)
-        lead = max(group, key=lambda row: (bool(row.values), row.newest))
+        group = max(alike.values(), key=standing)
+        lead = max(group, key=lambda row: (bool(row.values), bool(row.values) and row.model in MIXERS, row.newest))
         old = "trained under another recipe than the newest rows; run it again"
         sections[dataset] = [
             r if r.conditions == lead.conditions or not r.runs else replace(r, values={}, runs=[], status="older", reason=old)

@@ -1,59 +1,140 @@
-"""Who wins on a data set, and whether that is shown: differences paired by seed, Holm-corrected."""
+"""Attention against another mixer on a data set: the difference paired by seed, its simultaneous interval, and what it says.
+
+beats, loses   the interval lies beyond 0, and not wholly within the margin
+equal          the interval lies within the margin of bench/tables/scales.py
+cannot tell    neither: a difference of half the interval's width would have been seen
+""            no verdict, and `why`: too few seeds, a smoke run, mixers at their ceiling
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from bench.core.stats import Difference, holm, paired
-from bench.tables.rows import CONTROLLED, Row
+import numpy as np
+
+from bench.core import paired
+from bench.core.stats import LEVEL as ALONE
+from bench.store.records import Record, unpack
+from bench.tables.family import ATTENTION, FEWEST, LEVEL, MIXERS, OTHERS, POOLS, SETS
+from bench.tables.rows import UNKNOWN, Row
+from bench.tables.scales import scale
+from datasets.task import Metric
+
+BEATS, LOSES, EQUAL, OPEN = "beats", "loses", "equal", "cannot tell"
+SATURATED, OUTSIDE, UNRUN = "saturated", "outside the family", "not run"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`mean`, `low`, `high`: how much better attention is, in the metric's unit, or in logarithms where they are compared as ratios;
+    nan where there is none. `n` seeds that both have."""
+
+    dataset: str
+    other: str
+    metric: Metric = UNKNOWN
+    budget: str = ""
+    n: int = 0
+    mean: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    word: str = ""
+    why: str = ""
+
+    @property
+    def half(self) -> float:
+        """The smallest difference that would have been seen."""
+        return (self.high - self.low) / 2
+
+
+def judge(low: float, high: float, margin: float) -> str:
+    """What an interval of how much better attention is says."""
+    if -margin <= low and high <= margin:
+        return EQUAL
+    return BEATS if low > 0 else LOSES if high < 0 else OPEN
+
+
+def hits(runs: Sequence[Record]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Which test samples each run answered rightly, and their classes, both (runs, samples); None if the runs did not keep that."""
+    kept = [run.get("examples", {}) for run in runs]
+    if not all(one.get("kind") == "classes" and {"prediction", "target"} <= one.keys() for one in kept):
+        return None
+    said, true = (np.array([unpack(one[name]) for one in kept]) for name in ("prediction", "target"))
+    return said == true, true
+
+
+def difference(a: Row, b: Row, seeds: Sequence[int]) -> tuple[paired.Estimate, str]:
+    """How much better `a` is than `b` on at least two seeds, and what keeps it from being a verdict, '' if nothing does."""
+    pairs = np.array([[a.values[seed], b.values[seed]] for seed in seeds])
+    if scale(a.metric).ratio:
+        if pairs.min() <= 0:
+            return paired.by_seed(np.full(len(seeds), math.nan)), f"a {a.metric.name} of 0 has no ratio"
+        pairs = np.log(pairs)
+    by_seed = (pairs[:, 0] - pairs[:, 1]) * a.metric.sign
+    if a.dataset not in POOLS:
+        return paired.by_seed(by_seed), ""
+    found = [hits([run for run in row.runs if run["seed"] in seeds]) for row in (a, b)] if a.metric.name == "accuracy" else [None]
+    if None in found:
+        return paired.resplit(by_seed, POOLS[a.dataset]), "the runs do not keep what each test sample was taken for"
+    (right_a, true), (right_b, other) = found  # type: ignore[misc]
+    if not np.array_equal(true, other):
+        return paired.resplit(by_seed, POOLS[a.dataset]), "the models were tested on different samples"
+    if (true == true[0]).all():  # one test set for all seeds
+        return paired.crossed(right_a.astype(float) - right_b), ""
+    return paired.resplit(by_seed, POOLS[a.dataset]), ""
+
+
+def compare(dataset: str, other: str, own: Sequence[Row], level: float) -> Verdict:
+    """One comparison of the rows of a data set, as far as it goes, without a word."""
+    rows = {row.model: row for row in own}
+    empty = Verdict(dataset, other)
+    for model in (ATTENTION, other):
+        if model not in rows:
+            return replace(empty, why=UNRUN)
+        if not rows[model].values:
+            return replace(empty, why=f"{model.removeprefix('backbone_')} {rows[model].status}")
+    a, b = rows[ATTENTION], rows[other]
+    seeds = sorted(a.values.keys() & b.values.keys())
+    few = f"no verdict from {len(seeds)} seed{'s' * (len(seeds) != 1)}"
+    empty = replace(empty, metric=a.metric, budget=a.budget, n=len(seeds))
+    if len(seeds) < 2:
+        return replace(empty, why=few)
+    estimate, why = difference(a, b, seeds)
+    mean, half, widest = float(estimate.mean), float(estimate.half(level)), scale(a.metric).widest
+    if not why and half <= 1e-12 * max(1.0, abs(mean)):
+        why = "the seeds do not differ"
+    if a.budget == "smoke":
+        why = "smoke runs decide nothing"
+    elif len(seeds) < FEWEST:
+        why = few
+    return replace(empty, mean=mean, low=max(mean - half, -widest), high=min(mean + half, widest), why=why)
+
+
+def saturated(own: Sequence[Row]) -> bool:
+    """Whether every mixer is within the margin of the best value there is."""
+    found = [row for row in own if row.model in MIXERS and row.value is not None]
+    if len(found) < len(MIXERS) or (best := scale(found[0].metric).best) is None:
+        return False
+    return all(abs(best - row.value.mean) <= scale(row.metric).margin for row in found if row.value is not None)
+
+
+def on(dataset: str, own: Sequence[Row]) -> list[Verdict]:
+    """Attention against each other mixer: verdicts on a set of the family, elsewhere 95 % intervals that stand alone."""
+    if dataset not in SETS:
+        found = [compare(dataset, other, own, ALONE) for other in OTHERS]
+        return [replace(one, why=one.why if math.isnan(one.low) or one.budget == "smoke" else OUTSIDE) for one in found]
+    found = [compare(dataset, other, own, LEVEL) for other in OTHERS]
+    if saturated(own):
+        return [replace(one, why=SATURATED) for one in found]
+    return [one if one.why else replace(one, word=judge(one.low, one.high, scale(one.metric).margin)) for one in found]
+
+
+def family(sections: dict[str, list[Row]]) -> list[Verdict]:
+    """All comparisons of the family, those that nobody ran included."""
+    return [verdict for dataset in SETS for verdict in on(dataset, sections.get(dataset, []))]
 
 
 def ranked(own: Sequence[Row]) -> list[Row]:
-    """Rows with a value, best first."""
-    scored = [row for row in own if row.values]
-    return sorted(scored, key=lambda r: r.value.mean * (-1 if r.metric.better == "higher" else 1))  # type: ignore[union-attr]
-
-
-def against(lead: Row, others: Sequence[Row]) -> list[Difference]:
-    """`lead` against each of the others, paired by seed, Holm-corrected for their number."""
-    higher = lead.metric.better == "higher"
-    return holm([paired(lead.model, other.model, lead.values, other.values, higher) for other in others])
-
-
-def winner(own: Sequence[Row]) -> str:
-    """The model that beats every other one, or '' if the leader does not."""
-    order = ranked(own)
-    if len(order) < 2:
-        return ""
-    return order[0].model if all(d.shown and d.better_by.mean > 0 for d in against(order[0], order[1:])) else ""
-
-
-def controlled(own: Sequence[Row]) -> tuple[str, list[Difference]]:
-    """Attention against the other mixers in the same backbone: a verdict, and the differences; none if not all four were trained."""
-    by_name = {row.model: row for row in own if row.values}
-    if not all(name in by_name for name in CONTROLLED):
-        return "", []
-    lead, others = by_name[CONTROLLED[0]], [by_name[name] for name in CONTROLLED[1:]]
-    differences = against(lead, others)
-    rivals = differences[:2]
-    if all(d.shown and d.better_by.mean > 0 for d in rivals):
-        return "**attention wins**", differences
-    if all(d.shown and d.better_by.mean < 0 for d in rivals):
-        return "**attention loses to both**", differences
-    lost = [d.b.removeprefix("backbone_") for d in rivals if d.shown and d.better_by.mean < 0]
-    won = [d.b.removeprefix("backbone_") for d in rivals if d.shown and d.better_by.mean > 0]
-    parts = [f"beats {name}" for name in won] + [f"loses to {name}" for name in lost]
-    return ", ".join(parts) if parts else "no difference shown", differences
-
-
-def verdict(own: Sequence[Row]) -> str:
-    """Who wins, or why nobody does, in a sentence."""
-    order = ranked(own)
-    if len(order) < 2:
-        return ""
-    if best := winner(own):
-        return f"**{best}** beats every other model."
-    tied = [d.b for d in against(order[0], order[1:]) if not d.shown]
-    if not tied:
-        return ""
-    return f"{order[0].model} leads, but no difference is shown to {', '.join(tied)}."
+    """Rows with a value, best first; nothing is said about whether they differ."""
+    return sorted((row for row in own if row.value is not None), key=lambda row: -row.metric.sign * row.value.mean)  # type: ignore[union-attr]

@@ -1,0 +1,35 @@
+"""The one family of comparisons that verdicts are read off: committed, so that no selection and no plugin changes a verdict.
+
+Attention minus each other mixer of the controlled backbone, on every data set of `SETS`: those with 8 to 64 tokens, where the mixers
+are of one size, that belong to the default grid or are MNIST, and are neither routes, which are built to be solved by one mixer, nor
+shuffled twins. All intervals hold together in 95 of 100 cases (Bonferroni): each has the level `LEVEL`, however many rows are at hand.
+"""
+
+from __future__ import annotations
+
+ATTENTION = "backbone_attention"
+OTHERS = {
+    "backbone_conv": "convolution",
+    "backbone_local": "local attention",
+    "backbone_mlp": "MLP",
+    "backbone_recurrent": "recurrence",
+}
+MIXERS = (ATTENTION, *OTHERS)
+SETS = ("digits", "digits_affine", "digits_translated", "mnist", "mnist1d", "mnist_5k", "shapes", "shapes_pairs", "translation")
+SIZE = len(SETS) * len(OTHERS)
+LEVEL = 1 - 0.05 / SIZE
+FEWEST = 5  # seeds below which nothing is said
+
+# Of a limited pool of samples: test / training samples. Other sets are drawn afresh for every seed.
+POOLS = {
+    "digits": 350 / 1_097,
+    "digits_affine": 350 / 1_097,
+    "digits_shuffled": 350 / 1_097,
+    "digits_translated": 350 / 1_097,
+    "iris": 30 / 90,
+    "mnist": 10_000 / 55_000,
+    "mnist1d": 1_000 / 3_500,
+    "mnist1d_shuffled": 1_000 / 3_500,
+    "mnist_5k": 1_000 / 3_500,
+    "mnist_5k_shuffled": 1_000 / 3_500,
+}

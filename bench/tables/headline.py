@@ -1,0 +1,125 @@
+"""Verdicts in words: a table's cell, the two sentences on quality that results begin with, DIR/verdicts.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.core.stats import share
+from bench.tables.family import ATTENTION, FEWEST, LEVEL, OTHERS, SETS, SIZE
+from bench.tables.formatting import number
+from bench.tables.scales import scale
+from bench.tables.verdict import BEATS, EQUAL, LOSES, OPEN, OUTSIDE, Verdict
+
+RULE = (
+    f"One backbone, everything but the mixer equal, paired by seed. Verdicts are read off intervals that hold together in 95 of 100 cases,"
+    f" over one committed family of {SIZE} comparisons ({len(SETS)} data sets of 8 to 64 tokens, {len(OTHERS)} mixers; Bonferroni: each at"
+    f" {100 * LEVEL:.2f} %), whatever else was run. *Equal*: within 1 point, 0.02 R², 1 BLEU, or 10 % of an error. *Cannot tell*: ± says"
+    f" what would have been seen. Fewer than {FEWEST} seeds, smoke runs and sets where every mixer is at its ceiling get no verdict. Where"
+    " seeds share one real pool, test samples are counted as well as seeds."
+)
+
+
+def amount(verdict: Verdict, value: float) -> str:
+    """A difference without its sign, in points, in the metric's unit, or as a factor."""
+    if scale(verdict.metric).ratio:
+        return f"a factor {number(math.exp(abs(value)), 3)}"
+    return f"{number(abs(value) * (100 if verdict.metric.percent else 1), 2) or '0'}{unit(verdict)}"
+
+
+def unit(verdict: Verdict) -> str:
+    return " points" if verdict.metric.percent else f" {verdict.metric.name.upper()}"
+
+
+def measured(verdict: Verdict) -> str:
+    """'3.1 points better [1.2, 5.0]', or attention's error as a multiple of the other's, '0.43 × the MSE [0.40, 0.46]'; '' without two
+    seeds."""
+    if math.isnan(verdict.low):
+        return ""
+    if scale(verdict.metric).ratio:
+        times, *ends = (number(math.exp(min(-value, 700)), 3) or "0" for value in (verdict.mean, verdict.high, verdict.low))
+        return f"{times} × the{unit(verdict)} [{ends[0]}, {ends[1]}]"
+    times_ = 100 if verdict.metric.percent else 1
+    ends = [(number(times_ * end, 3) or "0").replace("-", "−") for end in (verdict.low, verdict.high)]
+    way = "better" if verdict.mean > 0 else "worse"
+    return f"{amount(verdict, verdict.mean)} {way} [{ends[0]}, {ends[1]}]"
+
+
+def told(verdict: Verdict) -> str:
+    """A table's cell: the verdict and what was measured, or why there is none."""
+    figure = measured(verdict)
+    if not verdict.word:
+        return figure if figure and verdict.why == OUTSIDE else ": ".join(filter(None, [verdict.why, figure.split(" [")[0]]))
+    if verdict.word == OPEN:
+        return f"{OPEN}: {figure}, ± {amount(verdict, verdict.half)} would have been seen"
+    word = f"*{EQUAL}*" if verdict.word == EQUAL else f"**{verdict.word}**"
+    return f"{word}: {figure}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else "".join(parts)
+
+
+def counted(family: Sequence[Verdict], other: str) -> tuple[Counter[str], list[Verdict]]:
+    """How often each word was said against a mixer, and the comparisons that got one."""
+    own = [verdict for verdict in family if verdict.other == other and verdict.word]
+    return Counter(verdict.word for verdict in own), own
+
+
+def unseen(family: Sequence[Verdict], other: str) -> tuple[float, float, float] | None:
+    """The probability that attention is better than a mixer on a data set not seen, with its exact 95 % interval, from the signs of the
+    mean differences on the sets with a verdict, as if they were drawn independently; None if there are none."""
+    _, own = counted(family, other)
+    if not own:
+        return None
+    ahead = sum(verdict.mean > 0 for verdict in own)
+    return (ahead / len(own), *share(ahead, len(own)))
+
+
+def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
+    """The answer on quality: in how many sets attention beats, loses to or equals each mixer, and what that says of another set."""
+    parts, odds = [], []
+    for other, name in OTHERS.items():
+        count, own = counted(family, other)
+        if (found := unseen(family, other)) is not None:
+            said = [f"beats {name} on {count[BEATS]}", f"loses on {count[LOSES]}"]
+            said += [f"equals it on {count[EQUAL]}"] * (count[EQUAL] > 0) + [f"cannot be told from it on {count[OPEN]}"] * (count[OPEN] > 0)
+            parts.append(f"{listed(said)} of {len(own)} data set{'s' * (len(own) != 1)}")
+            p, low, high = (f"{100 * part:.0f}" for part in found)
+            odds.append(f"{p} % against {name} (95 % interval {low} to {high} %)")
+    if parts:
+        return (
+            f"Among small models trained from scratch, alike but for how they mix 8 to 64 tokens, attention {'; '.join(parts)}.",
+            f"The probability that attention is better on a data set not seen is {listed(odds)}, if that set is like these.",
+        )
+    return (
+        f"No verdict yet on small models trained from scratch: none of the family's {SIZE} comparisons has what one needs,"
+        f" {FEWEST} seeds first of all.",
+        f"So far {leaning(family)}, which decides nothing.",
+    )
+
+
+def leaning(family: Sequence[Verdict]) -> str:
+    """Which way the means point, where nothing is decided."""
+    parts = []
+    for other, name in OTHERS.items():
+        own = [verdict for verdict in family if verdict.other == other and verdict.budget != "smoke" and not math.isnan(verdict.mean)]
+        if own:
+            parts.append(f"{name} on {sum(verdict.mean > 0 for verdict in own)} of {len(own)}")
+    return f"the mean of attention is better than that of {listed(parts)} data sets" if parts else "nothing was compared"
+
+
+def as_csv(family: Sequence[Verdict]) -> str:
+    """Every comparison of the family in full precision. A `log` metric's differences are of logarithms: positive is always better."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("dataset", "model", "against", "metric", "budget", "seeds", "better_by", "low", "high", "margin", "verdict", "why"))
+    for one in family:
+        figures = [one.mean, one.low, one.high, scale(one.metric).margin]
+        name = f"log {one.metric.name}" if scale(one.metric).ratio else one.metric.name
+        numbers = ["" if math.isnan(one.mean) else f"{figure:.10g}" for figure in figures]
+        table.writerow((one.dataset, ATTENTION, one.other, name, one.budget, one.n, *numbers, one.word, one.why))
+    return text.getvalue()

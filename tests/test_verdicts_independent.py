@@ -1,0 +1,236 @@
+"""Every verdict that is printed, and the two sentences, recomputed from the JSON records alone: nothing of bench.tables is used here.
+
+What is checked is written twice on purpose: the family, the margins, which runs count, the intervals and the words.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import math
+import zlib
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.page import view
+from bench.report import reference, report
+from bench.store.records import Store, pack
+from tests.conftest import ROOT
+from tests.test_report import run
+
+MIXERS = {"conv": "convolution", "local": "local attention", "mlp": "MLP", "recurrent": "recurrence"}
+SETS = ["digits", "digits_affine", "digits_translated", "mnist", "mnist1d", "mnist_5k", "shapes", "shapes_pairs", "translation"]
+SHARES = {"mnist": 10 / 55, "mnist1d": 10 / 35, "mnist_5k": 10 / 35} | dict.fromkeys(SETS[:3], 350 / 1097)
+MARGINS = {"accuracy": 0.01, "bleu": 1.0, "mse": math.log(1.1)}
+BEST = {"accuracy": 1.0, "bleu": 100.0}
+TAIL = 0.05 / (4 * 9) / 2
+
+Records = list[dict[str, Any]]
+Found = tuple[str, float, float, float, int]  # word, mean, low, high, seeds
+
+
+def ids(text: str) -> np.ndarray:
+    kind, body = text.split(":", 1)
+    return np.frombuffer(zlib.decompress(base64.b64decode(body)), kind)
+
+
+def mixers(folder: Path, dataset: str) -> dict[str, Records]:
+    """By mixer the runs that count: those of the last recipe asked for, all finished, of the budget with most mixers, then most seeds."""
+    cells: dict[tuple[str, ...], Records] = defaultdict(list)
+    for path in folder.glob(f"runs/{dataset}/backbone_*/*.json"):
+        one = json.loads(path.read_text())
+        name = one["model"].removeprefix("backbone_")
+        if name in ("attention", *MIXERS) and not one["budget"]["name"].startswith("published"):
+            cells[one["budget"]["name"], one["budget"]["dtype"], one["machine"]["slug"], name].append(one)
+    groups: dict[tuple[str, ...], dict[str, Records]] = defaultdict(dict)
+    for (*terms, name), own in cells.items():
+        newest = max(own, key=lambda one: one["created"])
+        runs = [one for one in own if one["kind"] == "run" and one["recipe"] == newest["recipe"]]
+        if runs and all(one["status"] == "ok" for one in runs):
+            groups[tuple(terms)][name] = sorted(runs, key=lambda one: one["seed"])
+
+    def rank(terms: tuple[str, ...]) -> tuple[Any, ...]:
+        every = [one for runs in groups[terms].values() for one in runs]
+        seeds = min(5, *map(len, groups[terms].values()))
+        newest = max(one["created"] for one in every)
+        return terms[0] != "smoke", len(groups[terms]), seeds, terms[0] == "reference", every[0]["budget"]["samples"], newest
+
+    if not groups:
+        return {}
+    chosen = groups[max(groups, key=rank)]
+    lead = max((one for runs in chosen.values() for one in runs), key=lambda one: one["created"])
+    return {name: runs for name, runs in chosen.items() if runs[0]["conditions"] == lead["conditions"]}
+
+
+def value(one: dict[str, Any]) -> float:
+    return float(one["test"]["best"][one["metric"]["name"]])
+
+
+def compare(a: Records, b: Records) -> Found | None:
+    """The difference on common seeds with its interval, and the word for it but for a set's ceiling; None with fewer than two seeds."""
+    by_seed = {one["seed"]: one for one in b}
+    pairs = [(one, by_seed[one["seed"]]) for one in a if one["seed"] in by_seed]
+    n, metric, dataset = len(pairs), a[0]["metric"]["name"], a[0]["dataset"]
+    if n < 2:
+        return None
+    if metric == "mse":
+        gaps = np.array([math.log(value(y) / value(x)) for x, y in pairs])
+    else:
+        gaps = np.array([value(x) - value(y) for x, y in pairs])
+    square, complete = stats.t.isf(TAIL, n - 1) ** 2 * gaps.var(ddof=1) / n, True
+    if dataset in SHARES:
+        kept = [[one.get("examples", {}) for one in both] for both in pairs]
+        complete = all("target" in one for both in kept for one in both)
+        targets = [ids(both[0]["target"]) for both in kept] if complete else []
+        if complete and all(np.array_equal(target, targets[0]) for target in targets):
+            right = [[ids(one["prediction"]) == target for one in both] for both, target in zip(kept, targets, strict=True)]
+            each = np.mean([x.astype(float) - y for x, y in right], 0)
+            assert np.allclose(gaps, [np.mean(x) - np.mean(y) for x, y in right])
+            square += stats.t.isf(TAIL, len(each) - 1) ** 2 * each.var(ddof=1) / len(each)
+        else:
+            square *= 1 + n * SHARES[dataset]
+    most = {"accuracy": 1, "bleu": 100, "mse": math.inf}[metric]
+    mean, half, margin = float(gaps.mean()), math.sqrt(square), MARGINS[metric]
+    low, high = max(-most, mean - half), min(most, mean + half)
+    if n < 5 or not complete or a[0]["budget"]["name"] == "smoke":
+        return "", mean, low, high, n
+    word = "equal" if -margin <= low and high <= margin else "beats" if low > 0 else "loses" if high < 0 else "cannot tell"
+    return word, mean, low, high, n
+
+
+def recomputed(folder: Path) -> dict[tuple[str, str], Found]:
+    """Every comparison of the family that has an interval."""
+    found = {}
+    for dataset in SETS:
+        own = mixers(folder, dataset)
+        metric = next(iter(own.values()))[0]["metric"]["name"] if own else ""
+        full = len(own) == 5 and metric in BEST
+        ceiling = full and all(abs(BEST[metric] - np.mean([value(one) for one in runs])) <= MARGINS[metric] for runs in own.values())
+        for name in MIXERS:
+            one = compare(own["attention"], own[name]) if {"attention", name} <= own.keys() else None
+            if one is not None:
+                found[dataset, name] = ("", *one[1:]) if ceiling else one
+    return found
+
+
+def sentences(found: dict[tuple[str, str], Found]) -> list[str]:
+    """What has to stand in the headline."""
+    wanted = []
+    for name, said in MIXERS.items():
+        own = [one for (_, other), one in found.items() if other == name and one[0]]
+        if own:
+            words = [one[0] for one in own]
+            wanted.append(f"beats {said} on {words.count('beats')}")
+            wanted.append(f"loses on {words.count('loses')}")
+            wanted += [
+                f"{text} {words.count(word)}"
+                for word, text in (("equal", "equals it on"), ("cannot tell", "told from it on"))
+                if word in words
+            ]
+            ahead = sum(one[1] > 0 for one in own)
+            low, high = stats.binomtest(ahead, len(own)).proportion_ci(0.95, "exact")
+            wanted.append(f"{100 * ahead / len(own):.0f} % against {said} (95 % interval {100 * low:.0f} to {100 * high:.0f} %)")
+    return wanted or ["No verdict yet on small models trained from scratch"]
+
+
+def printed(page: str) -> dict[tuple[str, str], str]:
+    """The words in the first table of a page, by data set and mixer."""
+    lines = [line for line in page.split("## Outside the family")[0].splitlines() if line.startswith("| ")]
+    heads = [cell.strip() for cell in lines[0].split("|")]
+    words = {}
+    for line in lines[1:]:
+        if line.startswith("| [") and "](" in line:
+            cells = [cell.strip() for cell in line.split("|")]
+            for name, said in MIXERS.items():
+                cell = cells[heads.index(f"against {said}")]
+                words[cells[1][1:].split("]")[0], name] = next(
+                    (w for w in ("beats", "loses", "equal", "cannot tell") if cell.lstrip("*").startswith(w)), ""
+                )
+    return words
+
+
+def hold(folder: Path) -> dict[tuple[str, str], Found]:
+    """Compare what is printed in a results folder with what its records say."""
+    found = recomputed(folder)
+    page = (folder / "README.md").read_text()
+    assert {key: word for key, word in printed(page).items() if word} == {key: one[0] for key, one in found.items() if one[0]}
+    with open(folder / "verdicts.csv", newline="") as file:
+        table = {(row["dataset"], row["against"].removeprefix("backbone_")): row for row in csv.DictReader(file)}
+    assert list(table) == [(dataset, name) for dataset in SETS for name in MIXERS]
+    for key, row in table.items():
+        word, mean, low, high, n = found.get(key, ("", math.nan, math.nan, math.nan, 0))
+        assert row["verdict"] == word, key
+        assert [float(row[name] or "nan") for name in ("better_by", "low", "high")] == pytest.approx([mean, low, high], nan_ok=True), key
+        assert int(row["seeds"]) == n or key not in found
+    headline = page.split("\n\n")[1]
+    assert all(text in headline for text in sentences(found)), headline
+    assert view.facts(Store(folder))["headline"] == headline
+    return found
+
+
+FOLDERS = sorted(path.parent for path in (Path(ROOT) / "results").glob("*/runs") if path.parent.name != "local")
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=[folder.name for folder in FOLDERS])
+def test_what_is_committed(folder: Path) -> None:
+    hold(folder)
+
+
+def test_the_page_of_all_machines_begins_with_what_the_records_say() -> None:
+    headline = (Path(ROOT) / "results" / "README.md").read_text().split("\n\n")[1]
+    assert any(all(text in headline for text in sentences(recomputed(folder))) for folder in FOLDERS)
+
+
+def filled(folder: Path) -> Store:
+    """Every word and every reason for none: shared test sets, re-splits, ceilings, smoke, few seeds, an older recipe, another budget."""
+    store, g = Store(folder), np.random.default_rng(8)
+    names = ["attention", *MIXERS]
+
+    def put(dataset: str, name: str, seed: int, metric: str, score: float, **fields: Any) -> None:
+        about = {"name": metric, "better": "lower" if metric == "mse" else "higher", "percent": metric == "accuracy"}
+        budget = {"name": "default", "dtype": "float32", "samples": 20, "seeds": 5}
+        test = {"best": {"loss": 1.0, metric: score}, "last": {"loss": 1.0, metric: score}}
+        fields = {"budget": budget, "metric": about, "test": test} | fields
+        store.put_run(run(f"backbone_{name}", seed, score, dataset=dataset, **fields))
+
+    def classified(dataset: str, samples: int, rates: list[float], seeds: int, shared: bool = True, **fields: Any) -> None:
+        true = g.integers(0, 10, samples).astype("u1")
+        for name, rate in zip(names, rates, strict=True):
+            for seed in range(seeds):
+                target = true if shared else np.roll(true, seed)
+                right = g.random(samples) < rate
+                kept = {"kind": "classes", "loss": pack(np.zeros(samples, "<f2")), "target": pack(target)}
+                kept["prediction"] = pack(np.where(right, target, 99).astype("u1"))
+                put(dataset, name, seed, "accuracy", float(right.mean()), examples=kept, **fields)
+
+    classified("digits", 350, [0.9, 0.7, 0.9, 0.97, 0.9], 10)
+    classified("digits_affine", 350, [0.9, 0.6, 0.9, 0.99, 0.9], 7, shared=False)
+    classified("digits_translated", 350, [0.9, 0.6, 0.9, 0.99, 0.9], 4)
+    classified("mnist", 4000, [0.98, 0.98, 0.97, 0.981, 0.9], 12)
+    classified("mnist1d", 1000, [0.998, 0.997, 0.999, 0.998, 0.998], 5)
+    classified("mnist_5k", 1000, [0.9, 0.9, 0.8, 0.95, 0.9], 9, budget={"name": "smoke", "dtype": "float32", "samples": 9, "seeds": 5})
+    for name, level in zip(names, [0.01, 0.02, 0.0101, 0.005, 0.0098], strict=True):
+        for seed in range(6):
+            put("shapes", name, seed, "mse", level * math.exp(0.01 * g.standard_normal()))
+            put("shapes_pairs", name, seed, "mse", level, recipe="before", conditions="old")
+            put("shapes_pairs", name, seed, "mse", level * math.exp(0.3 * g.standard_normal()), recipe="after", conditions="new")
+            put("translation", name, seed, "bleu", 1e3 * level + 50 + g.standard_normal() / 9)
+    for seed in range(8):
+        budget = {"name": "paper", "dtype": "float32", "samples": 10**6, "seeds": 8}
+        put("translation", "attention", seed, "bleu", 99.0, budget=budget)
+    return store
+
+
+def test_every_kind_of_verdict(tmp_path: Path) -> None:
+    report.write(filled(tmp_path / "box"), draw=False)
+    found = hold(tmp_path / "box")
+    assert {one[0] for one in found.values()} == {"", "beats", "loses", "equal", "cannot tell"}
+    assert len(found) == 4 * 9 and {key[0] for key, one in found.items() if not one[0]} == {"digits_translated", "mnist1d", "mnist_5k"}
+    page = reference.write(tmp_path).read_text()
+    assert all(text in page.split("\n\n")[1] for text in sentences(found))
