@@ -2,6 +2,7 @@
 
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-s<seed>.json     one trained seed
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-cell.json        what came of the cell when it was last asked for
+DIR/trials/<dataset>/<model>/<budget>-<recipe>-s<seed>.json   one seed of a trial: a short run that tuning learned from
 DIR/latency/<dataset>/<model>/<machine>-<device>-b<batch>-<dtype>[-<threads>t].json
 DIR/weights/<dataset>/<model>/<budget>-<recipe>-s<seed>.pt    the best weights of a run and what its pictures need, tensors and numbers only
 DIR/checkpoints/<recipe>-s<first>-<last>-<group>.pt           runs in progress, tensors and numbers only
@@ -40,6 +41,7 @@ SHARED = ("created", "model", "dataset", "machine")
 REQUIRED = {
     "run": (*SHARED, "recipe", "conditions", "source", "budget", "seed", "status", "reason", "metric", "curve", "costs"),
     "cell": (*SHARED, "recipe", "budget", "status", "reason"),
+    "trial": (*SHARED, "recipe", "budget", "seed", "status", "reason", "metric", "curve", "code", "plan", "trial", "plain"),
     "latency": (*SHARED, "device", "batch", "dtype", "source", "samples_ms"),
 }
 
@@ -167,12 +169,19 @@ class Store:
 
     def put(self, kind: str, name: str, record: Record) -> None:
         stamp = {"schema": SCHEMA, "kind": kind, "created": datetime.now(UTC).isoformat(timespec="microseconds")}
-        top = "latency" if kind == "latency" else "runs"
+        top = {"latency": "latency", "trial": "trials"}.get(kind, "runs")
         path = self.folder / top / record["dataset"] / record["model"] / f"{name}.json"
         self.write(path, json.dumps(stamp | record, indent=1, allow_nan=True).encode() + b"\n")
 
     def put_run(self, record: Record) -> None:
         self.put("run", f"{record['budget']['name']}-{record['recipe']}-s{record['seed']}", record)
+
+    def put_trial(self, record: Record) -> None:
+        self.put("trial", f"{record['budget']['name']}-{record['recipe']}-s{record['seed']}", record)
+
+    def trial(self, model: str, dataset: str, budget: str, recipe: str, seed: int) -> Record | None:
+        """One seed of a trial, if it is here."""
+        return self.read(self.folder / "trials" / dataset / model / f"{budget}-{recipe}-s{seed}.json")
 
     def put_cell(self, record: Record) -> None:
         self.put("cell", f"{record['budget']['name']}-{record['recipe']}-cell", record)
@@ -230,6 +239,9 @@ class Store:
     def runs(self) -> list[Record]:
         """All trained seeds and all cells without runs, in the order of their paths."""
         return list(self.records("runs"))
+
+    def trials(self) -> list[Record]:
+        return list(self.records("trials"))
 
     def latencies(self) -> list[Record]:
         return list(self.records("latency"))
