@@ -23,7 +23,7 @@ from bench.__main__ import main
 from bench.core import machine
 from bench.plan import grid, tuned
 from bench.plan.grid import Cell, RequestError
-from bench.plan.trials import SEEDS, Trial, shortened, trials
+from bench.plan.trials import SEEDS, shortened, trials
 from bench.plan.tuned import Tried, Tuned, choose
 from bench.report import tuning
 from bench.report.tuning import expected_best
@@ -31,8 +31,9 @@ from bench.run import session, tuner
 from bench.run.attempt import attempt
 from bench.run.job import Job, Message, Share
 from bench.run.worker import header, work
+from bench.store.records import Store
 from bench.train.learners import Stacked
-from bench.train.loop import Training, fresh
+from bench.train.loop import Training
 from bench.train.optimiser import PerSeed, Rates, learning_rate, optimizer
 from datasets.data import Split
 from datasets.task import Budget
@@ -463,4 +464,26 @@ def test_a_plugin_is_tuned_beside_itself_and_runs_use_it(tmp_path: Path) -> None
 
     told = bench("tune", "--trials", "4", "--results", str(results))
     assert "4 trials" in told
-    found = tuned.read_text_of(tmp_path / "tuned" / "halves" / "thin.json")
+    written = tmp_path / "tuned" / "halves" / "thin.json"
+    found = json.loads(written.read_text())
+    best, before = found["trials"][found["chosen"]], written.read_text()
+    assert "from store" in bench("tune", "--trials", "4", "--results", str(results))
+    assert written.read_text() == before
+    rows = {untuned: json.loads(bench("list", "--json", *untuned))[0] for untuned in ((), ("--untuned",))}
+    assert rows[()]["lr"] == best["lr"]
+    assert rows["--untuned",]["lr"] == found["recipe"]["lr"] == 1e-2
+    command = [sys.executable, "-m", "pytest", "bench/test_training.py", "--benchmark-only", "-p", "no:cacheprovider", *which]
+    done = subprocess.run(
+        [*command, "--results", str(results)], cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    runs = Store(results).runs()
+    assert {(run["budget"]["lr"], run["budget"]["weight_decay"]) for run in runs} == {(best["lr"], best["weight_decay"])}
+    assert all(run["own_recipe"].startswith("tuned: the best of 4 trials") for run in runs)
+    found["model"] = "thinn"
+    written.write_text(json.dumps(found))
+    done = subprocess.run(
+        [*command, "--results", str(results)], cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "thin.json: model: unknown model 'thinn'" in done.stdout + done.stderr
