@@ -1,4 +1,6 @@
-"""python -m bench list | report | figures | page | claims | merge | gate | machine | reference. Exit code 2: the request is wrong.
+"""python -m bench list | tune | report | figures | page | claims | probe | merge | gate | machine | reference.
+
+Exit code 2: the request is wrong.
 
 A command imports what it needs when it runs: `list` takes little longer than torch takes to import.
 """
@@ -33,10 +35,22 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("--models", help="names or patterns, comma-separated")
     listing.add_argument("--datasets", help="names or patterns, comma-separated; '*' includes those that need a data root")
     listing.add_argument("--budget", default="default", help="smoke, default, paper, … (default: default)")
+    listing.add_argument("--untuned", action="store_true", help="with the tasks' plain recipes, not with what tuning found")
     listing.add_argument("--budgets", action="store_true", help="list budgets and their recipes instead")
     grid.plugin_option(listing)
     listing.add_argument("--json", action="store_true", help="print facts for machines")
     listing.set_defaults(run=list_)
+
+    tuning = commands.add_parser("tune", help="choose learning rate and weight decay of cells on val, alike for every model; resumes")
+    tuning.add_argument("--models", help="names or patterns, comma-separated (default: all)")
+    tuning.add_argument("--datasets", help="names or patterns, comma-separated (default: all that need no network)")
+    tuning.add_argument("--trials", default="8", metavar="N", help="recipes to try, the plain one first (default: 8)")
+    tuning.add_argument("--budget", default="default", help="a trial is a third of it (default: default)")
+    tuning.add_argument("--results", default=str(machine.LOCAL), metavar="DIR", help="where trials go (default: results/local)")
+    tuning.add_argument("--workers", metavar="N", help="processes (default: as many as cores and memory permit)")
+    tuning.add_argument("--data", metavar="ROOT", help="where real data lie (default: $ATTENTION_BENCH_DATA or ~/.cache/attention-bench)")
+    grid.plugin_option(tuning)
+    tuning.set_defaults(run=tune_)
 
     rebuild = commands.add_parser("report", help="rebuild tables and plots from the store, offline, without training")
     rebuild.add_argument("--results", default=str(machine.LOCAL), metavar="DIR", help="the store to read (default: results/local)")
@@ -88,7 +102,7 @@ def machine_option(command: argparse.ArgumentParser) -> None:
 
 
 def list_(options: argparse.Namespace) -> int:
-    cells = grid.cells(options.models, options.datasets, options.budget, None)
+    cells = grid.cells(options.models, options.datasets, options.budget, None, options.untuned)
     if options.budgets:
         names = list(dict.fromkeys(cell.dataset for cell in cells if cell.task is not None))
         found = [{"data set": name, **asdict(budget)} for name in names for budget in datasets.task(name).budgets]
@@ -101,11 +115,13 @@ def list_(options: argparse.Namespace) -> int:
             "budget": cell.budget.name,
             "seeds": cell.budget.seeds,
             "status": cell.status or "ok",
-            "reason": cell.reason,
+            "lr": cell.budget.lr,
+            "decay": cell.budget.weight_decay,
+            "reason": cell.reason or cell.why,
         }
         for cell in cells
     ]
-    print(json.dumps(facts, indent=1) if options.json else tabulate(facts, headers="keys", maxcolwidths=[None] * 5 + [80]))
+    print(json.dumps(facts, indent=1) if options.json else tabulate(facts, headers="keys", maxcolwidths=[None] * 7 + [80]))
     if not options.json:
         waiting = [name for name in datasets.names() if not datasets.task(name).embedded]
         print(f"\n{len(cells)} cells. On request, with --datasets and a data root: {', '.join(waiting)}")
@@ -123,6 +139,33 @@ def opened(results: str) -> Store:
     if not (folder / "runs").is_dir() and not (folder / "latency").is_dir():
         raise grid.RequestError(f"no results in {results}; make some: pytest bench --benchmark-only --results {results}")
     return Store(folder)
+
+
+def tune_(options: argparse.Namespace) -> int:
+    from bench.report import tuning
+    from bench.run import session, tuner
+    from bench.run.progress import Progress, expected_seconds
+
+    n = tuner.parse_trials(options.trials)
+    cells = tuner.to_tune(options.models, options.datasets, options.budget, options.plugin)
+    request = session.begin(
+        results=options.results, data=options.data, workers=options.workers, plugins=options.plugin, budget=options.budget, cells=cells
+    )
+    request.store.writable()
+    bar = Progress(sum(map(expected_seconds, cells)))
+    driver = tuner.Tuner(
+        request.store, request.blank, cells, request.engine, lambda cell, share: bar.advance(share * expected_seconds(cell)), n
+    )
+    try:
+        outcomes = [driver.outcome(cell) for cell in cells]
+    finally:
+        driver.close()
+        bar.close()
+        path = tuning.write(request.store)
+    for cell, outcome in zip(cells, outcomes, strict=True):
+        print(tuner.line(cell, outcome, driver.found.get(cell.id)))
+    print(f"tuning: {path}")
+    return int(any(outcome.status not in ("ok", "skipped") for outcome in outcomes))
 
 
 def report_(options: argparse.Namespace) -> int:

@@ -42,6 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--engine", default="local", help="where cells are trained: local, or ray with the extra 'cluster' (default: local)")
     group.addoption("--address", metavar="HOST:PORT", help="of a Ray cluster (default: one of this machine, started for the session)")
     group.addoption("--shard", metavar="I/N", help="only the I-th of N parts of the cells, the same whatever is in the store")
+    group.addoption("--untuned", action="store_true", help="with the tasks' plain recipes, not with what tuning found")
     group.addoption("--retrain", action="store_true", help="train again what is in the store")
 
 
@@ -66,6 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
             engine=option("--engine"),
             address=option("--address"),
             shard=option("--shard"),
+            untuned=option("--untuned"),
         )
         if not config.option.collectonly:
             session.store.writable()

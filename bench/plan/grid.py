@@ -15,6 +15,8 @@ import torch
 
 import datasets
 import models
+from bench.plan import tuned
+from bench.plan.request import RequestError as RequestError
 from bench.store.records import DEVICES
 from datasets.registry import describe, did_you_mean
 from datasets.task import Budget, Task
@@ -27,15 +29,11 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and told)
 
 
-class RequestError(ValueError):
-    """The request cannot be served as it is: exit code 2, nothing lost."""
-
-
 @dataclass(frozen=True)
 class Cell:
     """A model on a data set. `status` is '' if it can be run, else skipped or error, and then `reason` says why.
 
-    `standard` is the task's budget where the model declares a recipe of its own, and `why` is the model's reason.
+    `standard` is the task's budget where the model declares a recipe of its own or was tuned, and `why` says so.
     """
 
     model: str
@@ -125,8 +123,11 @@ def budget_of(task: Task, name: str, seeds: int | None) -> Budget | None:
     return replace(budget, seeds=seeds) if seeds else budget
 
 
-def cell(model: str, dataset: str, budget_name: str, seeds: int | None) -> Cell:
-    """One cell, its reason found by building the model once."""
+def cell(model: str, dataset: str, budget_name: str, seeds: int | None, untuned: bool = False) -> Cell:
+    """One cell, its reason found by building the model once, with the rates that tuning found unless `untuned`.
+
+    RequestError where a file of tuning says what cannot be.
+    """
     nothing = Budget(budget_name, samples=1, batch=1, seeds=seeds or 1)
     if dataset in datasets.errors:
         return Cell(model, dataset, None, nothing, "error", f"datasets/{dataset}.py {datasets.errors[dataset]}")
@@ -143,21 +144,26 @@ def cell(model: str, dataset: str, budget_name: str, seeds: int | None) -> Cell:
     except Exception as error:
         return Cell(model, dataset, task, budget, "out_of_memory" if out_of_memory(error) else "error", describe(error))
     own, why = models.recipe(model)
+    plain, standard = budget, None
     if own:
         try:
-            return Cell(model, dataset, task, replace(budget, **own), standard=budget, why=f"own recipe {own}: {why}")
+            plain, standard, why = replace(budget, **own), budget, f"own recipe {own}: {why}"
         except (TypeError, ValueError) as error:
             return Cell(model, dataset, task, budget, "error", f"its own recipe {own} cannot be: {error}")
-    return Cell(model, dataset, task, budget)
+    used, note = (plain, "") if untuned else tuned.applied(model, task, plain)
+    if used != plain:
+        standard = budget
+    return Cell(model, dataset, task, used, standard=standard, why="; ".join(filter(None, [why, note])))
 
 
 def listed(registry_names: list[str], errors: dict[str, str]) -> list[str]:
     return registry_names + sorted(set(errors) - set(registry_names))
 
 
-def cells(models_: str | None, datasets_: str | None, budget: str, seeds: int | None) -> list[Cell]:
+def cells(models_: str | None, datasets_: str | None, budget: str, seeds: int | None, untuned: bool = False) -> list[Cell]:
     """The grid, data set by data set. Default: all models on all embedded data sets, but for shuffled twins, and routes, which
     explain the mixers, with those alone. RequestError for what is unknown."""
+    tuned.check()
     every_model = listed(models.names(published=True), models.errors)
     every_dataset = listed(datasets.names(published=True), datasets.errors)
     default_models = [name for name in every_model if not name.endswith("_published")]
@@ -176,7 +182,7 @@ def cells(models_: str | None, datasets_: str | None, budget: str, seeds: int | 
         raise RequestError(
             f"unknown budget {budget!r}{did_you_mean(budget, sorted(known))} (there are: {', '.join(sorted(known))}{others})"
         )
-    return [cell(m, d, budget, seeds) for d in chosen_datasets for m in chosen_models if models_ is not None or explains(m, d)]
+    return [cell(m, d, budget, seeds, untuned) for d in chosen_datasets for m in chosen_models if models_ is not None or explains(m, d)]
 
 
 def explains(model: str, dataset: str) -> bool:

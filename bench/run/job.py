@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.plan.trials import Trial
 from bench.store.records import Record
 from datasets.task import Budget
 
@@ -36,6 +37,7 @@ class Job:
     standard: Budget | None = None
     why: str = ""  # of a recipe of its own
     doubts: tuple[Doubt, ...] = ()
+    trials: tuple[Trial, ...] = ()  # to be made instead of runs, from `budget`
     plugins: tuple[str, ...] = ()
     download: bool = False
     retrain: bool = False

@@ -89,6 +89,7 @@ def begin(
     engine: str = "local",
     address: str | None = None,
     shard: str | None = None,
+    untuned: bool = False,
     cells: list[Cell] | None = None,
 ) -> Session:
     """Check a request before anything is run. Raises grid.RequestError for what cannot be served."""
@@ -99,7 +100,7 @@ def begin(
     chosen = grid.parse_devices(devices, torch.cuda.is_available())
     arithmetics = timing.parse_dtypes(dtypes)
     if cells is None:
-        cells = in_shard(grid.cells(models, datasets_, budget, grid.parse_seeds(seeds)), shard)
+        cells = in_shard(grid.cells(models, datasets_, budget, grid.parse_seeds(seeds), untuned), shard)
     grid.data_root(data, download)
     store = Store(machine.LOCAL if results is None else grid.located(results))
     blank = Job(

@@ -86,7 +86,11 @@ def work(job: Job, tell: Tell) -> None:
             plugin(file)
         head = header(job)
         seeds = sorted([*job.seeds, *fallen(job, head, tell)])
-        if seeds and job.train:
+        if job.trials:
+            from bench.run.attempt import attempt  # which uses what is defined here
+
+            attempt(job, head, tell)
+        elif seeds and job.train:
             train(job, head, seeds, tell)
         elif seeds:
             status, reason = "error", f"seeds {', '.join(map(str, seeds))} do otherwise under today's code; train them again"

@@ -15,7 +15,7 @@ from typing import Any
 from bench.store.encoding import as_record, as_text, finite
 from bench.store.records import SCHEMA, TOPS, Record, Store, check, place
 
-FOLDERS = (*dict.fromkeys(TOPS.values()), "trials")
+FOLDERS = tuple(dict.fromkeys(TOPS.values()))
 LARGEST = 2**26  # bytes of a record
 # What may differ between two records of one name that are of the same numbers: when and where they were made, how long it took, how many
 # seeds were trained at once, and what is known of the code. Of all the rest, each field must be equal.

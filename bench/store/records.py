@@ -2,6 +2,7 @@
 
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-s<seed>.json     one trained seed
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-cell.json        what came of the cell when it was last asked for
+DIR/trials/<dataset>/<model>/<budget>-<recipe>-s<seed>.json   one seed of a trial: a short run that tuning learned from
 DIR/latency/<dataset>/<model>/<machine>-<device>-b<batch>-<dtype>[-<threads>t].json
 DIR/weights/<dataset>/<model>/<budget>-<recipe>-s<seed>.pt    the best weights of a run and what its pictures need, tensors and numbers only
 DIR/checkpoints/<recipe>-s<first>-<last>-<group>.pt           runs in progress, tensors and numbers only
@@ -37,11 +38,12 @@ BROKEN = (OSError, TypeError, RuntimeError, EOFError, LookupError, AttributeErro
 PICTURED = 0  # the seed whose last weights and those on the way are kept, for pictures
 LARGEST = 2**26  # bytes; of larger models no weights are kept
 Record = dict[str, Any]
-TOPS = {"run": "runs", "cell": "runs", "latency": "latency"}  # kinds of record, and the folder where each lies
+TOPS = {"run": "runs", "cell": "runs", "latency": "latency", "trial": "trials"}  # kinds of record, and the folder where each lies
 SHARED = ("created", "model", "dataset", "machine")
 REQUIRED = {
     "run": (*SHARED, "recipe", "conditions", "source", "budget", "seed", "status", "reason", "metric", "curve", "costs"),
     "cell": (*SHARED, "recipe", "budget", "status", "reason"),
+    "trial": (*SHARED, "recipe", "budget", "seed", "status", "reason", "metric", "curve", "code", "plan", "trial", "plain"),
     "latency": (*SHARED, "device", "batch", "dtype", "source", "samples_ms"),
 }
 
@@ -185,6 +187,13 @@ class Store:
     def put_run(self, record: Record) -> None:
         self.put("run", record)
 
+    def put_trial(self, record: Record) -> None:
+        self.put("trial", record)
+
+    def trial(self, model: str, dataset: str, budget: str, recipe: str, seed: int) -> Record | None:
+        """One seed of a trial, if it is here."""
+        return self.read(self.folder / "trials" / dataset / model / f"{budget}-{recipe}-s{seed}.json")
+
     def put_cell(self, record: Record) -> None:
         self.put("cell", record)
 
@@ -239,6 +248,9 @@ class Store:
     def runs(self) -> list[Record]:
         """All trained seeds and all cells without runs, in the order of their paths."""
         return list(self.records("runs"))
+
+    def trials(self) -> list[Record]:
+        return list(self.records("trials"))
 
     def latencies(self) -> list[Record]:
         return list(self.records("latency"))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bench.train.batches import Batches, Stream, together
 from bench.train.evaluation import means, score
 from bench.train.learners import Single, Stacked
-from bench.train.optimiser import initialise, learning_rate, optimizer
+from bench.train.optimiser import PerSeed, Rates, initialise, learning_rate, optimizer
 from datasets.data import Split, TrainingData, derive, generator
 from datasets.task import Budget, Task
 
@@ -102,10 +102,20 @@ def clip(parameters: list[Tensor], largest: float, stacked: bool) -> None:
 
 
 class Training:
-    """Seeds of one cell on their way through one budget. `run` trains them; a checkpoint in between is `snapshot`."""
+    """Seeds of one cell on their way through one budget. `run` trains them; a checkpoint in between is `snapshot`.
+
+    With `rates`, several seeds (one may come twice) are trained with a learning rate and a weight decay of their own.
+    """
 
     def __init__(
-        self, build: Callable[[], nn.Module], task: Task, budget: Budget, seeds: list[int], data: list[TrainingData], device: torch.device
+        self,
+        build: Callable[[], nn.Module],
+        task: Task,
+        budget: Budget,
+        seeds: list[int],
+        data: list[TrainingData],
+        device: torch.device,
+        rates: Rates | None = None,
     ) -> None:
         self.task, self.budget, self.seeds, self.device = task, budget, seeds, device
         self.cuda = [device] if device.type == "cuda" else []  # whose random state is forked
@@ -117,7 +127,8 @@ class Training:
             self.learner = Stacked(modules, task, budget, device)
         else:
             self.learner = Single(modules[0], task, budget, device, self.noise[0])
-        self.optimizer = optimizer(budget, self.learner.parameters)
+        parameters = self.learner.parameters
+        self.optimizer = optimizer(budget, parameters) if rates is None else PerSeed(budget, parameters, rates)
         self.augment = [one.augment for one in data]  # each seed's own: it may know its own training split
         self.val = together([d.val for d in data], device)
         peeks = [d.peek for d in data if d.peek is not None]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,62 @@ def initialise(module: nn.Module, budget: Budget) -> None:
             nn.init.normal_(layer.weight, std=budget.init_std)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The peak learning rate and the weight decay of every seed of a stack, in place of the budget's."""
+
+    lr: tuple[float, ...]
+    weight_decay: tuple[float, ...]
+
+
+class PerSeed(torch.optim.Optimizer):
+    """The budget's optimiser on stacked tensors (S, …), with rates of its own for each of the S, and torch.optim's arithmetic otherwise.
+
+    The group's `lr` is the budget's at this step, as its schedule has it; a seed's is as many times larger as its peak is.
+    """
+
+    BETAS, EPS = (0.9, 0.999), 1e-8  # torch.optim's own
+
+    def __init__(self, budget: Budget, parameters: list[Tensor], rates: Rates) -> None:
+        super().__init__(parameters, {"lr": budget.lr})
+        self.budget, device = budget, parameters[0].device
+        self.relative = torch.tensor(rates.lr, dtype=torch.float64, device=device) / budget.lr
+        self.decay = torch.tensor(rates.weight_decay, dtype=torch.float64, device=device)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One update of every parameter that has a gradient."""
+        change = self.sgd if self.budget.optimizer == "sgd" else self.adam
+        for group in self.param_groups:
+            rate = self.relative * group["lr"]
+            for p in group["params"]:
+                if p.grad is not None:
+                    lr, decay = (r.to(p.dtype).view(-1, *[1] * (p.ndim - 1)) for r in (rate, self.decay))
+                    if self.budget.optimizer == "adamw":  # decay apart from the gradient
+                        p.mul_(1 - lr * decay)
+                        change(p, p.grad, lr)
+                    else:
+                        change(p, p.grad + decay * p, lr)
+
+    def adam(self, p: Tensor, gradient: Tensor, lr: Tensor) -> None:
+        state, (first, second) = self.state[p], self.BETAS
+        if not state:
+            state.update(step=0, exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
+        state["step"] += 1
+        mean = state["exp_avg"].lerp_(gradient, 1 - first)
+        square = state["exp_avg_sq"].mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        size = (square.sqrt() / math.sqrt(1 - second ** state["step"])).add_(self.EPS)
+        p.sub_(lr / (1 - first ** state["step"]) * mean / size)
+
+    def sgd(self, p: Tensor, gradient: Tensor, lr: Tensor) -> None:
+        if self.budget.momentum:
+            state = self.state[p]
+            if not state:
+                state["momentum_buffer"] = torch.zeros_like(p)
+            gradient = state["momentum_buffer"].mul_(self.budget.momentum).add_(gradient)
+        p.sub_(lr * gradient)
 
 
 def optimizer(budget: Budget, parameters: list[Tensor]) -> torch.optim.Optimizer:

@@ -1,0 +1,122 @@
+"""DIR/tuning.md: what tuning was worth for each model: what k trials buy, and how flat the optimum is. From stored trials alone."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import models
+from bench.plan.trials import DECAYS, REACH, SEEDS, SHARE
+from bench.plan.tuned import Tried, Tuned, judged
+from bench.store.records import Record, Store
+from bench.tables.formatting import markdown, number
+from datasets import metrics
+
+BUYS = (1, 2, 4, 8, 16, 32, 64)  # trials
+NEAR = {"accuracy": 0.01, "r2": 0.02, "bleu": 1.0}  # from the best: as good for all we know
+SHARE_NEAR = 0.1  # of the best value, for other metrics
+
+
+def expected_best(values: Sequence[float], k: int) -> float:
+    """The mean, over all choices of k among n values, of the largest: what k trials are expected to find (arXiv 2004.13705, unbiased).
+
+    A value of -inf (a trial that diverged) counts where nothing better was chosen with it. ValueError unless 1 <= k <= n.
+    """
+    n = len(values)
+    if not 1 <= k <= n:
+        raise ValueError(f"{k} of {n} values cannot be chosen")
+    shares = ((math.comb(i, k - 1) / math.comb(n, k), value) for i, value in enumerate(sorted(values)))
+    return sum(share * value for share, value in shares if share)
+
+
+def near(found: Tuned) -> list[Tried]:
+    """The trials whose val is as good as the best one's for all we know, the best among them."""
+    assert found.best.val is not None
+    allowed = NEAR.get(found.metric, SHARE_NEAR * abs(found.best.val))
+    return [t for t in found.trials if t.val is not None and abs(t.val - found.best.val) <= allowed]
+
+
+def span(found: Tuned) -> float:
+    """How many times the largest learning rate of those trials is the smallest."""
+    rates = [t.lr for t in near(found)]
+    return max(rates) / min(rates)
+
+
+def row(found: Tuned) -> dict[str, Any]:
+    """A model's line. Trial 0 is no draw, and so stands beside what draws buy."""
+    sign, scale = (1 if found.better == "higher" else -1), 100 if metrics.named(found.metric).percent else 1
+
+    def said(value: float | None) -> str:
+        return "diverged" if value is None or not math.isfinite(value) else number(scale * value, 4)
+
+    drawn = [-math.inf if t.val is None else sign * t.val for t in found.trials[1:]]
+    best, plain = found.best, found.trials[0]
+    line = {
+        "model": found.model,
+        "plain": f"{said(plain.val)} (lr {plain.lr:g}, decay {plain.weight_decay:g})",
+        "chosen": f"{said(best.val)} (lr {best.lr:g}, decay {best.weight_decay:g})" if found.chosen else "the plain recipe",
+    }
+    for k in (k for k in BUYS if k <= len(drawn)):
+        line[f"{k} drawn"] = said(sign * expected_best(drawn, k))
+    return line | {"as good": f"{len(near(found))} of {len(found.trials)}", "their lr": f"× {number(span(found), 2)}"}
+
+
+def latest(records: Sequence[Record]) -> list[Tuned]:
+    """What the newest trials of every cell and budget say: those of one plan, under one code. Unfinished ones, too."""
+    plans: dict[tuple[str, str, str], dict[tuple[str, str], list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for one in records:
+        plans[one["dataset"], one["model"], one["budget"]["name"]][one["plan"], one["code"]].append(one)
+    found = []
+    for by_plan in plans.values():
+        newest = max(by_plan.values(), key=lambda trials: max(one["created"] for one in trials))
+        if any(one["trial"] == 0 for one in newest) and (choice := judged(newest)) is not None:
+            found.append(choice)
+    return found
+
+
+def by_family(found: Sequence[Tuned]) -> str:
+    """How flat the optimum is, a line a family."""
+    families: dict[str, list[Tuned]] = defaultdict(list)
+    for one in found:
+        families[models.family(one.model) if one.model in models.names(published=True) else "other"].append(one)
+    return markdown(
+        [
+            {
+                "family": family,
+                "cells": len(those),
+                "plain recipe as good": f"{sum(one.trials[0] in near(one) for one in those)} of {len(those)}",
+                "trials as good (median)": f"{median(len(near(one)) / len(one.trials) for one in those):.0%}",
+                "their lr (median)": f"× {number(median(map(span, those)), 2)}",
+                "chosen lr / plain (median)": number(median(one.best.lr / one.trials[0].lr for one in those), 2),
+            }
+            for family, those in sorted(families.items())
+        ]
+    )
+
+
+def write(store: Store) -> Path:
+    """Rebuild the report. StoreError if the folder cannot be written to."""
+    found = latest(store.trials())
+    within = ", ".join(f"{number(margin)} {name}" for name, margin in NEAR.items())
+    parts = [
+        "# Tuning",
+        f"Every trial is one part in {SHARE} of a budget with seeds {' and '.join(map(str, SEEDS))}, which no run has; what is shown is the"
+        " mean of their best val metric of any evaluation. *plain* is the task's recipe; the others are Sobol points, learning rate within"
+        f" ×/÷ {REACH:g} of it and weight decay {DECAYS[0]:g} … {DECAYS[1]:g}. *k drawn* is what k of those are expected to find at best"
+        " (unbiased estimate, arXiv 2004.13705): it flatters, as val chose. *as good* are the trials within a margin of the best"
+        f" ({within}; {SHARE_NEAR:.0%} of the best for other metrics), *their lr* is how many times the largest rate among them is the"
+        " smallest: the wider, the flatter the optimum. Test was not opened.",
+        by_family(found) if found else "There are no trials yet.",
+    ]
+    sets: dict[tuple[str, str], list[Tuned]] = defaultdict(list)
+    for one in found:
+        sets[one.dataset, one.budget].append(one)
+    for (dataset, budget), those in sets.items():
+        unit = " in %" if metrics.named(those[0].metric).percent else ""
+        parts += [f"## {dataset}, {budget}: {those[0].metric}{unit}", markdown([row(one) for one in those])]
+    store.write(store.folder / "tuning.md", ("\n\n".join(parts) + "\n").encode())
+    return store.folder / "tuning.md"

@@ -1,0 +1,117 @@
+"""Tuning as a driver does cells: trials that the store lacks are handed out, and what they say is written where the grid reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import models
+from bench.core import opened
+from bench.plan import tuned
+from bench.plan.grid import Cell, RequestError, cells, plugin
+from bench.plan.trials import MOST, Trial, shortened, trials, tunable
+from bench.plan.tuned import Tuned
+from bench.run.driver import Driver, Outcome, Underway, with_cell
+from bench.run.engines import Engine
+from bench.run.job import Finished, Job, Message
+from bench.store import fingerprint
+from bench.store.records import FINISHED, Record, Store
+
+
+def parse_trials(text: str) -> int:
+    if not text.strip().isdecimal() or not 1 <= int(text) <= MOST:
+        raise RequestError(f"--trials takes a whole number from 1 to {MOST}, not {text!r}; 1 tries the plain recipe alone")
+    return int(text)
+
+
+def to_tune(models_: str | None, datasets_: str | None, budget: str, plugins: Iterable[str] = ()) -> list[Cell]:
+    """The cells of a request with the budget of one trial, from the plain recipe. RequestError for budgets that are never tuned."""
+    for file in plugins:
+        plugin(file)
+    found = cells(models_, datasets_, budget, None, untuned=True)
+    if any(not tunable(cell.budget) for cell in found):
+        raise RequestError(f"budget {budget!r} is never tuned: smoke says nothing of quality, published ones repeat a source's recipe")
+    return [short(cell) for cell in found]
+
+
+def short(cell: Cell) -> Cell:
+    """The cell as a trial runs it; one that no learning rate trains is passed over."""
+    if cell.status or cell.task is None:
+        return cell
+    if isinstance(models.build(cell.model, cell.task), models.Fits):
+        return replace(cell, status="skipped", reason="it is not trained by gradient: there is nothing to tune")
+    return replace(cell, budget=shortened(cell.budget))
+
+
+class Tuner(Driver):
+    """Outcomes of cells with `n` trials each; `found` holds what was chosen, by cell."""
+
+    def __init__(
+        self,
+        store: Store,
+        blank: Job,
+        cells: Iterable[Cell],
+        engine: Callable[[], Engine],
+        advance: Callable[[Cell, float], None],
+        n: int,
+    ) -> None:
+        super().__init__(store, blank, cells, engine, advance)
+        self.n = n
+        self.found: dict[str, Tuned] = {}
+
+    def kept(self, cell: Cell, trial: Trial, seed: int) -> Record | None:
+        """One seed of a trial as the store has it, if today's code on today's data made it."""
+        recipe = fingerprint.recipe(cell.model, cell.dataset, trial.of(cell.budget), self.blank.device)
+        found = self.store.trial(cell.model, cell.dataset, cell.budget.name, recipe, seed)
+        if found is None or found["status"] not in FINISHED or found["code"] != fingerprint.code(cell.model, cell.dataset):
+            return None
+        return found if opened.same(self.blank.root, found.get("files", {})) else None
+
+    def open(self, cell: Cell) -> Job:
+        """The cell's job with what is missing of its trials."""
+        every = trials(cell.budget, self.n)
+        left = [replace(t, seeds=tuple(seed for seed in t.seeds if self.kept(cell, t, seed) is None)) for t in every]
+        missing = tuple(trial for trial in left if trial.seeds)
+        seeds = {seed for trial in missing for seed in trial.seeds}
+        return replace(with_cell(cell, self.blank), trials=missing, seeds=tuple(sorted(seeds)))
+
+    def hear(self, one: Underway, message: Message) -> None:
+        if not isinstance(message, Finished):
+            super().hear(one, message)
+            return
+        for record in message.records:
+            self.store.put_trial(record)
+        one.trained += len(message.records)
+        self.store.drop_checkpoint(message.records[0]["checkpoint"], list(message.group))
+
+    def settle(self, cell: Cell, head: Record, trained: int, seconds: float) -> None:
+        """Choose among the trials, which are all there, and write down the choice."""
+        found = [self.kept(cell, trial, seed) for trial in trials(cell.budget, self.n) for seed in trial.seeds]
+        runs = tuple(record for record in found if record is not None)
+        # a trial may have the rates of another, and then its record: the number is the plan's
+        numbers = [trial.number for trial in trials(cell.budget, self.n) for _ in trial.seeds]
+        choice = tuned.judged(record | {"trial": number} for record, number in zip(runs, numbers, strict=True))
+        if choice is None:
+            self.conclude(cell, head, "diverged", f"all {self.n} trials did: {runs[0]['reason']}")
+            return
+        tuned.write(choice)
+        self.found[cell.id] = choice
+        self.outcomes[cell.id] = Outcome("ok", "", trained, runs, seconds)
+
+    def conclude(self, cell: Cell, head: Record, status: str, reason: str, passing: bool = False) -> None:
+        """A cell that cannot be tuned. The store's cells say what came of runs, and this is none."""
+        self.outcomes[cell.id] = Outcome(status, reason, 0)
+
+
+def line(cell: Cell, outcome: Outcome, found: Tuned | None) -> str:
+    """A cell's outcome for the terminal."""
+    place = f"{cell.dataset:18} {cell.model:20}"
+    if found is None:
+        return f"{place} {outcome.status}: {outcome.reason}"
+    first, best = found.trials[0], found.best
+    before = "diverged" if first.val is None else f"{first.val:.4g}"
+    how = f"{outcome.seconds:.1f} s" if outcome.trained else "from store"
+    return (
+        f"{place} lr {best.lr:g}, weight decay {best.weight_decay:g}: {found.metric} {best.val:.4g} on val, "
+        f"plain recipe {before} ({len(found.trials)} trials, {how})"
+    )
