@@ -14,6 +14,7 @@ split itself holds the digit in the middle, undistorted.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -28,9 +29,11 @@ from datasets.task import Budget, Input, Output, Task, budgets
 
 SIZES = (1_097, 350, 350)
 CANVAS = 16
+DEFAULT = Budget("default", samples=12_800, batch=64, lr=3e-3, optimizer="adamw", schedule="cosine", warmup=0.1, weight_decay=0.01)
 BUDGETS = budgets(
-    Budget("default", samples=12_800, batch=64, lr=3e-3, optimizer="adamw", schedule="cosine", warmup=0.1, weight_decay=0.01),
-    Budget("paper", samples=200_000, batch=64, lr=1e-3, optimizer="adamw", schedule="cosine", warmup=0.1, weight_decay=0.01),
+    DEFAULT,
+    replace(DEFAULT, name="paper", samples=200_000, lr=1e-3),
+    replace(DEFAULT, name="reference", samples=128_000, seeds=10),
     smoke_samples=640,
 )
 

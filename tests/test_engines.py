@@ -1,0 +1,163 @@
+"""Cells by one worker, by two, by shards, and by workers and drivers that are killed: the same numbers, nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import ROOT, Bench, environment, table
+
+ASKED = ("--models", "linear,mlp,backbone_none", "--datasets", "gaussian,digits", "--seeds", "2")
+QUALITY = ("status", "metric", "value", "low", "high", "value_last", "seeds", "params", "params_active", "flops")
+DEATHS = """
+import ctypes, os, sys
+import pytest, torch
+import models
+
+class Dies(torch.nn.Linear):
+    def forward(self, x):
+        {"segfault": lambda: ctypes.string_at(0), "abort": os.abort, "leaves": lambda: os._exit(3), "exits": lambda: sys.exit("gone"),
+         "skips": lambda: pytest.skip("not today"), "traces": lambda: torch.set_default_dtype(torch.float64)}[self.how]()
+        return super().forward(x)
+
+def add(how):
+    def build(task):
+        made = Dies(task.input.size, task.output.size)
+        made.how = how
+        return made
+    build.__name__ = "dies_" + how
+    models.register(build)
+
+for how in ("segfault", "abort", "leaves", "exits", "skips", "traces"):
+    add(how)
+"""
+
+
+def quality(results: Path) -> dict[tuple[str, str], list[str]]:
+    return {cell: [row[name] for name in QUALITY] for cell, row in table(results).items()}
+
+
+def runs(results: Path) -> dict[str, dict[str, object]]:
+    return {path.relative_to(results).as_posix(): json.loads(path.read_text()) for path in results.glob("runs/*/*/*-s?.json")}
+
+
+def leftovers(results: Path) -> list[str]:
+    """Whatever a finished run should have swept: checkpoints, claims, half-written files."""
+    return [path.name for path in results.rglob("*") if path.is_file() and (path.parent.name == "checkpoints" or path.name.startswith("."))]
+
+
+def test_one_worker_two_workers_and_two_shards_give_the_same(bench: Bench, tmp_path: Path) -> None:
+    found = []
+    for options in (("--workers", "1"), ("--workers", "2")):
+        done = bench(*ASKED, *options, what="bench/test_training.py")
+        assert done.returncode == 0, done.stdout + done.stderr
+        found.append(quality(tmp_path / "results"))
+        assert len(runs(tmp_path / "results")) == 12 and not leftovers(tmp_path / "results")
+        shutil.rmtree(tmp_path / "results")
+    parts = []
+    for shard in ("1/2", "2/2"):
+        assert bench(*ASKED, "--shard", shard, what="bench/test_training.py").returncode == 0
+        parts.append(set(table(tmp_path / "results")))
+        (tmp_path / "results").rename(tmp_path / f"shard{shard[0]}")
+    assert parts[0] | parts[1] == found[0].keys() and not parts[0] & parts[1]
+    merged = [
+        sys.executable,
+        "-m",
+        "bench",
+        "merge",
+        str(tmp_path / "shard1"),
+        str(tmp_path / "shard2"),
+        "--results",
+        str(tmp_path / "results"),
+    ]
+    subprocess.run(merged, cwd=ROOT, env=environment(ROOT), check=True, capture_output=True)
+    again = bench(*ASKED, "-v", what="bench/test_training.py")  # writes the tables, and trains nothing
+    assert again.stdout.count("FROM STORE") == 6, again.stdout
+    found.append(quality(tmp_path / "results"))
+    assert found[0] == found[1] == found[2]
+
+
+def test_models_that_end_their_process_take_no_other_cell_along(bench: Bench, tmp_path: Path) -> None:
+    alone = bench("--models", "linear", "--datasets", "xor", what="bench/test_training.py")
+    assert alone.returncode == 0
+    expected = quality(tmp_path / "results")
+    shutil.rmtree(tmp_path / "results")
+    plugin = tmp_path / "deaths.py"
+    plugin.write_text(DEATHS)
+    asked = ("--plugin", str(plugin), "--models", "dies_*,linear", "--datasets", "xor")
+    done = bench(*asked, what="bench/test_training.py")
+    assert done.returncode == 1, done.stdout + done.stderr
+    rows = {model: row for (model, _), row in table(tmp_path / "results").items()}
+    reasons = {
+        "segfault": "ended by SIGSEGV",
+        "abort": "ended by SIGABRT",
+        "leaves": "with exit code 3",
+        "exits": "SystemExit: gone",
+        "skips": "Skipped: not today",
+    }
+    for how, reason in reasons.items():
+        assert rows[f"dies_{how}"]["status"] == "error" and reason in rows[f"dies_{how}"]["reason"], how
+    assert quality(tmp_path / "results")["linear", "xor"] == expected["linear", "xor"]
+    again = bench(*asked, "-v", what="bench/test_training.py")
+    assert again.returncode == 1 and again.stdout.count("FROM STORE") == 1
+
+
+def started(tmp_path: Path, *options: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "pytest", "bench/test_training.py", "--benchmark-only", "--benchmark-quiet", "-p", "no:cacheprovider"]
+    command += ["--results", str(tmp_path / "results"), *options]
+    kept = environment(ROOT) | {"ATTENTION_BENCH_CHECKPOINT_SECONDS": "0"}
+    return subprocess.Popen(command, cwd=ROOT, env=kept, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def wait_for(what: Callable[[], object], seconds: float = 120) -> object:
+    end = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < end, f"waited {seconds} s in vain"
+        time.sleep(0.05)
+    return found
+
+
+LONGER = ("--models", "mlp,heads", "--datasets", "gaussian,xor", "--seeds", "3", "--budget", "default")
+
+
+@pytest.mark.slow
+def test_killed_workers_and_drivers_lose_and_double_nothing(bench: Bench, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    assert bench(*LONGER[:-2], what="bench/test_training.py", budget="default").returncode == 0
+    undisturbed = quality(results)
+    shutil.rmtree(results)
+    process = started(tmp_path, *LONGER)
+    wait_for(lambda: list(results.glob("checkpoints/*.pt")))
+    family = psutil.Process(process.pid).children(recursive=True)
+    for one in [child for child in family if not child.children()][:1]:  # a worker, or whoever has no children
+        os.kill(one.pid, signal.SIGKILL)
+    wait_for(lambda: len(runs(results)) >= 3)
+    before = {name: (results / name).stat().st_mtime_ns for name in runs(results)}
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    wait_for(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in family), 30)
+    again = bench(*LONGER[:-2], what="bench/test_training.py", budget="default")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert quality(results) == undisturbed
+    assert all((results / name).stat().st_mtime_ns == when for name, when in before.items()), "a finished run was trained twice"
+    assert not leftovers(results)
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_on_one_folder_train_nothing_twice(bench: Bench, tmp_path: Path) -> None:
+    both = [started(tmp_path, *LONGER, "--benchmark-json", str(tmp_path / f"{i}.json")) for i in range(2)]
+    assert [process.wait(timeout=400) for process in both] == [0, 0]
+    trained = sum(b["extra_info"]["trained"] for i in range(2) for b in json.loads((tmp_path / f"{i}.json").read_text())["benchmarks"])
+    assert trained == len(runs(tmp_path / "results")) == 12
+    assert not leftovers(tmp_path / "results")
