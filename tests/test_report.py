@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -295,3 +296,17 @@ def test_report_of_nothing_is_exit_code_2(tmp_path: Path) -> None:
 def test_facts_for_machines(store: Store) -> None:
     facts = json.loads(json.dumps(report.facts(store)))
     assert {row["status"] for row in facts} == {"ok", "skipped", "out_of_memory"}
+
+
+def test_pictures_that_committed_pages_show_are_committed() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("no git checkout")
+    tracked = set(listed.stdout.split("\0"))
+    shown = {
+        (path.parent / name).resolve().relative_to(ROOT).as_posix()
+        for path in (ROOT / "README.md", *(ROOT / "results").glob("*.md"), *(ROOT / "results" / "reference").glob("*.md"))
+        for name in re.findall(r"\]\(([^)\s]+\.(?:png|gif))\)", path.read_text(encoding="utf-8"))
+    }
+    assert len(shown) > 40
+    assert shown <= tracked, "git add -f what is missing"
