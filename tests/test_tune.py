@@ -307,7 +307,7 @@ def test_a_cell_is_tuned_and_again_trains_nothing(model: str, tmp_path: Path) ->
     driver, _, cell = tune(tmp_path, model)
     done = driver.outcomes[cell.id]
     assert (done.status, done.trained) == ("ok", 6)
-    records = driver.store.trials()
+    records = list(driver.store.records("trials"))
     assert {one["together"] for one in records} == ({6} if model == "mlp" else {1})
     assert {(one["trial"], one["seed"]) for one in records} == {(number, seed) for number in range(3) for seed in SEEDS}
     assert all(one["budget"]["samples"] == 200 and one["curve"]["samples"][-1] == 200 for one in records)
