@@ -156,15 +156,16 @@ def tune_(options: argparse.Namespace) -> int:
     driver = tuner.Tuner(
         request.store, request.blank, cells, request.engine, lambda cell, share: bar.advance(share * expected_seconds(cell)), n
     )
+    outcomes = []
     try:
-        outcomes = [driver.outcome(cell) for cell in cells]
+        for cell in cells:
+            outcomes.append(driver.outcome(cell))
+            bar.line(tuner.line(cell, outcomes[-1], driver.found.get(cell.id)))
     finally:
         driver.close()
         bar.close()
         path = tuning.write(request.store)
-    for cell, outcome in zip(cells, outcomes, strict=True):
-        print(tuner.line(cell, outcome, driver.found.get(cell.id)))
-    print(f"tuning: {path}")
+    print(f"{len(driver.found)} of {len(cells)} cells tuned, {sum(one.trained for one in outcomes)} trainings made now\ntuning: {path}")
     return int(any(outcome.status not in ("ok", "skipped") for outcome in outcomes))
 
 
@@ -190,10 +191,13 @@ def probe_(options: argparse.Namespace) -> int:
     from bench.run import session
 
     store, fell = opened(options.results), 0
-    asked: dict[str, list[grid.Cell]] = defaultdict(list)
+    asked: dict[tuple[str, bool], list[grid.Cell]] = defaultdict(list)
     for model, dataset, budget, seeds in store.cells():
-        asked[budget].append(grid.cell(model, dataset, budget, seeds))
-    for budget, cells in asked.items():
+        cell, plain = (grid.cell(model, dataset, budget, seeds, untuned) for untuned in (False, True))
+        asked[budget, False].append(cell)
+        if cell.budget != plain.budget:
+            asked[budget, True].append(plain)
+    for (budget, _), cells in asked.items():
         request = session.begin(
             results=options.results, data=options.data, workers=options.workers, plugins=options.plugin, budget=budget, cells=cells
         )

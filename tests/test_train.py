@@ -16,8 +16,8 @@ import datasets
 import models
 from bench.train.batches import Batches
 from bench.train.learners import Single, Stacked, stays_alone
-from bench.train.loop import Training, clip, evaluation_steps, fresh
-from bench.train.optimiser import learning_rate
+from bench.train.loop import Training, evaluation_steps, fresh
+from bench.train.optimiser import clip, learning_rate
 from datasets import points
 from datasets.data import Data, Split, TrainingData, derive, generator, streamed
 from datasets.task import Budget, Input, Output, Task, budgets

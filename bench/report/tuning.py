@@ -100,7 +100,7 @@ def by_family(found: Sequence[Tuned]) -> str:
 
 def write(store: Store) -> Path:
     """Rebuild the report. StoreError if the folder cannot be written to."""
-    found = latest(store.trials())
+    found = latest(list(store.records("trials")))
     within = ", ".join(f"{number(margin)} {name}" for name, margin in NEAR.items())
     parts = [
         "# Tuning",

@@ -15,7 +15,7 @@ from bench.run.driver import Driver, Outcome, Underway, with_cell
 from bench.run.engines import Engine
 from bench.run.job import Finished, Job, Message
 from bench.store import fingerprint
-from bench.store.records import FINISHED, Record, Store
+from bench.store.records import Record, Store
 
 
 def parse_trials(text: str) -> int:
@@ -62,10 +62,9 @@ class Tuner(Driver):
     def kept(self, cell: Cell, trial: Trial, seed: int) -> Record | None:
         """One seed of a trial as the store has it, if today's code on today's data made it."""
         recipe = fingerprint.recipe(cell.model, cell.dataset, trial.of(cell.budget), self.blank.device)
-        found = self.store.trial(cell.model, cell.dataset, cell.budget.name, recipe, seed)
-        if found is None or found["status"] not in FINISHED or found["code"] != fingerprint.code(cell.model, cell.dataset):
-            return None
-        return found if opened.same(self.blank.root, found.get("files", {})) else None
+        found = self.store.finished(cell.model, cell.dataset, cell.budget.name, recipe, [seed], "trials").get(seed)
+        stands = found is not None and found["code"] == fingerprint.code(cell.model, cell.dataset)
+        return found if found is not None and stands and opened.same(self.blank.root, found.get("files", {})) else None
 
     def open(self, cell: Cell) -> Job:
         """The cell's job with what is missing of its trials."""
@@ -80,7 +79,7 @@ class Tuner(Driver):
             super().hear(one, message)
             return
         for record in message.records:
-            self.store.put_trial(record)
+            self.store.put_run(record, "trial")
         one.trained += len(message.records)
         self.store.drop_checkpoint(message.records[0]["checkpoint"], list(message.group))
 

@@ -23,7 +23,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 import torch
@@ -184,15 +184,8 @@ class Store:
         stamp = {"schema": SCHEMA, "kind": kind, "created": datetime.now(UTC).isoformat(timespec="microseconds")}
         self.write(self.folder / place(stamp | record), as_text(stamp | record).encode())
 
-    def put_run(self, record: Record) -> None:
-        self.put("run", record)
-
-    def put_trial(self, record: Record) -> None:
-        self.put("trial", record)
-
-    def trial(self, model: str, dataset: str, budget: str, recipe: str, seed: int) -> Record | None:
-        """One seed of a trial, if it is here."""
-        return self.read(self.folder / "trials" / dataset / model / f"{budget}-{recipe}-s{seed}.json")
+    def put_run(self, record: Record, kind: Literal["run", "trial"] = "run") -> None:
+        self.put(kind, record)
 
     def put_cell(self, record: Record) -> None:
         self.put("cell", record)
@@ -249,9 +242,6 @@ class Store:
         """All trained seeds and all cells without runs, in the order of their paths."""
         return list(self.records("runs"))
 
-    def trials(self) -> list[Record]:
-        return list(self.records("trials"))
-
     def latencies(self) -> list[Record]:
         return list(self.records("latency"))
 
@@ -264,9 +254,9 @@ class Store:
                 seeds[cell] = max(seeds[cell], int(found[2]) + 1)
         return [(*cell, count) for cell, count in sorted(seeds.items())]
 
-    def finished(self, model: str, dataset: str, budget: str, recipe: str, seeds: list[int]) -> dict[int, Record]:
-        """Runs of these seeds that need no more training: those that ended well, or diverged and would again."""
-        folder = self.folder / "runs" / dataset / model
+    def finished(self, model: str, dataset: str, budget: str, recipe: str, seeds: list[int], top: str = "runs") -> dict[int, Record]:
+        """Runs, or trials, of these seeds that need no more training: those that ended well, or diverged and would again."""
+        folder = self.folder / top / dataset / model
         found = {seed: self.read(folder / f"{budget}-{recipe}-s{seed}.json") for seed in seeds}
         return {seed: record for seed, record in found.items() if record is not None and record["status"] in FINISHED}
 

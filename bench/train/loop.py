@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bench.train.batches import Batches, Stream, together
 from bench.train.evaluation import means, score
 from bench.train.learners import Single, Stacked
-from bench.train.optimiser import PerSeed, Rates, initialise, learning_rate, optimizer
+from bench.train.optimiser import PerSeed, Rates, clip, initialise, learning_rate, optimizer
 from datasets.data import Split, TrainingData, derive, generator
 from datasets.task import Budget, Task
 
@@ -87,18 +87,6 @@ def evaluation_steps(budget: Budget) -> set[int]:
     """Steps after which the validation set is scored: evenly spaced, the last one included."""
     n = min(budget.evaluations, budget.steps)
     return {math.ceil(budget.steps * (i + 1) / n) for i in range(n)}
-
-
-def clip(parameters: list[Tensor], largest: float, stacked: bool) -> None:
-    """Scale gradients down to norm `largest`, each seed by its own norm."""
-    if not stacked:
-        torch.nn.utils.clip_grad_norm_(parameters, largest)
-        return
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norms = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()
-    scale = (largest / (norms + 1e-6)).clamp(max=1)
-    for gradient in gradients:
-        gradient.mul_(scale.view(-1, *[1] * (gradient.ndim - 1)))
 
 
 class Training:

@@ -1,4 +1,4 @@
-"""A budget's recipe made concrete: initial weights, optimiser, and the learning rate of every step."""
+"""A budget's recipe made concrete: initial weights, optimiser, clipping, and the learning rate of every step."""
 
 from __future__ import annotations
 
@@ -85,6 +85,18 @@ def optimizer(budget: Budget, parameters: list[Tensor]) -> torch.optim.Optimizer
         return torch.optim.SGD(parameters, lr=budget.lr, momentum=budget.momentum, weight_decay=budget.weight_decay, fused=True)
     adam = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[budget.optimizer]
     return adam(parameters, lr=budget.lr, weight_decay=budget.weight_decay, fused=True)
+
+
+def clip(parameters: list[Tensor], largest: float, stacked: bool) -> None:
+    """Scale gradients down to norm `largest`, each seed by its own norm."""
+    if not stacked:
+        torch.nn.utils.clip_grad_norm_(parameters, largest)
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norms = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()
+    scale = (largest / (norms + 1e-6)).clamp(max=1)
+    for gradient in gradients:
+        gradient.mul_(scale.view(-1, *[1] * (gradient.ndim - 1)))
 
 
 def learning_rate(budget: Budget, step: int, epoch: int) -> float:
