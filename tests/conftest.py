@@ -51,6 +51,8 @@ def bench(tmp_path: Path) -> Bench:
 class InProcess:
     """An engine without processes: a job is done where it is polled. `stop(share)` may raise, as a process that dies would."""
 
+    room = 1
+
     def __init__(self, stop: Callable[[float], None] | None = None) -> None:
         self.waiting: list[Job] = []
         self.stop = stop

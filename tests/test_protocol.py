@@ -56,7 +56,7 @@ def test_what_was_chosen_on_test_is_shown_beside_the_ranking_and_says_so(tmp_pat
     store = Store(tmp_path)
     assert shown(rows(store)) == {}
     page = report.write(store).read_text()
-    assert "No data set has all four backbones yet." in page
+    assert "No verdict yet" in page
     assert "its best test score of any evaluation, as the source chose" in page
     run(tmp_path, HONEST, "linear")
     run(tmp_path, HONEST)

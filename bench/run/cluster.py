@@ -34,6 +34,8 @@ def task(job: Job) -> list[Message]:
 class Cluster:
     """Tasks of one core each, or of one GPU. RequestError if nobody answers at the address."""
 
+    room = 1_000  # tasks: the cluster knows best how many fit
+
     def __init__(self, address: str | None) -> None:
         import ray
 

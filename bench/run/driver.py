@@ -63,29 +63,34 @@ class Driver:
         self.cells = {cell.id: cell for cell in cells}
         self.outcomes: dict[str, Outcome] = {}
         self.underway: dict[str, Underway] = {}
+        self.waiting: list[str] = []  # not begun, in the order in which they will be
         self.elsewhere: list[str] = []  # claimed by another process
         self.looked = 0.0
         self.planned = False
 
     def plan(self) -> None:
-        """Settle what the store can answer, and submit the rest, longest first."""
+        """Settle what the store can answer, and put the rest in order, longest first."""
         self.planned = True
         for cell in sorted(self.cells.values(), key=expected_seconds, reverse=True):
-            self.consider(cell)
+            job = with_cell(cell, self.blank)
+            if cell.status:
+                self.conclude(cell, header(job), cell.status, cell.reason)
+            elif job.device == "cuda" and not torch.cuda.is_available():
+                self.conclude(cell, header(job), "skipped", "no CUDA device", passing=True)
+            elif not (job := self.open(cell)).seeds and not job.doubts:
+                self.settle(cell, header(job), 0, 0.0)
+            else:
+                self.waiting.append(cell.id)
 
-    def consider(self, cell: Cell) -> None:
-        """Answer for a cell from the store, submit its job, or leave it to the process that is at it."""
-        job = with_cell(cell, self.blank)
-        if cell.status:
-            self.conclude(cell, header(job), cell.status, cell.reason)
-        elif job.device == "cuda" and not torch.cuda.is_available():
-            self.conclude(cell, header(job), "skipped", "no CUDA device", passing=True)
-        elif not (job := self.open(cell)).seeds and not job.doubts:
-            self.settle(cell, header(job), 0, 0.0)
-        elif (claim := self.store.claim(fingerprint.recipe(cell.model, cell.dataset, cell.budget, job.device))) is None:
+    def begin(self, cell: Cell) -> None:
+        """Submit a cell's job, or leave it to the process that is at it; that one may also have finished it meanwhile."""
+        claim = self.store.claim(fingerprint.recipe(cell.model, cell.dataset, cell.budget, self.blank.device))
+        if claim is None:
             self.elsewhere.append(cell.id)
+        elif not (job := self.open(cell)).seeds and not job.doubts:
+            claim.release()
+            self.settle(cell, header(job), 0, 0.0)
         else:
-            job = self.open(cell)  # again: another process may have finished it just before
             self.underway[cell.id] = Underway(cell, job, claim)
             self.engine = self.engine or self.make()
             self.engine.submit(job)
@@ -115,13 +120,14 @@ class Driver:
         return self.outcomes[cell.id]
 
     def step(self) -> None:
-        """Hear what workers tell, for a moment."""
+        """Hear what workers tell, for a moment. No more is claimed than they are about to begin: others may have the rest."""
         if self.elsewhere and time.monotonic() - self.looked > AGAIN:
-            waiting, self.elsewhere, self.looked = self.elsewhere, [], time.monotonic()
-            for name in waiting:
-                self.consider(self.cells[name])
-        if self.engine is None:
-            time.sleep(0.1)
+            self.waiting += self.elsewhere
+            self.elsewhere, self.looked = [], time.monotonic()
+        while self.waiting and (self.engine is None or len(self.underway) < self.engine.room):
+            self.begin(self.cells[self.waiting.pop(0)])
+        if not self.underway or self.engine is None:
+            time.sleep(0.05)
             return
         for job, message in self.engine.poll(0.5):
             self.hear(self.underway[job.cell_id], message)
@@ -212,4 +218,4 @@ def trained_now(driver: Driver, cell: Cell) -> bool:
     """Whether there is anything to train: a cell that the store answers for is not timed."""
     if not driver.planned:
         driver.plan()
-    return cell.id in driver.underway or cell.id in driver.elsewhere or driver.outcomes[cell.id].trained > 0
+    return cell.id not in driver.outcomes or driver.outcomes[cell.id].trained > 0

@@ -28,7 +28,9 @@ TRIES = 2  # of a job whose process dies: the second goes on from its checkpoint
 
 
 class Engine(Protocol):
-    """What runs jobs."""
+    """What runs jobs; `room` is how many it has use for at a time."""
+
+    room: int
 
     def submit(self, job: Job) -> None:
         """Take a job, to be begun in the order of submission."""
@@ -87,7 +89,7 @@ class Local:
     """Processes of this machine, up to `workers` at a time."""
 
     def __init__(self, workers: int) -> None:
-        self.workers = workers
+        self.workers, self.room = workers, workers + 1
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         self.context: Any = multiprocessing.get_context(method)
         if method == "forkserver":
