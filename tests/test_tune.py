@@ -27,11 +27,11 @@ from bench.report.tuning import expected_best
 from bench.run import session, tuner
 from bench.run.attempt import attempt
 from bench.run.job import Job, Message, Share
-from bench.run.worker import header, work
+from bench.run.worker import header
 from bench.store.records import Store
 from datasets.data import Split
 from datasets.task import Budget
-from tests.conftest import ROOT, environment
+from tests.conftest import ROOT, InProcess, environment
 
 SHORT = Budget("default", samples=600, batch=20, lr=1e-2, schedule="cosine", warmup=0.2, weight_decay=1e-2, evaluations=3)
 
@@ -43,26 +43,17 @@ def committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "tuned"
 
 
-class Here:
-    """An engine that works where it stands."""
+class Here(InProcess):
+    """Remembers what was told."""
 
     def __init__(self) -> None:
-        self.jobs: list[Job] = []
+        super().__init__()
         self.told: list[tuple[Job, Message]] = []
 
-    def submit(self, job: Job) -> None:
-        self.jobs.append(job)
-
     def poll(self, seconds: float) -> list[tuple[Job, Message]]:
-        told: list[tuple[Job, Message]] = []
-        while self.jobs:
-            job = self.jobs.pop()
-            work(job, lambda message, job=job: told.append((job, message)))  # type: ignore[misc]
+        told = super().poll(seconds)
         self.told += told
         return told
-
-    def close(self) -> None:
-        self.jobs.clear()
 
 
 def dropping(task: datasets.Task, *, width: int = 8) -> nn.Module:
