@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import sys
-from collections import defaultdict
 from dataclasses import asdict
 from typing import Any
 
@@ -186,28 +185,9 @@ def page_(options: argparse.Namespace) -> int:
 
 
 def probe_(options: argparse.Namespace) -> int:
-    from tqdm import tqdm
+    from bench.run import confirm
 
-    from bench.run import session
-
-    store, fell = opened(options.results), 0
-    asked: dict[tuple[str, bool], list[grid.Cell]] = defaultdict(list)
-    for model, dataset, budget, seeds in store.cells():
-        cell, plain = (grid.cell(model, dataset, budget, seeds, untuned) for untuned in (False, True))
-        asked[budget, False].append(cell)
-        if cell.budget != plain.budget:
-            asked[budget, True].append(plain)
-    for (budget, _), cells in asked.items():
-        request = session.begin(
-            results=options.results, data=options.data, workers=options.workers, plugins=options.plugin, budget=budget, cells=cells
-        )
-        with tqdm(total=len(cells), desc=f"probing {budget}", file=sys.stderr, mininterval=1) as bar:
-            found = request.driver(cells, lambda _, share, bar=bar: bar.update(share)).confirm()  # type: ignore[misc]
-        fell += len(found)
-        for name, why in found.items():
-            print(f"{name} ({budget}): {why}")
-    print(f"{sum(map(len, asked.values()))} cells, {fell} of them to be trained again")
-    return 1 if fell else 0
+    return confirm.run(opened(options.results), options.results, options.data, options.workers, options.plugin)
 
 
 def claims_(options: argparse.Namespace) -> int:

@@ -14,7 +14,8 @@ from bench.plan.grid import out_of_memory
 from bench.plan.timing import Timing
 from bench.run.progress import LATENCY_OVERHEAD, Progress
 from bench.run.session import Session
-from bench.store.records import Record, StoreError, unpack
+from bench.store.encoding import unpack
+from bench.store.records import Record, StoreError
 from datasets.registry import describe
 
 pytestmark = pytest.mark.benchmark(disable_gc=True)

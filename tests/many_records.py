@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.store.records import SCHEMA, pack
+from bench.store.encoding import pack
+from bench.store.schema import SCHEMA
 
 MODELS, DATASETS, BUDGETS, SEEDS = 40, 20, 5, 5
 EVALUATIONS = 20

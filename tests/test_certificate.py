@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from bench.report import report
-from bench.store.records import Store, pack
+from bench.store.encoding import pack
+from bench.store.records import Store
 from bench.tables import latency_table, rows
 from tests.conftest import ROOT
 from tests.test_report import run

@@ -18,7 +18,8 @@ import datasets
 import models
 from bench.figures import attention, confusion
 from bench.figures.subject import NoPicture, Subject
-from bench.store.records import Store, pack
+from bench.store.encoding import pack
+from bench.store.records import Store
 from bench.tables.rows import Row
 from datasets.task import Input, Task
 from models.attention import SelfAttention

@@ -10,7 +10,8 @@ import torch
 
 from bench.claims import page as claims
 from bench.claims.claim import EXPLAINED, FAILS, HOLDS, UNMEASURED
-from bench.store.records import Store, pack
+from bench.store.encoding import pack
+from bench.store.records import Store
 from tests.test_claims import EPOCH, accuracy, trained, verdict
 from tests.test_report import run
 

@@ -13,11 +13,11 @@ import pytest
 from bench.__main__ import main
 from bench.claims.evidence import Evidence
 from bench.core import machine
-from bench.figures import map as map_
 from bench.page import view
 from bench.report import report
 from bench.run import session
-from bench.store.records import Store, pack
+from bench.store.encoding import pack
+from bench.store.records import Store
 from bench.tables.latency_table import OTHER_SOURCE
 from bench.tables.rows import rows
 from tests.test_report import run
@@ -90,16 +90,6 @@ def test_seconds_of_another_machine_are_an_empty_field(tmp_path: Path, two: tupl
 def words(facts: dict[str, Any], key: str) -> list[str]:
     coded = facts["texts"][key]
     return [coded["words"][place] for place in coded["rows"]]
-
-
-def test_the_map_compares_equal_seconds_of_one_machine_only(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    for model, where in (("linear", "one"), ("mlp", "one"), ("cnn", "two")):
-        store.put_run(trained(model, 0, where))
-    table = rows(store)
-    assert {row.machine for row in table} == {"one"}
-    assert set(map_.CONDITIONS["equal training seconds"](table)) == {"linear", "mlp"}
-    assert set(map_.CONDITIONS["equal samples"](table)) == {"linear", "mlp", "cnn"}
 
 
 def test_a_table_of_the_machine_that_is_asked_for(tmp_path: Path, two: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:

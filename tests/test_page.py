@@ -15,7 +15,8 @@ from scipy import stats as scipy_stats
 from bench.page import build, view
 from bench.plan import grid
 from bench.report import plots
-from bench.store.records import Store, pack
+from bench.store.encoding import pack
+from bench.store.records import Store
 from bench.tables import headline
 from bench.tables.family import MIXERS, OTHERS
 from bench.tables.rows import rows, shown

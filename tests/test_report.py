@@ -16,7 +16,8 @@ from scipy import stats as scipy_stats
 
 from bench.core.stats import Interval, interval, quantiles, ranks, share
 from bench.report import plots, report
-from bench.store.records import Store, pack
+from bench.store.encoding import pack
+from bench.store.records import Store
 from bench.tables import formatting
 from bench.tables.rows import rows
 from bench.tables.scales import SHARE

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from bench.store.encoding import as_record, as_text
-from bench.store.records import SCHEMA, Store, StoreError, check, pack, unpack
+from bench.store.encoding import as_record, as_text, pack, unpack
+from bench.store.records import Store, StoreError
+from bench.store.schema import SCHEMA, check
 from tests.conftest import ROOT
 
 

@@ -15,7 +15,8 @@ from scipy import stats as scipy_stats
 import datasets
 from bench.core.paired import by_seed, crossed, resplit
 from bench.report import forest, report
-from bench.store.records import Store, pack
+from bench.store.encoding import pack
+from bench.store.records import Store
 from bench.tables import headline
 from bench.tables.family import ATTENTION, LEVEL, MIXERS, OTHERS, POOLS, SETS, SIZE
 from bench.tables.rows import rows, shown

@@ -20,7 +20,8 @@ from scipy import stats
 
 from bench.page import view
 from bench.report import reference, report
-from bench.store.records import Store, pack
+from bench.store.encoding import pack
+from bench.store.records import Store
 from tests.conftest import ROOT
 from tests.test_report import run
 

@@ -16,7 +16,8 @@ from bench.figures.attention import PLAIN, headline
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Outdated, Subject
 from bench.report.plots import png
-from bench.store.records import Record, unpack
+from bench.store.encoding import unpack
+from bench.store.records import Record
 from datasets.task import Task
 
 MOST = 20  # classes whose counts can still be read

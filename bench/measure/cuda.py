@@ -19,7 +19,7 @@ import torch
 from torch.autograd import DeviceType
 
 from bench.core.machine import anonymous
-from bench.store.records import pack
+from bench.store.encoding import pack
 from datasets.registry import describe
 
 Call = Callable[[], object]

@@ -27,7 +27,8 @@ from bench.measure.warmup import warm_up
 from bench.plan.grid import Cell
 from bench.plan.timing import Timing
 from bench.store import fingerprint
-from bench.store.records import Record, pack
+from bench.store.encoding import pack
+from bench.store.records import Record
 from bench.train.learners import precision
 from bench.train.loop import fresh, synchronise
 from datasets.registry import describe

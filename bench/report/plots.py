@@ -130,8 +130,10 @@ def curves(dataset: str, rows: Sequence[Row]) -> bytes:
                 axes.set_yscale("log")
                 if values:
                     axes.set_ylim(min(values) / 1.25, np.percentile(values, 99) * 1.25)
-                if across == 1:
+                if across == 1 and values:
                     axes.set_xscale("log")
+                elif across == 1:  # nobody's times are shown: another machine trained these
+                    axes.text(0.5, 0.5, "trained on another machine", ha="center", va="center", transform=axes.transAxes, color="0.4")
                 axes.set_xlabel("training samples" if across == 0 else f"training seconds per seed, {drawn[0].machine}")
                 axes.set_ylabel(f"{split} loss" if across == 0 else "")
                 axes.set_title(f"{split} loss against {'samples' if across == 0 else 'seconds'}")

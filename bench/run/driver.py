@@ -15,7 +15,8 @@ from bench.run.job import Confirmed, Doubt, Ended, Finished, Job, Message, Share
 from bench.run.progress import expected_seconds
 from bench.run.worker import header
 from bench.store import fingerprint
-from bench.store.records import Claim, Record, Store
+from bench.store.claim import Claim
+from bench.store.records import Record, Store
 
 AGAIN = 1.0  # seconds until a cell that another process trains is looked at again
 

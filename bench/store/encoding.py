@@ -11,9 +11,13 @@ is read as nan: which of nan and the infinities it was is lost. Records written 
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import zlib
 from typing import Any
+
+import numpy as np
 
 NAN = float("nan")
 NUMERIC = ("curve", "test")  # fields in which null stands for a number that was not finite
@@ -51,3 +55,14 @@ def as_record(text: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise TypeError("no object")
     return record | {name: numbers(record[name]) for name in NUMERIC if name in record}
+
+
+def pack(values: np.ndarray) -> str:
+    """A numpy array as text: its type, then its compressed bytes."""
+    return f"{values.dtype.str}:" + base64.b64encode(zlib.compress(values.tobytes(), 9)).decode()
+
+
+def unpack(text: str) -> np.ndarray:
+    """What `pack` was given, flat."""
+    dtype, body = text.split(":", 1)
+    return np.frombuffer(zlib.decompress(base64.b64decode(body)), dtype=dtype)

@@ -19,7 +19,8 @@ import math
 import torch
 from torch import Tensor
 
-from bench.store.records import Record, pack, unpack
+from bench.store.encoding import pack, unpack
+from bench.store.records import Record
 from datasets import metrics
 from datasets.kinds import OUTPUTS
 from datasets.metrics import Answers, Metric

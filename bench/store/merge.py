@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.store.encoding import as_record, as_text, finite
-from bench.store.records import SCHEMA, TOPS, Record, Store, check, place
+from bench.store.records import TOPS, Record, Store, place
+from bench.store.schema import SCHEMA, check
 
 FOLDERS = tuple(dict.fromkeys(TOPS.values()))
 LARGEST = 2**26  # bytes of a record

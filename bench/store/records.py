@@ -10,10 +10,8 @@ DIR/checkpoints/<recipe>-s<first>-<last>-<group>.pt           runs in progress, 
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import io
-import itertools
 import os
 import pickle
 import re
@@ -23,44 +21,25 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
-import numpy as np
 import torch
 
+from bench.store.claim import Claim, claimed
 from bench.store.encoding import as_record, as_text
+from bench.store.schema import SCHEMA, Record, check
 
-SCHEMA = 1
 DEVICES, BATCHES = ("cpu", "cuda"), (1, 64)  # what latencies are measured for: batch 1, and 64 for throughput
 FINISHED = ("ok", "diverged")
 # what torch.load raises for a file that is truncated or altered
 BROKEN = (OSError, TypeError, RuntimeError, EOFError, LookupError, AttributeError, pickle.UnpicklingError)
 PICTURED = 0  # the seed whose last weights and those on the way are kept, for pictures
 LARGEST = 2**26  # bytes; of larger models no weights are kept
-Record = dict[str, Any]
 TOPS = {"run": "runs", "cell": "runs", "latency": "latency", "trial": "trials"}  # kinds of record, and the folder where each lies
-SHARED = ("created", "model", "dataset", "machine")
-REQUIRED = {
-    "run": (*SHARED, "recipe", "conditions", "source", "budget", "seed", "status", "reason", "metric", "curve", "costs"),
-    "cell": (*SHARED, "recipe", "budget", "status", "reason"),
-    "trial": (*SHARED, "recipe", "budget", "seed", "status", "reason", "metric", "curve", "code", "plan", "trial", "plain"),
-    "latency": (*SHARED, "device", "batch", "dtype", "source", "samples_ms"),
-}
 
 
 class StoreError(RuntimeError):
     """Results cannot be written. Everything written before is safe."""
-
-
-def pack(values: np.ndarray) -> str:
-    """A numpy array as text: its type, then its compressed bytes."""
-    return f"{values.dtype.str}:" + base64.b64encode(zlib.compress(values.tobytes(), 9)).decode()
-
-
-def unpack(text: str) -> np.ndarray:
-    """What `pack` was given, flat."""
-    dtype, body = text.split(":", 1)
-    return np.frombuffer(zlib.decompress(base64.b64decode(body)), dtype=dtype)
 
 
 def pack_weights(kept: dict[str, Any]) -> bytes:
@@ -68,49 +47,6 @@ def pack_weights(kept: dict[str, Any]) -> bytes:
     content = io.BytesIO()
     torch.save(kept, content)
     return content.getvalue()
-
-
-NUMBERS = {int, float, bool}
-CURVES = ("samples", "seconds", "train_loss", "val_loss")  # one value an evaluation; others may have fewer
-
-
-def check(record: Record) -> None:
-    """Raise KeyError if something that tables need is not there, TypeError or ValueError if it is not what it should be."""
-    absent = [field for field in REQUIRED[record["kind"]] if field not in record]
-    absent += ["machine.slug"] if "slug" not in record.get("machine", {}) else []
-    if "budget" in REQUIRED[record["kind"]]:
-        absent += [f"budget.{field}" for field in ("name", "dtype", "samples") if field not in record.get("budget", {})]
-    if record["kind"] == "run" and record.get("status") == "ok":
-        test = record.get("test", {})
-        absent += [f"test.{which}" for which in ("best", "last") if record["metric"]["name"] not in test.get(which, {})]
-        absent += [f"curve.{name}" for name in CURVES if name not in record["curve"]]
-        absent += ["train_seconds"] if "train_seconds" not in record else []
-    if absent:
-        raise KeyError(f"no {', '.join(absent)}")
-    if record["kind"] == "latency":
-        unpack(record["samples_ms"])
-    if record["kind"] == "run":
-        check_run(record)
-
-
-def check_run(record: Record) -> None:
-    """That a run's numbers are numbers and its curves as long as each other."""
-    if not isinstance(record["seed"], int):
-        raise TypeError("seed is no whole number")
-    if record["metric"].get("better") not in ("higher", "lower") or not record["metric"].keys() <= {"name", "better", "percent"}:
-        raise ValueError("metric is not a name and which way is better")
-    curves = list(record["curve"].values())
-    if isinstance(curve := record["curve"].get("val_scores"), dict):
-        curves = [*(values for values in curves if values is not curve), *curve.values()]
-    if not all(isinstance(values, list) for values in curves):
-        raise TypeError("a curve is no list")
-    if len({len(values) for name, values in record["curve"].items() if name in CURVES}) > 1:
-        raise ValueError("curves are not of one length")
-    scores = (
-        [record["train_seconds"], *record["test"]["best"].values(), *record["test"]["last"].values()] if record["status"] == "ok" else []
-    )
-    if not set(map(type, itertools.chain(scores, *curves))) <= NUMBERS:
-        raise TypeError("a score or a curve is not made of numbers")
 
 
 def place(record: Record) -> Path:
@@ -130,19 +66,6 @@ def set_aside(path: Path) -> str:
     with contextlib.suppress(OSError):
         path.replace(aside)
     return aside.name
-
-
-class Claim:
-    """That this process is at a cell, so that another one is not: a lock on an open file, which ends with its process."""
-
-    def __init__(self, path: Path, file: IO[bytes] | None) -> None:
-        self.path, self.file = path, file
-
-    def release(self) -> None:
-        if self.file is not None:
-            self.path.unlink(missing_ok=True)
-            self.file.close()
-            self.file = None
 
 
 class Store:
@@ -266,25 +189,9 @@ class Store:
         return Claim(self.folder, None)
 
     def claim(self, recipe: str) -> Claim | None:
-        """The right to train what is missing under a recipe; None while another process has it. Without locks there is no such care."""
+        """The right to train what is missing under a recipe; None while another process has it."""
         try:
-            import fcntl
-        except ImportError:  # Windows
-            return Claim(self.folder, None)
-        path = self.folder / "checkpoints" / f".{recipe}.claim"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            while True:
-                file = open(path, "wb")  # noqa: SIM115
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    file.close()
-                    return None
-                with contextlib.suppress(FileNotFoundError):
-                    if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                        return Claim(path, file)
-                file.close()  # its holder has just released it, and removed the file
+            return claimed(self.folder / "checkpoints" / f".{recipe}.claim")
         except OSError as error:
             raise StoreError(f"could not claim a cell in {self.folder}: {error.strerror}; what was written before is safe") from error
 

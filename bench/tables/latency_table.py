@@ -13,7 +13,8 @@ import numpy as np
 
 from bench.core import machine
 from bench.core.stats import quantile_intervals, quantiles
-from bench.store.records import Record, unpack
+from bench.store.encoding import unpack
+from bench.store.records import Record
 from bench.tables.column import Column, Kind, as_csv
 from bench.tables.formatting import amount, escape, markdown, number
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from bench.core import paired
 from bench.core.stats import LEVEL as ALONE
-from bench.store.records import Record, unpack
+from bench.store.encoding import unpack
+from bench.store.records import Record
 from bench.tables.family import ATTENTION, FEWEST, LEVEL, MIXERS, OTHERS, POOLS, SETS
 from bench.tables.rows import UNKNOWN, Row
 from bench.tables.scales import scale

@@ -25,7 +25,8 @@ from torch import Tensor, nn
 
 import datasets
 import models
-from bench.store.records import Record, pack, unpack
+from bench.store.encoding import pack, unpack
+from bench.store.records import Record
 from bench.train.batches import together
 from bench.train.evaluation import NUMBERS, means, score
 from bench.train.learners import Single

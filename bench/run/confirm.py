@@ -1,0 +1,32 @@
+"""Which stored runs still stand under today's code: all are probed, none is trained."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+
+from tqdm import tqdm
+
+from bench.plan import grid
+from bench.run import session
+from bench.store.records import Store
+
+
+def run(store: Store, results: str, data: str | None, workers: str | None, plugins: list[str]) -> int:
+    """Probe every cell of a store and say which fell; 1 if any did. RequestError for what cannot be."""
+    fell = 0
+    asked: dict[tuple[str, bool], list[grid.Cell]] = defaultdict(list)
+    for model, dataset, budget, seeds in store.cells():
+        cell, plain = (grid.cell(model, dataset, budget, seeds, untuned) for untuned in (False, True))
+        asked[budget, False].append(cell)
+        if cell.budget != plain.budget:
+            asked[budget, True].append(plain)
+    for (budget, _), cells in asked.items():
+        request = session.begin(results=results, data=data, workers=workers, plugins=plugins, budget=budget, cells=cells)
+        with tqdm(total=len(cells), desc=f"probing {budget}", file=sys.stderr, mininterval=1) as bar:
+            found = request.driver(cells, lambda _, share, bar=bar: bar.update(share)).confirm()  # type: ignore[misc]
+        fell += len(found)
+        for name, why in found.items():
+            print(f"{name} ({budget}): {why}")
+    print(f"{sum(map(len, asked.values()))} cells, {fell} of them to be trained again")
+    return 1 if fell else 0
