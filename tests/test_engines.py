@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.plan.request import RequestError
+from bench.run import cluster
 from tests.conftest import ROOT, Bench, environment, table
 
 ASKED = ("--models", "linear,mlp,backbone_none", "--datasets", "gaussian,digits", "--seeds", "2")
@@ -128,6 +131,24 @@ def wait_for(what: Callable[[], object], seconds: float = 120) -> object:
 
 
 LONGER = ("--models", "mlp,heads", "--datasets", "gaussian,xor", "--seeds", "3", "--budget", "default")
+
+
+@pytest.mark.parametrize(("address", "said"), [("127.0.0.1:9", "no Ray cluster answers at 127.0.0.1:9"), ("somewhere", "takes HOST:PORT")])
+def test_an_address_where_nobody_answers_is_refused(address: str, said: str) -> None:
+    with pytest.raises(RequestError, match=said):
+        cluster.answering(address)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (pip install -e '.[cluster]')")
+def test_a_ray_cluster_gives_the_same(bench: Bench, tmp_path: Path) -> None:
+    found = []
+    for options in ((), ("--engine", "ray")):
+        done = bench(*ASKED, *options, what="bench/test_training.py")
+        assert done.returncode == 0, done.stdout + done.stderr
+        found.append(quality(tmp_path / "results"))
+        shutil.rmtree(tmp_path / "results")
+    assert found[0] == found[1]
 
 
 @pytest.mark.slow

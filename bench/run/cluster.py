@@ -7,6 +7,7 @@ is one that both can read.
 from __future__ import annotations
 
 import os
+import socket
 import traceback
 from typing import Any
 
@@ -31,6 +32,19 @@ def task(job: Job) -> list[Message]:
     return told
 
 
+def answering(address: str) -> None:
+    """RequestError if nobody listens at HOST:PORT: Ray itself waits for minutes, and then ends the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address == "auto":
+        return
+    if not host or not port.isdecimal():
+        raise RequestError(f"--address takes HOST:PORT, not {address!r}; a cluster prints its own when it starts (ray start --head)")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise RequestError(f"no Ray cluster answers at {address} ({error}); start one (ray start --head) or leave --address out") from error
+
+
 class Cluster:
     """Tasks of one core each, or of one GPU. RequestError if nobody answers at the address."""
 
@@ -39,6 +53,8 @@ class Cluster:
     def __init__(self, address: str | None) -> None:
         import ray
 
+        if address is not None:
+            answering(address)
         self.ray: Any = ray
         self.waiting: dict[Any, Job] = {}
         self.ours = not ray.is_initialized()
