@@ -97,7 +97,18 @@ def test_no_word_from_four_seeds_or_a_smoke_run(tmp_path: Path) -> None:
     assert {(one.word, one.why) for one in compared(store).values()} == {("", "no verdict from 4 seeds")}
     assert {(one.word, one.why) for one in compared(store, "shapes_pairs").values()} == {("", "smoke runs decide nothing")}
     page = report.write(store, draw=False).read_text()
-    assert page.split("\n\n")[1].startswith("No verdict yet on small models trained from scratch")
+    why = "not run 28, no verdict from 4 seeds 4, smoke runs decide nothing 4"
+    assert page.split("\n\n")[1].startswith(
+        f"No verdict yet on small models trained from scratch; of the family's {SIZE} comparisons: {why}."
+    )
+    assert forest.finding(family(shown(rows(store)))) == f"No verdict yet, of {SIZE} comparisons: {why}"
+
+
+def test_a_tie_has_no_direction(tmp_path: Path) -> None:
+    put(store := Store(tmp_path), "shapes", dict.fromkeys(MIXERS, 0.1), noise=0)
+    put(store, "shapes", {"backbone_conv": 0.1 * (1 + 1e-15)}, noise=0, recipe="rounded")
+    assert {one.mean for one in compared(store).values()} == {0.0}
+    assert headline.measured(Verdict("digits", "backbone_conv", ACCURACY, n=5, mean=0.0, low=-0.1, high=0.1)) == "0 points apart [−10, 10]"
 
 
 def test_sets_at_their_ceiling_leave_the_count(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from bench.report.plots import COLOURS, STYLE, png
 from bench.tables.family import FEWEST, OTHERS, SETS
-from bench.tables.headline import measured
+from bench.tables.headline import measured, missing
 from bench.tables.scales import scale
 from bench.tables.verdict import BEATS, EQUAL, LOSES, OPEN, Verdict
 
@@ -97,7 +97,7 @@ def finding(family: Sequence[Verdict]) -> str:
     """How the comparisons came out, in one line."""
     words = [one.word for one in family if one.word]
     if not words:
-        return f"No verdict yet: no comparison has {FEWEST} seeds"
+        return f"No verdict yet, of {len(family)} comparisons: {missing(family)}"
     parts = [f"{words.count(word)} {said}" for word, said in ((BEATS, "won"), (LOSES, "lost"), (EQUAL, "equal"), (OPEN, "open"))]
     return f"Attention against other mixers, small models trained from scratch: {', '.join(parts)}, of {len(words)} comparisons"
 

@@ -44,7 +44,7 @@ def measured(verdict: Verdict) -> str:
         return f"{times} × the{unit(verdict)} [{ends[0]}, {ends[1]}]"
     times_ = 100 if verdict.metric.percent else 1
     ends = [(number(times_ * end, 3) or "0").replace("-", "−") for end in (verdict.low, verdict.high)]
-    way = "better" if verdict.mean > 0 else "worse"
+    way = "better" if verdict.mean > 0 else "worse" if verdict.mean < 0 else "apart"
     return f"{amount(verdict, verdict.mean)} {way} [{ends[0]}, {ends[1]}]"
 
 
@@ -96,10 +96,15 @@ def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
             f"The probability that attention is better on a data set not seen is {listed(odds)}, if that set is like these.",
         )
     return (
-        f"No verdict yet on small models trained from scratch: none of the family's {SIZE} comparisons has what one needs,"
-        f" {FEWEST} seeds first of all.",
+        f"No verdict yet on small models trained from scratch; of the family's {SIZE} comparisons: {missing(family)}.",
         f"So far {leaning(family)}, which decides nothing.",
     )
+
+
+def missing(family: Sequence[Verdict]) -> str:
+    """Why comparisons have no verdict, and how many for each reason, the most frequent first: 'not run 24, no verdict from 3 seeds 12'."""
+    reasons = Counter(verdict.why for verdict in family if not verdict.word)
+    return ", ".join(f"{why} {count}" for why, count in reasons.most_common())
 
 
 def leaning(family: Sequence[Verdict]) -> str:

@@ -103,6 +103,7 @@ def compare(dataset: str, other: str, own: Sequence[Row], level: float) -> Verdi
         return replace(empty, why=few)
     estimate, why = difference(a, b, seeds)
     mean, half, widest = float(estimate.mean), float(estimate.half(level)), scale(a.metric).widest
+    mean = 0.0 if abs(mean) < 1e-12 else mean  # what is left of rounding has no direction
     if not why and half <= 1e-12 * max(1.0, abs(mean)):
         why = "the seeds do not differ"
     if a.budget == "smoke":
