@@ -136,8 +136,8 @@ def test_weights_that_do_not_fit_are_a_reason(trained: Path, tmp_path: Path) -> 
         copy = folder / path.relative_to(trained)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
-    target = next(folder.glob("weights/xor/mlp/*.pt"))
-    target.write_bytes(next(trained.glob("weights/xor/linear/*.pt")).read_bytes())
+    target = next(folder.glob("weights/xor/mlp/*-s0.pt"))
+    target.write_bytes(next(trained.glob("weights/xor/linear/*-s0.pt")).read_bytes())
     done = figures(folder, "--kinds", "plane")
     assert "plane: the weights that were kept do not fit the model; train it again (mlp-xor)" in done.stderr
     target.write_bytes(b"PK")

@@ -288,7 +288,9 @@ ASKED = ("--models", "mlp,heads", "--datasets", "gaussian", "--seeds", "3", "--b
 
 def test_interrupted_it_writes_what_is_done_and_exits_with_130(tmp_path: Path) -> None:
     process = started(tmp_path, *ASKED, "--datasets", "gaussian,xor,spiral")
-    begun(tmp_path / "results", "runs/*/mlp/*-s2.json")  # the second of a data set's models: the first is done with
+    for model in ("mlp", "heads"):  # of the first data set; cells of equal length are begun in the grid's order
+        begun(tmp_path / "results", f"runs/gaussian/{model}/*-s2.json")
+    time.sleep(0.5)  # until their tests are over
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
