@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -59,6 +60,7 @@ def leftovers(results: Path) -> list[str]:
     return [path.name for path in results.rglob("*") if path.is_file() and (path.parent.name == "checkpoints" or path.name.startswith("."))]
 
 
+@pytest.mark.slow
 def test_one_worker_two_workers_and_two_shards_give_the_same(bench: Bench, tmp_path: Path) -> None:
     found = []
     for options in (("--workers", "1"), ("--workers", "2")):
@@ -130,6 +132,15 @@ def wait_for(what: Callable[[], object], seconds: float = 120) -> object:
     return found
 
 
+def living(processes: list[psutil.Process]) -> list[psutil.Process]:
+    found = []
+    for one in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if one.is_running() and one.status() != psutil.STATUS_ZOMBIE:
+                found.append(one)
+    return found
+
+
 LONGER = ("--models", "mlp,heads", "--datasets", "gaussian,xor", "--seeds", "3", "--budget", "default")
 
 
@@ -139,16 +150,55 @@ def test_an_address_where_nobody_answers_is_refused(address: str, said: str) -> 
         cluster.answering(address)
 
 
+def kin(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """All processes that came of this one and still run."""
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def tasks(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Ray's workers that are at a task: they call themselves by its name."""
+    found = []
+    for one in kin(process):
+        with contextlib.suppress(psutil.Error):
+            if one.cmdline()[:1] == ["ray::task"]:
+                found.append(one)
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (pip install -e '.[cluster]')")
-def test_a_ray_cluster_gives_the_same(bench: Bench, tmp_path: Path) -> None:
-    found = []
-    for options in ((), ("--engine", "ray")):
-        done = bench(*ASKED, *options, what="bench/test_training.py")
-        assert done.returncode == 0, done.stdout + done.stderr
-        found.append(quality(tmp_path / "results"))
-        shutil.rmtree(tmp_path / "results")
-    assert found[0] == found[1]
+def test_a_ray_cluster_with_a_worker_killed_gives_the_same(bench: Bench, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    assert bench(*LONGER[:-2], what="bench/test_training.py", budget="default").returncode == 0
+    undisturbed = quality(results)
+    shutil.rmtree(results)
+    process = started(tmp_path, *LONGER, "--engine", "ray", "--workers", "2")
+    wait_for(lambda: list(results.glob("checkpoints/*.pt")) and tasks(process))
+    tasks(process)[0].kill()
+    family = kin(process)
+    assert process.wait(timeout=600) == 0
+    assert quality(results) == undisturbed
+    assert len(runs(results)) == 12 and not leftovers(results)
+    assert not living(family), "the cluster outlived its driver"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (pip install -e '.[cluster]')")
+def test_what_a_model_does_to_its_process_stays_in_it_on_a_cluster_too(bench: Bench, tmp_path: Path) -> None:
+    assert bench("--models", "linear", "--datasets", "xor", what="bench/test_training.py").returncode == 0
+    expected = quality(tmp_path / "results")
+    shutil.rmtree(tmp_path / "results")
+    plugin = tmp_path / "deaths.py"
+    plugin.write_text(DEATHS)
+    asked = ("--plugin", str(plugin), "--models", "dies_traces,dies_leaves,linear", "--datasets", "xor")
+    done = bench(*asked, "--engine", "ray", "--workers", "1", what="bench/test_training.py")
+    assert done.returncode == 1, done.stdout + done.stderr
+    rows = {model: row for (model, _), row in table(tmp_path / "results").items()}
+    assert rows["dies_leaves"]["status"] == "error" and "its task was lost: " in rows["dies_leaves"]["reason"]
+    assert quality(tmp_path / "results")["linear", "xor"] == expected["linear", "xor"]
 
 
 @pytest.mark.slow
@@ -159,15 +209,14 @@ def test_killed_workers_and_drivers_lose_and_double_nothing(bench: Bench, tmp_pa
     shutil.rmtree(results)
     process = started(tmp_path, *LONGER)
     wait_for(lambda: list(results.glob("checkpoints/*.pt")))
-    family = psutil.Process(process.pid).children(recursive=True)
-    for one in [child for child in family if not child.children()][:1]:  # a worker, or whoever has no children
-        os.kill(one.pid, signal.SIGKILL)
+    youngest = max((one for one in kin(process) if not one.children()), key=psutil.Process.create_time)  # a worker: they start last
+    os.kill(youngest.pid, signal.SIGKILL)
     wait_for(lambda: len(runs(results)) >= 3)
     before = {name: (results / name).stat().st_mtime_ns for name in runs(results)}
-    family = psutil.Process(process.pid).children(recursive=True)
+    family = kin(process)
     process.kill()
     process.wait()
-    wait_for(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in family), 30)
+    wait_for(lambda: not living(family), 60)
     again = bench(*LONGER[:-2], what="bench/test_training.py", budget="default")
     assert again.returncode == 0, again.stdout + again.stderr
     assert quality(results) == undisturbed

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bench.core import opened
 from tests.conftest import Bench, table
@@ -66,6 +67,7 @@ def test_a_record_cannot_make_us_read_elsewhere(tmp_path: Path) -> None:
     assert opened.same(tmp_path / "root", {"../secret": "0", str(tmp_path / "secret"): "0"})
 
 
+@pytest.mark.slow
 def test_a_root_with_other_labels_is_trained_anew(bench: Bench, tmp_path: Path) -> None:
     plugin = tmp_path / "plugin.py"
     plugin.write_text(FILEDATA)
