@@ -113,8 +113,11 @@ def fallen(job: Job, head: Record, tell: Tell) -> list[int]:
             stand.append(doubt.seed)
             continue
         if doubt.stacked not in now:
-            now[doubt.stacked] = probe.measure(job.model, job.dataset, job.budget, doubt.stacked, job.root)
-        agree = not probe.difference(doubt.probe, now[doubt.stacked], job.budget.dtype)
+            try:
+                now[doubt.stacked] = probe.measure(job.model, job.dataset, job.budget, doubt.stacked, job.root)
+            except probe.Unprobed:  # nothing says that it stands
+                now[doubt.stacked] = {}
+        agree = bool(now[doubt.stacked]) and not probe.difference(doubt.probe, now[doubt.stacked], job.budget.dtype)
         (stand if agree else lost).append(doubt.seed)
     if stand:
         build = partial(models.build, job.model, datasets.task(job.dataset))
