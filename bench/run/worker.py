@@ -103,6 +103,14 @@ def work(job: Job, tell: Tell) -> None:
     tell(Ended(status, machine.anonymous(reason), passing, head, time.monotonic() - start))
 
 
+def probed(job: Job, stacked: bool) -> Record:
+    """What today's code does, or why that cannot be said: then a stored run does not stand."""
+    try:
+        return probe.measure(job.model, job.dataset, job.budget, stacked, job.root)
+    except probe.Unprobed as error:
+        return {"unprobed": machine.anonymous(str(error))}
+
+
 def fallen(job: Job, head: Record, tell: Tell) -> list[int]:
     """Seeds whose stored runs do not stand any more; those that do are told of."""
     now: dict[bool, Record] = {}
@@ -113,8 +121,8 @@ def fallen(job: Job, head: Record, tell: Tell) -> list[int]:
             stand.append(doubt.seed)
             continue
         if doubt.stacked not in now:
-            now[doubt.stacked] = probe.measure(job.model, job.dataset, job.budget, doubt.stacked, job.root)
-        agree = not probe.difference(doubt.probe, now[doubt.stacked], job.budget.dtype)
+            now[doubt.stacked] = probed(job, doubt.stacked)
+        agree = "version" in now[doubt.stacked] and not probe.difference(doubt.probe, now[doubt.stacked], job.budget.dtype)
         (stand if agree else lost).append(doubt.seed)
     if stand:
         build = partial(models.build, job.model, datasets.task(job.dataset))
@@ -185,11 +193,7 @@ class Checkpoints:
         if self.job.budget.name in UNPROBED:
             return {}
         if stacked not in self.probes:
-            try:
-                found = probe.measure(self.job.model, self.job.dataset, self.job.budget, stacked, self.job.root)
-            except probe.Unprobed as error:
-                found = {"unprobed": machine.anonymous(str(error))}
-            self.probes[stacked] = found
+            self.probes[stacked] = probed(self.job, stacked)
         return self.probes[stacked]
 
     def save(self, snapshot: dict[str, Any]) -> None:
