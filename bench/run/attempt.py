@@ -17,8 +17,9 @@ from bench.run.worker import AT_ONCE, Checkpoints, Tell, load
 from bench.store import fingerprint
 from bench.store.records import Record
 from bench.train.learners import check_answer, stays_alone
-from bench.train.loop import Trained, Training
+from bench.train.loop import Training
 from bench.train.optimiser import Rates
+from bench.train.trained import Trained
 from datasets.data import Data
 from datasets.registry import describe
 from datasets.task import Budget

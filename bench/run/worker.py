@@ -24,6 +24,7 @@ from bench.run.job import Confirmed, Ended, Finished, Job, Message, Share
 from bench.store import fingerprint
 from bench.store.records import Record, Store, pack_weights
 from bench.train import probe
+from bench.train.agreement import difference
 from bench.train.learners import check_answer, stays_alone
 from bench.train.loop import Training
 from bench.train.scoring import handed, scored
@@ -114,7 +115,7 @@ def fallen(job: Job, head: Record, tell: Tell) -> list[int]:
             continue
         if doubt.stacked not in now:
             now[doubt.stacked] = probe.measure(job.model, job.dataset, job.budget, doubt.stacked, job.root)
-        agree = not probe.difference(doubt.probe, now[doubt.stacked], job.budget.dtype)
+        agree = not difference(doubt.probe, now[doubt.stacked], job.budget.dtype)
         (stand if agree else lost).append(doubt.seed)
     if stand:
         build = partial(models.build, job.model, datasets.task(job.dataset))
@@ -202,7 +203,7 @@ class Checkpoints:
             return True
         before = snapshot.get("probe") or {}
         now = self.probe(len(snapshot["seeds"]) > 1) if "version" in before else {}
-        return "version" in now and not probe.difference(before, now, self.job.budget.dtype)
+        return "version" in now and not difference(before, now, self.job.budget.dtype)
 
     def groups(self, missing: list[int], size: int) -> list[tuple[list[int], dict[str, Any] | None]]:
         """Groups of seeds to train. A group with a checkpoint goes on as it was begun, so that a kill changes no number."""
