@@ -114,8 +114,11 @@ def fallen(job: Job, head: Record, tell: Tell) -> list[int]:
             stand.append(doubt.seed)
             continue
         if doubt.stacked not in now:
-            now[doubt.stacked] = probe.measure(job.model, job.dataset, job.budget, doubt.stacked, job.root)
-        agree = not difference(doubt.probe, now[doubt.stacked], job.budget.dtype)
+            try:
+                now[doubt.stacked] = probe.measure(job.model, job.dataset, job.budget, doubt.stacked, job.root)
+            except probe.Unprobed:  # what was stacked may not be any more: training knows another way, and if not, says why
+                now[doubt.stacked] = {}
+        agree = now[doubt.stacked] and not difference(doubt.probe, now[doubt.stacked], job.budget.dtype)
         (stand if agree else lost).append(doubt.seed)
     if stand:
         build = partial(models.build, job.model, datasets.task(job.dataset))
