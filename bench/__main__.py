@@ -146,15 +146,13 @@ def tune_(options: argparse.Namespace) -> int:
     from bench.run.progress import Progress, expected_seconds
 
     n = tuner.parse_trials(options.trials)
-    cells = tuner.to_tune(options.models, options.datasets, options.budget, options.plugin)
+    cells = tuner.to_tune(options.models, options.datasets, options.budget)
     request = session.begin(
         results=options.results, data=options.data, workers=options.workers, plugins=options.plugin, budget=options.budget, cells=cells
     )
     request.store.writable()
     bar = Progress(sum(map(expected_seconds, cells)))
-    driver = tuner.Tuner(
-        request.store, request.blank, cells, request.engine, lambda cell, share: bar.advance(share * expected_seconds(cell)), n
-    )
+    driver = tuner.Tuner(request.store, request.blank, cells, request.engine, bar.part, n)
     outcomes = []
     try:
         for cell in cells:

@@ -122,7 +122,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
     bar = config.stash[PROGRESS] = Progress(total, uncaptured)
     cells = [item.callspec.params["cell"] for item in session.items if "cell" in getattr(item, "fixturenames", ())]  # type: ignore[attr-defined]
-    config.stash[DRIVER] = config.stash[SESSION].driver(cells, lambda cell, share: bar.advance(share * expected_seconds(cell)))
+    config.stash[DRIVER] = config.stash[SESSION].driver(cells, bar.part)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

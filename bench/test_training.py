@@ -6,8 +6,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.plan.grid import Cell
-from bench.run.driver import Driver, Outcome, trained_now
-from bench.run.progress import Progress, expected_seconds
+from bench.run.driver import Driver, Outcome
+from bench.run.progress import Progress
 from bench.store.records import StoreError
 from bench.tables.formatting import cell_line
 
@@ -32,7 +32,7 @@ def test_training(cell: Cell, driver: Driver, progress: Progress, benchmark: Ben
         return outcome
 
     try:
-        benchmark.disabled |= not trained_now(driver, cell)  # nothing to time: no round, no warning
+        benchmark.disabled |= not driver.trains(cell)  # nothing to time: no round, no warning
         outcome = benchmark.pedantic(train, rounds=1)
     except KeyboardInterrupt:
         benchmark.has_error = True  # pytest-benchmark 5.3 cannot write a benchmark without samples
@@ -42,7 +42,7 @@ def test_training(cell: Cell, driver: Driver, progress: Progress, benchmark: Ben
     benchmark.extra_info.update(model=cell.model, dataset=cell.dataset, budget=cell.budget.name, trained=outcome.trained)
     request.node.user_properties.append(("from store", outcome.status == "ok" and not outcome.trained))
     if not outcome.trained:
-        progress.advance(expected_seconds(cell))
+        progress.part(cell, 1.0)
     if cell.status == "skipped":  # known beforehand and told in the report: not worth a line
         pytest.skip(outcome.reason)
     progress.line(cell_line(cell.model, cell.dataset, outcome.status, outcome.reason, outcome.runs, outcome.trained, outcome.seconds))

@@ -129,7 +129,7 @@ LARGER = {
     "bench/figures/looking.py": 298,
     "bench/figures/plane.py": 259,
     "bench/gate/contest.py": 301,  # its text is part of what the self-test knows its gates by
-    "bench/__main__.py": 265,  # a list of commands and their options
+    "bench/__main__.py": 263,  # a list of commands and their options
     "bench/test_peers.py": 254,
     "bench/train/loop.py": 296,
     "bench/train/probe.py": 300,

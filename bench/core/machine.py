@@ -24,13 +24,23 @@ EARLIER = {("amd-epyc-2-cores", "AMD EPYC"): "amd-epyc-2-cores"}  # one of sever
 EMULATED = "this CPU has no instruction for bf16: it converts and computes in float32, which takes longer than float32 alone"
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def minor(version: str) -> str:
+    """2.15 of 2.15.0."""
+    return ".".join(version.split(".")[:2])
+
+
 @lru_cache
 def facts() -> dict[str, Any]:
     """Everything a run carries about where it ran; equal for all runs of one process."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     return {
         "cpu": silicon.cpu_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "cores": cores(),
         "silicon": silicon.facts(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "gpu": gpu,
@@ -69,8 +79,8 @@ def name_of(record: dict[str, Any]) -> str:
 
 def arithmetic(record: dict[str, Any]) -> str:
     """What a record's quality may differ by though everything asked was the same: kind of device and torch's minor version."""
-    minor = ".".join(str(record["machine"].get("torch", "")).split(".")[:2])
-    return " ".join(filter(None, [str(record.get("device", "cpu")), f"torch {minor}" if minor else ""]))
+    torch_ = minor(str(record["machine"].get("torch", "")))
+    return " ".join(filter(None, [str(record.get("device", "cpu")), f"torch {torch_}" if torch_ else ""]))
 
 
 def doubt(known: dict[str, Any], device: str, dtype: str) -> str:

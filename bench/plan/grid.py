@@ -6,7 +6,7 @@ import argparse
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,6 +17,7 @@ import datasets
 import models
 from bench.plan import tuned
 from bench.plan.request import RequestError as RequestError
+from bench.plan.request import whole
 from bench.store.records import DEVICES
 from datasets.registry import describe, did_you_mean
 from datasets.task import Budget, Task
@@ -192,21 +193,22 @@ def explains(model: str, dataset: str) -> bool:
 
 
 def parse_seeds(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.strip().isdecimal() or not 1 <= int(text) <= 1000:
-        raise RequestError(f"--seeds takes a whole number from 1 to 1000, not {text!r}")
-    return int(text)
+    return None if text is None else whole("--seeds", text, 1000)
 
 
 def parse_devices(text: str | None, cuda: bool) -> list[str]:
     """Devices in order; the first one trains. Default: every device there is, the GPU first."""
     if text is None:
         return ["cuda", "cpu"] if cuda else ["cpu"]
+    return several("device", text, DEVICES)
+
+
+def several(noun: str, text: str, among: Sequence[str], hint: Callable[[str], str] = lambda name: "") -> list[str]:
+    """The names that the option --`noun`s lists, in order and each once. RequestError for one that is not `among` them, and for none."""
     chosen = list(dict.fromkeys(split(text)))
     for name in chosen:
-        if name not in DEVICES:
-            raise RequestError(f"unknown device {name!r}; there are {' and '.join(DEVICES)}")
+        if name not in among:
+            raise RequestError(f"unknown {noun} {name!r}{hint(name)}; there are {' and '.join(among)}")
     if not chosen:
-        raise RequestError("no device named; --devices takes cpu, cuda or both")
+        raise RequestError(f"no {noun} named; --{noun}s takes {', '.join(among)} or both")
     return chosen

@@ -5,3 +5,10 @@ from __future__ import annotations
 
 class RequestError(ValueError):
     """The request cannot be served as it is: exit code 2, nothing lost."""
+
+
+def whole(option: str, text: str, most: int, more: str = "") -> int:
+    """An option's whole number from 1 to `most`. RequestError for anything else; `more` says what else could be done."""
+    if not text.strip().isdecimal() or not 1 <= int(text) <= most:
+        raise RequestError(f"{option} takes a whole number from 1 to {most}, not {text!r}{more}")
+    return int(text)

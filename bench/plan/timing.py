@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench.plan.grid import Cell, RequestError, split
+from bench.plan.grid import Cell, several
 from bench.store.records import BATCHES
 from datasets.registry import did_you_mean
 from datasets.task import Budget, Dtype
@@ -41,13 +41,7 @@ def parse_dtypes(text: str | None) -> list[Dtype] | None:
     """Arithmetics in order; None for each budget's own."""
     if text is None:
         return None
-    chosen = list(dict.fromkeys(split(text)))
-    for name in chosen:
-        if name not in DTYPES:
-            raise RequestError(f"unknown dtype {name!r}{did_you_mean(name, list(DTYPES))}; there are {' and '.join(DTYPES)}")
-    if not chosen:
-        raise RequestError("no dtype named; --dtypes takes fp32, bf16 or both")
-    return [DTYPES[name] for name in chosen]
+    return [DTYPES[name] for name in several("dtype", text, list(DTYPES), lambda name: did_you_mean(name, list(DTYPES)))]
 
 
 def timings(cells: Sequence[Cell], devices: Sequence[str], dtypes: Sequence[Dtype] | None, threads: int) -> list[Timing]:

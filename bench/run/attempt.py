@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from functools import partial
 
 import torch
 
 import datasets
-import models
 from bench.core import machine
-from bench.measure import counts, forward_counts
 from bench.plan.trials import Trial
 from bench.run.job import Finished, Job, Share
-from bench.run.worker import AT_ONCE, Checkpoints, Tell, load
+from bench.run.worker import AT_ONCE, Checkpoints, Probes, Tell, prepared
 from bench.store import fingerprint
 from bench.store.records import Record
-from bench.train.learners import check_answer, stays_alone
+from bench.train.loading import load
 from bench.train.loop import Trained, Training
 from bench.train.optimiser import Rates
 from datasets.data import Data
@@ -60,11 +57,8 @@ def record(job: Job, head: Record, one: Trained, trial: Trial, budget: Budget) -
 def attempt(job: Job, head: Record, tell: Tell) -> None:
     """Train the trials of a job, on what training may see, and tell of each group as it is done. Test stays shut."""
     task, device = datasets.task(job.dataset), torch.device(job.device)
-    build = partial(models.build, job.model, task)
-    module = build().to(device)
-    check_answer(module, task, job.budget, device)
-    costs, _ = counts.measure(forward_counts.countable(module), task, job.budget)
-    why = stays_alone(module, costs["flops"], task, job.budget, device) or ""
+    subject = prepared(job)
+    why = subject.alone
     every = [(trial, seed) for trial in job.trials for seed in trial.seeds]
     loaded = {seed: load(job.dataset, job.root, seed, job.download) for _, seed in every}
     size = 1 if why else fitting(loaded[every[0][1]][0])
@@ -76,7 +70,7 @@ def attempt(job: Job, head: Record, tell: Tell) -> None:
         budget = job.budget if len(group) > 1 else own[0]
         try:
             data = [loaded[seed][0].for_training for seed in seeds]
-            training = Training(build, task, budget, seeds, data, device, rates(group))
+            training = Training(subject.build, task, budget, seeds, data, device, rates(group))
         except Exception as error:
             if len(group) == 1:
                 raise
@@ -85,7 +79,7 @@ def attempt(job: Job, head: Record, tell: Tell) -> None:
             continue
         # a checkpoint belongs to these trials with these seeds in this order, and to no run
         name = fingerprint.digest({"plan": head["recipe"], "trials": [asdict(trial) for trial, _ in group]})
-        checkpoints = Checkpoints(replace(job, budget=budget), head | {"recipe": name})
+        checkpoints = Checkpoints(plan := replace(job, budget=budget), head | {"recipe": name}, Probes(plan))
         for begun, snapshot in checkpoints.groups(seeds, len(seeds)):
             if snapshot is not None and begun == seeds:
                 checkpoints.resume(training, snapshot)

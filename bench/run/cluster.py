@@ -6,15 +6,15 @@ is one that both can read.
 
 from __future__ import annotations
 
-import os
 import socket
 import traceback
 from typing import Any
 
 from bench.core import machine
 from bench.plan.grid import RequestError
+from bench.run.engines import surroundings
 from bench.run.job import Ended, Job, Message
-from bench.run.worker import work
+from bench.run.worker import work_alone
 
 RETRIES = 3  # of a task whose process or node is lost
 LEFT_HERE = [".venv", ".git", "results", "**/__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"]
@@ -22,14 +22,13 @@ LEFT_HERE = [".venv", ".git", "results", "**/__pycache__", ".mypy_cache", ".pyte
 
 def task(job: Job) -> list[Message]:
     """A job on a node of the cluster: everything it has to tell, at once."""
-    import torch
-
-    torch.set_num_threads(1)
-    if job.device == "cuda":
-        machine.exact()
     told: list[Message] = []
-    work(job, told.append)
+    work_alone(job, told.append)
     return told
+
+
+def silent(where: str) -> RequestError:
+    return RequestError(f"no Ray cluster answers at {where}; start one (ray start --head) or leave --address out")
 
 
 def answering(address: str) -> None:
@@ -42,7 +41,7 @@ def answering(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, OverflowError) as error:
-        raise RequestError(f"no Ray cluster answers at {address} ({error}); start one (ray start --head) or leave --address out") from error
+        raise silent(f"{address} ({error})") from error
 
 
 class Cluster:
@@ -60,18 +59,18 @@ class Cluster:
         self.ours = not ray.is_initialized()
         if not self.ours:
             return
-        surroundings: dict[str, Any] = {"env_vars": {"OMP_NUM_THREADS": "1"}}
-        if address is None:
-            surroundings["env_vars"]["PYTHONPATH"] = os.pathsep.join(filter(None, [str(machine.ROOT), os.environ.get("PYTHONPATH")]))
-        else:
-            surroundings |= {"working_dir": str(machine.ROOT), "excludes": LEFT_HERE}
+        here: dict[str, Any] = {"env_vars": surroundings()}
+        away = {"env_vars": {"OMP_NUM_THREADS": "1"}, "working_dir": str(machine.ROOT), "excludes": LEFT_HERE}
         try:
-            ray.init(address=address, runtime_env=surroundings, log_to_driver=False, include_dashboard=False if address is None else None)
+            ray.init(
+                address=address,
+                runtime_env=here if address is None else away,
+                log_to_driver=False,
+                include_dashboard=False if address is None else None,
+            )
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             said = " ".join(str(error).split())[:200] or type(error).__name__
-            raise RequestError(
-                f"no Ray cluster answers at {address}: {said}; start one (ray start --head) or leave --address out"
-            ) from error
+            raise silent(f"{address}: {said}") from error
 
     def submit(self, job: Job) -> None:
         remote = self.ray.remote(num_cpus=1, num_gpus=int(job.device == "cuda"), max_retries=RETRIES)(task)

@@ -17,9 +17,8 @@ def run(store: Store, results: str, data: str | None, workers: str | None, plugi
     fell = 0
     asked: dict[tuple[str, bool], list[grid.Cell]] = defaultdict(list)
     for model, dataset, budget, seeds in store.cells():
-        cell, plain = (grid.cell(model, dataset, budget, seeds, untuned) for untuned in (False, True))
-        asked[budget, False].append(cell)
-        if cell.budget != plain.budget:
+        asked[budget, False].append(cell := grid.cell(model, dataset, budget, seeds))
+        if cell.standard is not None and (plain := grid.cell(model, dataset, budget, seeds, untuned=True)).budget != cell.budget:
             asked[budget, True].append(plain)
     for (budget, _), cells in asked.items():
         request = session.begin(results=results, data=data, workers=workers, plugins=plugins, budget=budget, cells=cells)

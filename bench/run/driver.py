@@ -70,7 +70,9 @@ class Driver:
         self.planned = False
 
     def plan(self) -> None:
-        """Settle what the store can answer, and put the rest in order, longest first."""
+        """Settle what the store can answer, and put the rest in order, longest first; once."""
+        if self.planned:
+            return
         self.planned = True
         for cell in sorted(self.cells.values(), key=expected_seconds, reverse=True):
             job = with_cell(cell, self.blank)
@@ -85,7 +87,7 @@ class Driver:
 
     def begin(self, cell: Cell) -> None:
         """Submit a cell's job, or leave it to the process that is at it; that one may also have finished it meanwhile."""
-        claim = self.store.claim(fingerprint.recipe(cell.model, cell.dataset, cell.budget, self.blank.device))
+        claim = self.store.claim(self.recipe(cell))
         if claim is None:
             self.elsewhere.append(cell.id)
         elif not (job := self.open(cell)).seeds and not job.doubts:
@@ -98,9 +100,8 @@ class Driver:
 
     def open(self, cell: Cell) -> Job:
         """The cell's job with the seeds that are not in the store, and those that may not stand."""
-        job, seeds = with_cell(cell, self.blank), list(range(cell.budget.seeds))
-        recipe, code = fingerprint.recipe(cell.model, cell.dataset, cell.budget, job.device), fingerprint.code(cell.model, cell.dataset)
-        found = {} if job.retrain else self.store.finished(cell.model, cell.dataset, cell.budget.name, recipe, seeds)
+        job, seeds, code = with_cell(cell, self.blank), range(cell.budget.seeds), fingerprint.code(cell.model, cell.dataset)
+        found = {} if job.retrain else self.stored(cell, seeds)
         found = {seed: r for seed, r in found.items() if opened.same(job.root, r.get("files", {}))}
         counting = fingerprint.counting(cell.model)
         known = {seed for seed, r in found.items() if r.get("code") == code and r.get("counted_by") == counting}
@@ -114,11 +115,15 @@ class Driver:
 
     def outcome(self, cell: Cell) -> Outcome:
         """What became of a cell; waits for it."""
-        if not self.planned:
-            self.plan()
+        self.plan()
         while cell.id not in self.outcomes:
             self.step()
         return self.outcomes[cell.id]
+
+    def trains(self, cell: Cell) -> bool:
+        """Whether there is anything to train: a cell that the store answers for is not timed."""
+        self.plan()
+        return cell.id not in self.outcomes or self.outcomes[cell.id].trained > 0
 
     def step(self) -> None:
         """Hear what workers tell, for a moment. No more is claimed than they are about to begin: others may have the rest."""
@@ -138,7 +143,7 @@ class Driver:
             self.advance(one.cell, message.done - one.done)
             one.done = message.done
         elif isinstance(message, Confirmed):
-            for record in self.stored(one, message.seeds):
+            for record in self.stored(one.cell, message.seeds).values():
                 earlier = {*record.get("sources", []), record["source"]} - {message.facts["source"]}
                 known = {"trained_by": record.get("trained_by", record.get("code", "")), "sources": sorted(earlier)}
                 self.store.put_run(record | known | message.facts)
@@ -161,15 +166,17 @@ class Driver:
         one.claim.release()
         del self.underway[one.cell.id]
 
-    def stored(self, one: Underway, seeds: Iterable[int]) -> list[Record]:
-        recipe = fingerprint.recipe(one.cell.model, one.cell.dataset, one.cell.budget, one.job.device)
-        return list(self.store.finished(one.cell.model, one.cell.dataset, one.cell.budget.name, recipe, list(seeds)).values())
+    def recipe(self, cell: Cell) -> str:
+        return fingerprint.recipe(cell.model, cell.dataset, cell.budget, self.blank.device)
+
+    def stored(self, cell: Cell, seeds: Iterable[int]) -> dict[int, Record]:
+        """The cell's runs that need no more training, those of them that there are."""
+        return self.store.finished(cell.model, cell.dataset, cell.budget.name, self.recipe(cell), list(seeds))
 
     def settle(self, cell: Cell, head: Record, trained: int, seconds: float) -> None:
         """The outcome of a cell whose runs are all there."""
-        seeds = list(range(cell.budget.seeds))
-        done = self.store.finished(cell.model, cell.dataset, cell.budget.name, head["recipe"], seeds)
-        runs = tuple(done[seed] for seed in seeds)
+        done = self.stored(cell, range(cell.budget.seeds))
+        runs = tuple(done[seed] for seed in range(cell.budget.seeds))
         broken = [f"seed {r['seed']}: {r['reason']}" for r in runs if r["status"] != "ok"]
         stopped = [r["reason"] for r in runs if r["status"] == "ok" and r["reason"]]
         self.conclude(cell, head, "diverged" if broken else "ok", "; ".join(broken or stopped[:1]))
@@ -193,7 +200,7 @@ class Driver:
                 job = replace(job, seeds=(), train=False)
                 self.underway[cell.id] = Underway(cell, job, self.store.unclaimed)
                 engine.submit(job)
-            elif not job.retrain and (left := self.stored(Underway(cell, job, self.store.unclaimed), job.seeds)):
+            elif not job.retrain and (left := self.stored(cell, job.seeds)):
                 fell[cell.id] = f"{len(left)} runs say nothing of what their code did"
         while self.underway:
             for job, message in engine.poll(0.5):
@@ -213,10 +220,3 @@ class Driver:
         for one in self.underway.values():
             one.claim.release()
         self.underway.clear()
-
-
-def trained_now(driver: Driver, cell: Cell) -> bool:
-    """Whether there is anything to train: a cell that the store answers for is not timed."""
-    if not driver.planned:
-        driver.plan()
-    return cell.id not in driver.outcomes or driver.outcomes[cell.id].trained > 0

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 import psutil
 
+from bench.core import machine
 from bench.run.job import Ended, Job, Message
 
 MEMORY = 1.5 * 2**30  # bytes that a worker is expected to need
@@ -42,13 +43,9 @@ class Engine(Protocol):
         """End what runs; its checkpoints stay."""
 
 
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def fitting() -> int:
     """Workers that cores and memory permit."""
-    return max(1, min(cores(), int(psutil.virtual_memory().available / MEMORY)))
+    return max(1, min(machine.cores(), int(psutil.virtual_memory().available / MEMORY)))
 
 
 def serve(job: Job, connection: Connection) -> None:
@@ -57,15 +54,9 @@ def serve(job: Job, connection: Connection) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()  # no worker outlives its driver
-    import torch
+    from bench.run.worker import work_alone
 
-    from bench.core import machine
-    from bench.run.worker import work
-
-    torch.set_num_threads(1)
-    if job.device == "cuda":
-        machine.exact()
-    work(job, connection.send)
+    work_alone(job, connection.send)
     connection.close()
 
 
@@ -147,13 +138,16 @@ class Local:
             self.forget(one)
 
 
+def surroundings() -> dict[str, str]:
+    """Environment of a worker on this machine: one thread, and imports from the checkout, wherever it is run."""
+    path = os.pathsep.join(filter(None, [str(machine.ROOT), os.environ.get("PYTHONPATH")]))
+    return {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+
+
 @contextlib.contextmanager
 def settled() -> Iterator[None]:
-    """The surroundings in which a worker starts: it imports from the checkout, wherever it is run, and computes with one thread."""
-    from bench.core import machine
-
-    root, wanted = str(machine.ROOT), {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-    wanted["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [wanted["PYTHONPATH"]])])
+    """Inside, a worker that is started has its `surroundings`."""
+    root, wanted = str(machine.ROOT), surroundings()
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     added = root not in sys.path

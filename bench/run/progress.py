@@ -68,6 +68,10 @@ class Progress:
         with self.uncaptured():
             self.bar.update(min(weight, (self.bar.total or 0) - self.bar.n))
 
+    def part(self, cell: Cell, share: float) -> None:
+        """So much more of a cell is done."""
+        self.advance(share * expected_seconds(cell))
+
     def line(self, text: str) -> None:
         """A line above the bar."""
         with self.uncaptured():

@@ -15,6 +15,7 @@ import datasets
 from bench.core import machine
 from bench.plan import grid, timing
 from bench.plan.grid import Cell
+from bench.plan.request import whole
 from bench.plan.timing import Timing
 from bench.run.driver import Driver
 from bench.run.engines import Engine, Local, fitting
@@ -123,9 +124,7 @@ def parse_workers(text: str | None, device: str) -> int:
     """Worker processes: what cores and memory permit unless said otherwise; a GPU gets one."""
     if text is None:
         return 1 if device == "cuda" else fitting()
-    if not text.strip().isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
-        raise grid.RequestError(f"--workers takes a whole number from 1 to {MOST_WORKERS}, not {text!r}; leave it out for one a core")
-    return int(text)
+    return whole("--workers", text, MOST_WORKERS, "; leave it out for one a core")
 
 
 def chosen_engine(name: str, address: str | None, workers: int) -> Callable[[], Engine]:

@@ -8,7 +8,8 @@ from dataclasses import replace
 import models
 from bench.core import opened
 from bench.plan import tuned
-from bench.plan.grid import Cell, RequestError, cells, plugin
+from bench.plan.grid import Cell, RequestError, cells
+from bench.plan.request import whole
 from bench.plan.trials import MOST, Trial, shortened, trials, tunable
 from bench.plan.tuned import Tuned
 from bench.run.driver import Driver, Outcome, Underway, with_cell
@@ -19,15 +20,11 @@ from bench.store.records import Record, Store
 
 
 def parse_trials(text: str) -> int:
-    if not text.strip().isdecimal() or not 1 <= int(text) <= MOST:
-        raise RequestError(f"--trials takes a whole number from 1 to {MOST}, not {text!r}; 1 tries the plain recipe alone")
-    return int(text)
+    return whole("--trials", text, MOST, "; 1 tries the plain recipe alone")
 
 
-def to_tune(models_: str | None, datasets_: str | None, budget: str, plugins: Iterable[str] = ()) -> list[Cell]:
+def to_tune(models_: str | None, datasets_: str | None, budget: str) -> list[Cell]:
     """The cells of a request with the budget of one trial, from the plain recipe. RequestError for budgets that are never tuned."""
-    for file in plugins:
-        plugin(file)
     found = cells(models_, datasets_, budget, None, untuned=True)
     if any(not tunable(cell.budget) for cell in found):
         raise RequestError(f"budget {budget!r} is never tuned: smoke says nothing of quality, published ones repeat a source's recipe")

@@ -8,16 +8,16 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from functools import lru_cache, partial
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 
 import datasets
 import models
-from bench.core import machine, opened
+from bench.core import machine
 from bench.measure import counts, forward_counts
 from bench.plan.grid import out_of_memory, plugin
 from bench.run.job import Confirmed, Ended, Finished, Job, Message, Share
@@ -25,28 +25,15 @@ from bench.store import fingerprint
 from bench.store.records import Record, Store, pack_weights
 from bench.train import probe
 from bench.train.learners import check_answer, stays_alone
+from bench.train.loading import load
 from bench.train.loop import Training
 from bench.train.scoring import handed, scored
 from bench.train.snapshots import Snapshots
-from datasets.checks import check
-from datasets.data import Data
 from datasets.registry import describe
 
 AT_ONCE = 64  # seeds in one stack at most
 UNPROBED = ("smoke",)  # budgets whose runs keep no probe: making them again takes no longer
 Tell = Callable[[Message], None]
-
-
-@lru_cache(maxsize=5)
-def load(dataset: str, root: Path, seed: int, download: bool) -> tuple[Data, dict[str, str]]:
-    """Data of one seed, kept for the next group of the same data set, and digests of the files they were read from.
-
-    ValueError if they are not what the task says.
-    """
-    with opened.watch(root) as files:
-        data = datasets.load(dataset, root, seed, download)
-    check(data, datasets.task(dataset))
-    return data, opened.digests(root, files)
 
 
 def header(job: Job) -> Record:
@@ -76,6 +63,14 @@ def header(job: Job) -> Record:
     return head
 
 
+def work_alone(job: Job, tell: Tell) -> None:
+    """`work` in a process that does nothing else: with one thread, and on CUDA the arithmetic that was asked for."""
+    torch.set_num_threads(1)
+    if job.device == "cuda":
+        machine.exact()
+    work(job, tell)
+
+
 def work(job: Job, tell: Tell) -> None:
     """Do a job and tell what came of it, `Ended` last. Whatever a model raises becomes its status and reason."""
     start = time.monotonic()
@@ -85,13 +80,14 @@ def work(job: Job, tell: Tell) -> None:
         for file in job.plugins:
             plugin(file)
         head = header(job)
-        seeds = sorted([*job.seeds, *fallen(job, head, tell)])
+        probes = Probes(job)
+        seeds = sorted([*job.seeds, *fallen(job, head, probes, tell)])
         if job.trials:
             from bench.run.attempt import attempt  # which uses what is defined here
 
             attempt(job, head, tell)
         elif seeds and job.train:
-            train(job, head, seeds, tell)
+            train(job, head, seeds, probes, tell)
         elif seeds:
             status, reason = "error", f"seeds {', '.join(map(str, seeds))} do otherwise under today's code; train them again"
     except datasets.Missing as error:
@@ -103,39 +99,69 @@ def work(job: Job, tell: Tell) -> None:
     tell(Ended(status, machine.anonymous(reason), passing, head, time.monotonic() - start))
 
 
-def fallen(job: Job, head: Record, tell: Tell) -> list[int]:
-    """Seeds whose stored runs do not stand any more; those that do are told of."""
-    now: dict[bool, Record] = {}
-    lost: list[int] = []
-    stand: list[int] = []
-    for doubt in job.doubts:
-        if doubt.code == head["code"]:  # only its costs are counted by other code
-            stand.append(doubt.seed)
-            continue
-        if doubt.stacked not in now:
+class Probes:
+    """What today's code does with a job's cell, each way measured once."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.found: dict[bool, Record] = {}
+
+    def of(self, stacked: bool) -> Record:
+        """{} where nothing is kept of it, and only why, under `unprobed`, where the code does not run in miniature."""
+        job = self.job
+        if job.budget.name in UNPROBED:
+            return {}
+        if stacked not in self.found:
             try:
-                now[doubt.stacked] = probe.measure(job.model, job.dataset, job.budget, doubt.stacked, job.root)
-            except probe.Unprobed:  # nothing says that it stands
-                now[doubt.stacked] = {}
-        agree = bool(now[doubt.stacked]) and not probe.difference(doubt.probe, now[doubt.stacked], job.budget.dtype)
-        (stand if agree else lost).append(doubt.seed)
+                self.found[stacked] = probe.measure(job.model, job.dataset, job.budget, stacked, job.root)
+            except probe.Unprobed as error:
+                self.found[stacked] = {"unprobed": machine.anonymous(str(error))}
+        return self.found[stacked]
+
+    def agree(self, before: Record, stacked: bool) -> bool:
+        """Whether a probe from before comes out the same today; not where nothing says so."""
+        now = self.of(stacked) if "version" in before else {}
+        return "version" in now and not probe.difference(before, now, self.job.budget.dtype)
+
+
+def fallen(job: Job, head: Record, probes: Probes, tell: Tell) -> list[int]:
+    """Seeds whose stored runs do not stand any more; those that do are told of."""
+    # where the code is today's, only the costs are counted by other code
+    stand = [one.seed for one in job.doubts if one.code == head["code"] or probes.agree(one.probe, one.stacked)]
     if stand:
         build = partial(models.build, job.model, datasets.task(job.dataset))
         costs, notes = counts.measure(forward_counts.countable(build()), datasets.task(job.dataset), job.budget)
         facts = {name: head[name] for name in ("conditions", "code", "source", "counted_by", "family", "summary")}
         tell(Confirmed(facts | {"costs": costs, "notes": machine.anonymous(notes)}, tuple(stand)))
-    return lost
+    return [one.seed for one in job.doubts if one.seed not in stand]
 
 
-def train(job: Job, head: Record, missing: list[int], tell: Tell) -> None:
-    """Train and score the missing seeds of a cell: together where that is possible and pays."""
-    task, budget, device = datasets.task(job.dataset), job.budget, torch.device(job.device)
+@dataclass(frozen=True)
+class Subject:
+    """What a job trains: how it is built, what it costs, and why its seeds are trained one by one ('' if they stack)."""
+
+    build: Callable[[], nn.Module]
+    costs: dict[str, int | None]
+    notes: str
+    alone: str
+
+
+def prepared(job: Job) -> Subject:
+    """The model of a job, asked what has to be known before anything is trained. Raises what the model raises."""
+    task, device = datasets.task(job.dataset), torch.device(job.device)
     build = partial(models.build, job.model, task)
     module = build().to(device)
-    check_answer(module, task, budget, device)
-    costs, notes = counts.measure(forward_counts.countable(module), task, budget)
-    why = stays_alone(module, costs["flops"], task, budget, device) or ""
-    checkpoints = Checkpoints(job, head)
+    check_answer(module, task, job.budget, device)
+    costs, notes = counts.measure(forward_counts.countable(module), task, job.budget)
+    return Subject(build, costs, notes, stays_alone(module, costs["flops"], task, job.budget, device) or "")
+
+
+def train(job: Job, head: Record, missing: list[int], probes: Probes, tell: Tell) -> None:
+    """Train and score the missing seeds of a cell: together where that is possible and pays."""
+    task, budget, device = datasets.task(job.dataset), job.budget, torch.device(job.device)
+    subject = prepared(job)
+    build, why = subject.build, subject.alone
+    checkpoints = Checkpoints(job, head, probes)
     groups = checkpoints.groups(missing, 1 if why else AT_ONCE)
     done = 0
     while groups:
@@ -166,9 +192,14 @@ def train(job: Job, head: Record, missing: list[int], tell: Tell) -> None:
         trained = training.run(evaluated, save, job.checkpoint_every)
         if len(seeds) > 1 or training.position.seconds > job.checkpoint_every:  # until the driver has them, or after a kill in between
             save({})
-        head = head | {"probe": checkpoints.probe(stacked=len(seeds) > 1)}
+        head = head | {"probe": probes.of(stacked=len(seeds) > 1)}
         by = {"scored_by": task.metric.signature()} if task.metric.signature else {}
-        shared = by | {"costs": costs, "notes": machine.anonymous(notes), "alone": machine.anonymous(why), "continued_from": start}
+        shared = by | {
+            "costs": subject.costs,
+            "notes": machine.anonymous(subject.notes),
+            "alone": machine.anonymous(why),
+            "continued_from": start,
+        }
         new = [(one, *read) for one, read in zip(trained, loaded, strict=True) if one.seed in missing]
         records = tuple(head | shared | {"files": files} | scored(build, one, own, task, budget, device) for one, own, files in new)
         kept = (snapshots.kept(one) if one.status == "ok" else None for one, _, _ in new)
@@ -179,33 +210,17 @@ def train(job: Job, head: Record, missing: list[int], tell: Tell) -> None:
 class Checkpoints:
     """Runs of this job in progress. A checkpoint of other code is continued where a probe says that it does the same."""
 
-    def __init__(self, job: Job, head: Record) -> None:
-        self.job, self.head, self.store = job, head, Store(job.results)
-        self.probes: dict[bool, Record] = {}
-
-    def probe(self, stacked: bool) -> Record:
-        """What this code does, or {} where nothing is kept of it."""
-        if self.job.budget.name in UNPROBED:
-            return {}
-        if stacked not in self.probes:
-            try:
-                found = probe.measure(self.job.model, self.job.dataset, self.job.budget, stacked, self.job.root)
-            except probe.Unprobed as error:
-                found = {"unprobed": machine.anonymous(str(error))}
-            self.probes[stacked] = found
-        return self.probes[stacked]
+    def __init__(self, job: Job, head: Record, probes: Probes) -> None:
+        self.job, self.head, self.probes, self.store = job, head, probes, Store(job.results)
 
     def save(self, snapshot: dict[str, Any]) -> None:
-        told = {"code": self.head["code"], "probe": self.probe(len(snapshot["seeds"]) > 1)}
+        told = {"code": self.head["code"], "probe": self.probes.of(len(snapshot["seeds"]) > 1)}
         self.store.save_checkpoint(self.head["recipe"], snapshot | told)
 
     def fits(self, snapshot: dict[str, Any]) -> bool:
         """Whether today's code would have come this way."""
-        if snapshot.get("code") == self.head["code"]:
-            return True
         before = snapshot.get("probe") or {}
-        now = self.probe(len(snapshot["seeds"]) > 1) if "version" in before else {}
-        return "version" in now and not probe.difference(before, now, self.job.budget.dtype)
+        return snapshot.get("code") == self.head["code"] or self.probes.agree(before, len(snapshot["seeds"]) > 1)
 
     def groups(self, missing: list[int], size: int) -> list[tuple[list[int], dict[str, Any] | None]]:
         """Groups of seeds to train. A group with a checkpoint goes on as it was begun, so that a kill changes no number."""

@@ -74,11 +74,10 @@ def closure(path: Path) -> str:
 
 def protocol(dataset: str, budget: Budget, device: str) -> dict[str, Any]:
     """What is asked of every model: all that decides a run's numbers but the model, the seed and the code."""
-    torch_minor = ".".join(machine.facts()["torch"].split(".")[:2])
     return {
         "dataset": [dataset, datasets.task(dataset).version],
         "budget": asdict(budget) | {"seeds": None},
-        "arithmetic": [device, torch_minor],
+        "arithmetic": [device, machine.minor(machine.facts()["torch"])],
     }
 
 

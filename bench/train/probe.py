@@ -30,6 +30,7 @@ from bench.store.records import Record
 from bench.train.batches import together
 from bench.train.evaluation import NUMBERS, means, score
 from bench.train.learners import Single
+from bench.train.loading import load
 from bench.train.loop import Training, fresh
 from bench.train.optimiser import learning_rate
 from bench.train.scoring import handed, scored
@@ -65,11 +66,10 @@ def arithmetic(dtype: torch.dtype) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@lru_cache(maxsize=4)
 def whole(dataset: str, root: Path, seed: int) -> Data | None:
     """A data set's own samples, or None where they are not at hand."""
     try:
-        return datasets.load(dataset, root, seed)
+        return load(dataset, root, seed, False)[0]
     except datasets.Missing:
         return None
 
