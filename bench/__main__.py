@@ -1,4 +1,4 @@
-"""python -m bench list | tune | report | figures | page | claims | probe | merge | gate | machine | reference.
+"""python -m bench list | run | tune | report | figures | page | claims | probe | merge | gate | machine | reference.
 
 Exit code 2: the request is wrong.
 
@@ -11,17 +11,14 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import asdict
 from typing import Any
 
-from tabulate import tabulate
-
-import datasets
 from bench.claims import ledger
 from bench.core import machine
 from bench.figures import options as figures
 from bench.gate import options as gate
 from bench.plan import grid
+from bench.run import options as training
 from bench.store.encoding import finite
 from bench.store.records import Store, StoreError
 
@@ -39,6 +36,10 @@ def parser() -> argparse.ArgumentParser:
     grid.plugin_option(listing)
     listing.add_argument("--json", action="store_true", help="print facts for machines")
     listing.set_defaults(run=list_)
+
+    running = commands.add_parser("run", help="train what is missing and write tables, as pytest bench/test_training.py does; resumes")
+    training.add(running)
+    running.set_defaults(run=run_)
 
     tuning = commands.add_parser("tune", help="choose learning rate and weight decay of cells on val, alike for every model; resumes")
     tuning.add_argument("--models", help="names or patterns, comma-separated (default: all)")
@@ -101,30 +102,22 @@ def machine_option(command: argparse.ArgumentParser) -> None:
 
 
 def list_(options: argparse.Namespace) -> int:
-    cells = grid.cells(options.models, options.datasets, options.budget, None, options.untuned)
-    if options.budgets:
-        names = list(dict.fromkeys(cell.dataset for cell in cells if cell.task is not None))
-        found = [{"data set": name, **asdict(budget)} for name in names for budget in datasets.task(name).budgets]
-        print(json.dumps(found, indent=1) if options.json else tabulate(found, headers="keys"))
-        return 0
-    facts = [
-        {
-            "model": cell.model,
-            "dataset": cell.dataset,
-            "budget": cell.budget.name,
-            "seeds": cell.budget.seeds,
-            "status": cell.status or "ok",
-            "lr": cell.budget.lr,
-            "decay": cell.budget.weight_decay,
-            "reason": cell.reason or cell.why,
-        }
-        for cell in cells
-    ]
-    print(json.dumps(facts, indent=1) if options.json else tabulate(facts, headers="keys", maxcolwidths=[None] * 7 + [80]))
-    if not options.json:
-        waiting = [name for name in datasets.names() if not datasets.task(name).embedded]
-        print(f"\n{len(cells)} cells. On request, with --datasets and a data root: {', '.join(waiting)}")
-    return 0
+    from bench.plan import listing
+
+    return listing.run(options)
+
+
+def run_(options: argparse.Namespace) -> int:
+    from bench.page import build as page
+    from bench.report import report
+    from bench.run import command
+    from bench.tables.formatting import cell_line
+
+    return command.run(
+        options,
+        lambda cell, one: cell_line(cell.model, cell.dataset, one.status, one.reason, one.runs, one.trained, one.seconds),
+        lambda store: [f"report: {report.write(store, lambda text: print(text, file=sys.stderr))}", page.told(store)],
+    )
 
 
 def as_json(facts: Any) -> str:
@@ -244,7 +237,7 @@ def reference_(options: argparse.Namespace) -> int:
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        for file in getattr(options, "plugin", []):
+        for file in getattr(options, "plugin", None) or []:
             grid.plugin(file)
         code = int(options.run(options))
         sys.stdout.flush()

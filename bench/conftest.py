@@ -16,8 +16,9 @@ from bench.plan.grid import RequestError
 from bench.report import report
 from bench.run.driver import Driver
 from bench.run.interrupt import Interrupts
+from bench.run.options import OPTIONS
 from bench.run.progress import LATENCY_OVERHEAD, Progress, expected_seconds
-from bench.run.session import Session, begin
+from bench.run.session import Session, asked
 from bench.store.records import StoreError
 
 SESSION = pytest.StashKey[Session]()
@@ -28,47 +29,15 @@ DRIVER = pytest.StashKey[Driver]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("attention-bench")
-    group.addoption("--models", help="names or patterns, comma-separated: 'vit,back*' (default: all)")
-    group.addoption("--datasets", help="names or patterns, comma-separated (default: all that need no network)")
-    group.addoption("--budget", default="default", help="smoke, default, paper, … (python -m bench list --budgets)")
-    group.addoption("--seeds", metavar="N", help="train seeds 0 … N-1 (default: the budget's own number)")
-    group.addoption("--devices", help="cpu, cuda or both: the first trains, all are timed (default: what there is, GPU first)")
-    group.addoption("--dtypes", help="fp32, bf16 or both: arithmetics to time (default: the budget's own)")
-    group.addoption("--data", metavar="ROOT", help="where real data lie (default: $ATTENTION_BENCH_DATA or ~/.cache/attention-bench)")
-    group.addoption("--download", action="store_true", help="fetch real data that are asked for and not in the data root")
-    group.addoption("--results", metavar="DIR", help="where results go (default: results/local)")
-    group.addoption("--plugin", action="append", metavar="FILE", help="a Python file that registers models or data sets")
-    group.addoption("--workers", metavar="N", help="processes that train, one thread each (default: as many as cores and memory permit)")
-    group.addoption("--engine", default="local", help="where cells are trained: local, or ray with the extra 'cluster' (default: local)")
-    group.addoption("--address", metavar="HOST:PORT", help="of a Ray cluster (default: one of this machine, started for the session)")
-    group.addoption("--shard", metavar="I/N", help="only the I-th of N parts of the cells, the same whatever is in the store")
-    group.addoption("--untuned", action="store_true", help="with the tasks' plain recipes, not with what tuning found")
-    group.addoption("--retrain", action="store_true", help="train again what is in the store")
+    for name, facts in OPTIONS.items():
+        group.addoption(name, **facts)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "harness: benchmarks of the harness itself (run with -m harness)")
     config.addinivalue_line("markers", "peers: our models beside those of others (run with -m peers)")
-    option = config.getoption
     try:
-        session = begin(
-            models=option("--models"),
-            datasets_=option("--datasets"),
-            budget=option("--budget"),
-            seeds=option("--seeds"),
-            devices=option("--devices"),
-            dtypes=option("--dtypes"),
-            data=option("--data"),
-            results=option("--results"),
-            plugins=option("--plugin"),
-            retrain=option("--retrain"),
-            download=option("--download"),
-            workers=option("--workers"),
-            engine=option("--engine"),
-            address=option("--address"),
-            shard=option("--shard"),
-            untuned=option("--untuned"),
-        )
+        session = asked(lambda name: config.getoption(f"--{name}"))
         if not config.option.collectonly:
             session.store.writable()
     except (RequestError, StoreError) as error:

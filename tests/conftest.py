@@ -25,7 +25,8 @@ Bench = Callable[..., subprocess.CompletedProcess[str]]
 def environment(folder: Path) -> dict[str, str]:
     """Without a data root of the user's; imports from the checkout, wherever the child runs; a pytest of its own, not xdist's worker."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    return kept | {"PYTHONPATH": str(folder), "ATTENTION_BENCH_DATA": str(folder / "no-data-here"), "PYTHONUNBUFFERED": "1"}
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    return kept | {"PYTHONPATH": path, "ATTENTION_BENCH_DATA": str(folder / "no-data-here"), "PYTHONUNBUFFERED": "1"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -45,11 +45,15 @@ def answering(address: str) -> None:
 
 
 class Cluster:
-    """Tasks of one core each, or of one GPU. RequestError if nobody answers at the address."""
+    """Tasks of one core each, or of one GPU. Without an address a cluster of this machine is started, with `workers` cores.
+
+    RequestError if nobody answers at the address.
+    """
 
     room = 1_000  # tasks: the cluster knows best how many fit
 
-    def __init__(self, address: str | None) -> None:
+    def __init__(self, address: str | None, workers: int) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told what is run here
         import ray
 
         if address is not None:
@@ -59,21 +63,20 @@ class Cluster:
         self.ours = not ray.is_initialized()
         if not self.ours:
             return
-        here: dict[str, Any] = {"env_vars": surroundings()}
         away = {"env_vars": {"OMP_NUM_THREADS": "1"}, "working_dir": str(machine.ROOT), "excludes": LEFT_HERE}
+        # without an address Ray would join whatever cluster it finds on this machine: "local" starts one
+        here = {"address": "local", "num_cpus": workers, "include_dashboard": False, "runtime_env": {"env_vars": surroundings()}}
         try:
-            ray.init(
-                address=address,
-                runtime_env=here if address is None else away,
-                log_to_driver=False,
-                include_dashboard=False if address is None else None,
-            )
+            ray.init(**(here if address is None else {"address": address, "runtime_env": away}), log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             said = " ".join(str(error).split())[:200] or type(error).__name__
+            if address is None:
+                raise RequestError(f"Ray does not start on this machine: {said}; --engine local needs no Ray") from error
             raise silent(f"{address}: {said}") from error
 
     def submit(self, job: Job) -> None:
-        remote = self.ray.remote(num_cpus=1, num_gpus=int(job.device == "cuda"), max_retries=RETRIES)(task)
+        # a process for every job: whatever a model does to its process is not met by the next
+        remote = self.ray.remote(num_cpus=1, num_gpus=int(job.device == "cuda"), max_retries=RETRIES, max_calls=1)(task)
         self.waiting[remote.remote(job)] = job
 
     def poll(self, seconds: float) -> list[tuple[Job, Message]]:

@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -20,12 +21,14 @@ from bench.plan.timing import Timing
 from bench.run.driver import Driver
 from bench.run.engines import Engine, Local, fitting
 from bench.run.job import Job
+from bench.run.options import OPTIONS
 from bench.store.records import Record, Store
 from datasets.registry import did_you_mean
 from datasets.task import Budget, Dtype
 
 ENGINES = ("local", "ray")
 MOST_WORKERS = 1024
+ARGUMENTS = {"datasets": "datasets_", "plugin": "plugins"}  # of `begin`, where they are not called like the option
 NOTHING = Budget("nothing", samples=1, batch=1)
 
 
@@ -120,6 +123,12 @@ def begin(
     return Session(cells, chosen, arithmetics, budget, store, blank, chosen_engine(engine, address, parse_workers(workers, chosen[0])))
 
 
+def asked(value: Callable[[str], Any]) -> Session:
+    """The session of a request, by what `value` says of each option. RequestError if it cannot be served."""
+    names = [option.removeprefix("--") for option in OPTIONS]
+    return begin(**{ARGUMENTS.get(name, name): value(name) for name in names})
+
+
 def parse_workers(text: str | None, device: str) -> int:
     """Worker processes: what cores and memory permit unless said otherwise; a GPU gets one."""
     if text is None:
@@ -139,7 +148,9 @@ def chosen_engine(name: str, address: str | None, workers: int) -> Callable[[], 
         raise grid.RequestError("--engine ray needs Ray, which is not installed: pip install -c constraints.txt -e '.[cluster]'")
     from bench.run.cluster import Cluster
 
-    cluster = Cluster(address)  # an address that nobody answers at is found now
+    if address is None:
+        return lambda: Cluster(None, workers)
+    cluster = Cluster(address, workers)  # an address that nobody answers at is found now
     return lambda: cluster
 
 

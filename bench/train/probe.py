@@ -28,6 +28,7 @@ import models
 from bench.store.encoding import pack, unpack
 from bench.store.records import Record
 from bench.train.batches import together
+from bench.train.choice import choose, tie
 from bench.train.evaluation import NUMBERS, means, score
 from bench.train.learners import Single
 from bench.train.loading import load
@@ -39,6 +40,7 @@ from datasets.registry import describe
 from datasets.task import Budget, Task
 
 VERSION = 1  # of what is compared: another one compares with nothing
+LATER = ("choice", "ending")  # kinds of numbers that runs made before have none of, and are not compared by
 CLOSE = 1e-9  # relative to the largest number of its kind
 ROUGHLY = {"float32": 1e-4, "bfloat16": 5e-2}  # the same for one batch in the budget's own arithmetic
 TRAIN, VAL, TEST, BATCH, STEPS, EVALUATIONS = 20, 6, 10, 8, 7, 4
@@ -159,34 +161,6 @@ class Heard:
         optimizer.step = stepped  # type: ignore[method-assign]
 
 
-class Scaled:
-    """A learner whose answers are `factor` times as large: the same classes with other losses, so that scores tie."""
-
-    def __init__(self, learner: Any, factor: float) -> None:
-        self.learner, self.factor = learner, factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.learner.forward(x)
-        return out * self.factor if out.is_floating_point() else out
-
-    def taught(self, x: Tensor, y: Tensor) -> Tensor | None:
-        out = self.learner.taught(x, y)
-        return None if out is None else out * self.factor
-
-    def state(self) -> dict[str, Tensor]:
-        return dict(self.learner.state())
-
-
-def tie(training: Training) -> None:
-    """Evaluations after the last step whose scores tie and whose losses do not, or do: which weights are kept is part of a run."""
-    learner, batch = training.learner, training.val
-    for factor in (0.5, 1.0, 1.0, 0.25):
-        training.learner = Scaled(learner, factor)  # type: ignore[assignment]
-        training.position.step += 1
-        training.evaluate([1.0] * len(training.seeds), [1.0] * len(training.seeds), batch)
-    training.learner = learner
-
-
 def miniature(build: Callable[[], nn.Module], task: Task, budget: Budget, data: list[Data], seeds: list[int]) -> dict[str, list[float]]:
     """The numbers of a whole run of a few steps, by their kind."""
     mini = replace(
@@ -216,6 +190,10 @@ def miniature(build: Callable[[], nn.Module], task: Task, budget: Budget, data: 
         learner = Single(fresh(build, mini, one.seed), task, mini, CPU, generator("test", one.seed))
         learner.module.load_state_dict(one.last)
         found["answer"] += [folded(row) for row in learner.forward(samples.test.x[None])[0]]
+    found["choice"] = []
+    for one, samples in zip(choose(training), data, strict=True):
+        test = scored(build, one, samples, task, mini, CPU).get("test", {})
+        found["choice"] += [float(one.best_samples), *of_state(one.best), *(test[which]["loss"] for which in sorted(test))]
     return found
 
 
@@ -248,6 +226,7 @@ def numbers(model: str, dataset: str, budget: Budget, stacked: bool, root: Path 
         small = [cut(one) for one in data]
         found = miniature(lambda: build().double(), task, budget, small, seeds)
     found["rate"] += [learning_rate(budget, budget.steps * i // RATES, i) for i in range(RATES)]
+    found["ending"] = [learning_rate(budget, budget.steps - i, RATES) for i in range(1, 1 + min(RATES, budget.steps))]
     with arithmetic(torch.float32):
         found["own_size"] = own_size(build, task, budget, small[0])
     if root is not None:
@@ -285,6 +264,8 @@ def difference(before: Record, now: Record, dtype: str) -> str:
         return "probed on other data"
     old, new = kinds(before[data]), kinds(now[data])
     for kind in dict.fromkeys([*old, *new]):
+        if kind in LATER and kind not in old:
+            continue
         if kind not in old or kind not in new or len(old[kind]) != len(new[kind]):
             return f"{kind}: other numbers than before"
         scale = np.abs([*old[kind], *new[kind]]).max(initial=0.0)

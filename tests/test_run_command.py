@@ -1,0 +1,80 @@
+"""python -m bench run trains, tells and answers as pytest bench does, without pytest."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import __main__
+from bench.run import driver, session
+from bench.store.records import Store
+from tests.conftest import ROOT, Bench, environment, table
+
+ASKED = ("--models", "linear,mlp", "--datasets", "xor", "--seeds", "2")
+PLUGIN = """
+import torch, models
+
+class Fails(torch.nn.Linear):
+    def forward(self, x):
+        raise IndexError("no such row")
+
+@models.register
+def fails(task): return Fails(task.input.size, task.output.size)
+"""
+
+
+def command(results: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "bench", "run", "--budget", "smoke", "--results", str(results), *options]
+
+
+def test_it_trains_what_pytest_trains_and_nothing_twice(bench: Bench, tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(tmp_path / "results", *ASKED), cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=True
+    )
+    assert f"report: {tmp_path / 'results' / 'README.md'}" in done.stdout
+    assert [line.split()[:2] for line in done.stderr.splitlines() if "2 seeds, " in line] == [["xor", "linear"], ["xor", "mlp"]]
+    assert "elapsed" in done.stderr  # the bar
+    before = {path: path.read_bytes() for path in (tmp_path / "results").glob("runs/*/*/*-s?.json")}
+    assert len(before) == 4
+    again = bench(*ASKED, "-v", what="bench/test_training.py")
+    assert again.stdout.count("FROM STORE") == 2, again.stdout + again.stderr
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_a_cell_that_fails_is_exit_code_1_and_the_rest_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = tmp_path / "fails.py"
+    plugin.write_text(PLUGIN)
+    asked = command(tmp_path / "results", "--plugin", str(plugin), "--models", "fails,linear", "--datasets", "xor", "--seeds", "1")
+    done = subprocess.run(asked, cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "xor                fails                error: IndexError: no such row" in done.stderr
+    assert {model: row["status"] for (model, _), row in table(tmp_path / "results").items()} == {"fails": "error", "linear": "ok"}
+
+
+def test_nonsense_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main(["run", "--models", "vti", "--results", str(tmp_path)]) == 2
+    assert "did you mean 'vit'?" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_interrupted_it_writes_tables_and_leaves_130(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, before = driver.Driver.outcome, signal.getsignal(signal.SIGINT)
+
+    def outcome(self: driver.Driver, cell: session.Cell) -> driver.Outcome:
+        if cell.model == "mlp":
+            signal.raise_signal(signal.SIGINT)
+        return real(self, cell)
+
+    monkeypatch.setattr(driver.Driver, "outcome", outcome)
+    try:
+        assert __main__.main(command(tmp_path, *ASKED)[3:]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert f"report: {tmp_path / 'README.md'}" in capsys.readouterr().out
+    assert {run["model"] for run in Store(tmp_path).runs()} == {"linear"}
