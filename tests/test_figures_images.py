@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import datasets
 import models
-from bench.figures import attention, confusion
+from bench.figures import attended, attention, confusion
 from bench.figures.subject import NoPicture, Subject
 from bench.store.encoding import pack
 from bench.store.records import Store
@@ -142,11 +142,11 @@ CELLS = [
 @pytest.mark.parametrize("batch", [2, 9])
 def test_maps_are_the_softmax_of_the_layers_own_queries_and_keys(model: str, task: Task, batch: int) -> None:
     module, (x, _) = built(model, task), task.sample(batch, torch.Generator().manual_seed(0))
-    maps = attention.maps(module, x)
+    maps = attended.maps(module, x)
     for ours, slow in zip(maps, slow_maps(module, x), strict=True):
         assert ours.shape == slow.shape and torch.allclose(ours.double(), slow, atol=1e-5)
         assert torch.allclose(ours.sum(-1), torch.ones(ours.shape[:-1]), atol=1e-5)
-    assert attention.shares(maps)
+    assert attended.shares(maps)
 
 
 @pytest.mark.parametrize("model", ["vit", "deepvit", "hybrid", "transformer", "backbone_attention"])
@@ -154,18 +154,18 @@ def test_maps_are_the_softmax_of_the_layers_own_queries_and_keys(model: str, tas
 def test_taking_maps_changes_no_output_and_parts_are_joined(model: str, batch: int) -> None:
     module, (x, _) = built(model, DIGITS), DIGITS.sample(batch, torch.Generator().manual_seed(0))
     before = module(x)
-    maps = attention.maps(module, x)
+    maps = attended.maps(module, x)
     with models.attention.watch():
         assert torch.equal(module(x), before)
     assert torch.equal(module(x), before)
-    alone = attention.maps(module, x[-1:])
+    alone = attended.maps(module, x[-1:])
     for many, one in zip(maps, alone, strict=True):
         assert len(many) == batch and torch.allclose(many[-1], one[0], atol=1e-4)
 
 
 def test_maps_of_reattention_are_no_shares() -> None:
-    maps = attention.maps(built("deepvit", DIGITS), DIGITS.sample(4, torch.Generator().manual_seed(0))[0])
-    assert not attention.shares(maps) and min(float(w.min()) for w in maps) < 0
+    maps = attended.maps(built("deepvit", DIGITS), DIGITS.sample(4, torch.Generator().manual_seed(0))[0])
+    assert not attended.shares(maps) and min(float(w.min()) for w in maps) < 0
     names = attention.tokens_named(DIGITS, 5)
     assert "need not sum to one" in attention.finding(maps, names, True)
 
@@ -173,14 +173,14 @@ def test_maps_of_reattention_are_no_shares() -> None:
 @pytest.mark.parametrize(("model", "reason"), [("mlp", "no layer of it shows attention"), ("cnn", "no layer of it shows attention")])
 def test_models_without_attention_say_so(model: str, reason: str) -> None:
     with pytest.raises(NoPicture, match=reason):
-        attention.maps(built(model, DIGITS), DIGITS.sample(2)[0])
+        attended.maps(built(model, DIGITS), DIGITS.sample(2)[0])
 
 
 def test_patches() -> None:
-    assert attention.patches(16, 8, 8) == (4, 4, False) and attention.patches(17, 8, 8) == (4, 4, True)
-    assert attention.patches(9, 16, 32) == (2, 4, True) and attention.patches(8, 16, 32) == (2, 4, False)
+    assert attended.patches(16, 8, 8) == (4, 4, False) and attended.patches(17, 8, 8) == (4, 4, True)
+    assert attended.patches(9, 16, 32) == (2, 4, True) and attended.patches(8, 16, 32) == (2, 4, False)
     with pytest.raises(NoPicture, match="no grid"):
-        attention.patches(7, 8, 8)
+        attended.patches(7, 8, 8)
 
 
 def test_tokens_are_features_or_patches() -> None:
@@ -198,7 +198,7 @@ def test_who_gets_most_attention() -> None:
 @pytest.mark.parametrize(("model", "task"), [("transformer", IRIS), ("vit", DIGITS), ("deepvit", DIGITS)])
 def test_what_is_drawn_are_the_maps_on_one_scale(model: str, task: Task) -> None:
     module, (x, _) = built(model, task), task.sample(5, torch.Generator().manual_seed(0))
-    maps = attention.maps(module, x)
+    maps = attended.maps(module, x)
     image = x[0] if task.input.kind == "image" else None
     figure = attention.drawn(maps, image, attention.tokens_named(task, maps[0].shape[-1]), "title", "told")
     shown = figure.axes[0].images

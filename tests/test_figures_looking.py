@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import datasets
 import models
-from bench.figures import attention, looking
+from bench.figures import attended, glimpses, looking, samples
 from bench.figures.subject import NoPicture, Subject
 from bench.store.records import Store
 from bench.tables.rows import Row
@@ -68,9 +68,9 @@ def slow_rollout(layers: list[Tensor], classed: bool) -> Tensor:
 )
 def test_rollout_against_lists_of_floats(model: str, task: Task, grid: tuple[int, int], classed: bool) -> None:
     module, (x, _) = built(model, task), drawn(task, 2)
-    heat, plain = looking.looked_at(module, x)
+    heat, plain = attended.looked_at(module, x)
     assert heat.shape == (2, *grid) and plain == (model != "deepvit")
-    layers = attention.maps(module, x)
+    layers = attended.maps(module, x)
     assert (layers[-1].shape[2] == 1) == classed
     for i in range(2):
         wanted = slow_rollout([weights[i] for weights in layers], classed)
@@ -82,17 +82,17 @@ def test_rollout_of_layers_that_look_at_one_token() -> None:
     """Half of what a layer passes on is what it looked at: after two layers a quarter is left of where it started."""
     looks = torch.zeros(1, 2, 4, 4)
     looks[..., 2] = 1
-    one = attention.rolled([looks], classed=False)[0]
+    one = attended.rolled([looks], classed=False)[0]
     assert torch.allclose(one, torch.tensor([0.125, 0.125, 0.625, 0.125], dtype=torch.float64))
-    two = attention.rolled([looks, looks], classed=False)[0]
+    two = attended.rolled([looks, looks], classed=False)[0]
     assert torch.allclose(two, torch.tensor([0.0625, 0.0625, 0.8125, 0.0625], dtype=torch.float64))
 
 
 def test_rollout_reads_the_class_token_without_its_own_share() -> None:
     looks = torch.tensor([[0.4, 0.3, 0.2, 0.1], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 1]])[None, None]
     wanted = torch.tensor([[0.15, 0.1, 0.05]], dtype=torch.float64) / 0.3
-    assert torch.allclose(attention.rolled([looks], classed=True), wanted)
-    assert torch.allclose(attention.rolled([looks[:, :, :1]], classed=True), wanted)
+    assert torch.allclose(attended.rolled([looks], classed=True), wanted)
+    assert torch.allclose(attended.rolled([looks[:, :, :1]], classed=True), wanted)
 
 
 @pytest.mark.parametrize("task", [DIGITS, SMALL, MNIST, COLOUR], ids=lambda task: str(task.input.shape))
@@ -102,7 +102,7 @@ def test_the_hybrids_patches_lie_where_its_map_sees(task: Task) -> None:
     front = models.build("hybrid", task)
     assert isinstance(front, nn.Sequential)
     height = task.input.shape[1]
-    where = attention.field(front, height, height)
+    where = attended.field(front, height, height)
     step = where.height // front[:-1](torch.zeros(1, *task.input.shape)).shape[2]
     for cell in range(where.height // step):
         touched = torch.zeros(height, dtype=torch.bool)
@@ -114,13 +114,13 @@ def test_the_hybrids_patches_lie_where_its_map_sees(task: Task) -> None:
         first = where.start + cell * step - where.reach
         last = where.start + (cell + 1) * step + where.reach - 1
         assert touched.nonzero().flatten().tolist() == list(range(int(first), int(last) + 1))
-    assert attention.field(built("vit", task), height, height) == (0, height, height, 0)
+    assert attended.field(built("vit", task), height, height) == (0, height, height, 0)
 
 
 def test_the_heat_that_is_drawn_is_the_rollout_at_its_place() -> None:
     module, (x, y) = built("hybrid", SMALL), drawn(SMALL, 3)
-    heat, _ = looking.looked_at(module, x)
-    where = attention.field(module, 16, 16)
+    heat, _ = attended.looked_at(module, x)
+    where = attended.field(module, 16, 16)
     figure = looking.rollout_drawn(x, y, module(x).argmax(1), heat, where, "title", "told")
     below = [axes for axes in figure.axes if len(axes.images) == 2]
     assert len(below) == 3
@@ -170,7 +170,7 @@ def test_the_frame_is_where_the_samples_come_from() -> None:
 @pytest.mark.parametrize("task", [SMALL, MNIST, COLOUR], ids=lambda task: str(task.input.shape))
 def test_the_path_is_that_of_forward(model: str, task: Task) -> None:
     module, (x, _) = built(model, task), drawn(task, 3)
-    walk = looking.path(module, x)
+    walk = glimpses.path(module, x)
     assert torch.equal(walk.logits, module(x)) and not module.get_submodule("sensor")._forward_hooks
     survey, state = module.sensor.survey(x), None  # type: ignore[union-attr,operator]
     assert walk.places.shape == (3, 6, 2) and torch.equal(walk.places[:, 0], module.starts[:1, :2].expand(3, -1))  # type: ignore[index]
@@ -186,8 +186,8 @@ def test_the_path_is_that_of_forward(model: str, task: Task) -> None:
 
 def test_what_was_seen_is_cut_from_the_image_at_the_place() -> None:
     module, (x, _) = built("ram", MNIST), drawn(MNIST, 2)
-    walk = looking.path(module, x)
-    corners = looking.pixels(walk.places, 28, 28).long()
+    walk = glimpses.path(module, x)
+    corners = glimpses.pixels(walk.places, 28, 28).long()
     dark = x.amin((2, 3), keepdim=True)
     padded = torch.nn.functional.pad(x - dark, (16,) * 4) + dark
     for i, step, scale in np.ndindex(2, 6, 3):
@@ -201,10 +201,10 @@ def test_what_was_seen_is_cut_from_the_image_at_the_place() -> None:
 def test_the_path_that_is_drawn() -> None:
     module, (x, y) = built("ram", SMALL), drawn(SMALL, 2)
     places = 2 * torch.rand(2, 6, 2, generator=torch.Generator().manual_seed(0)) - 1  # all of them different
-    walk = looking.path(module, x)._replace(places=places)
-    figure = looking.glimpses_drawn(x, y, walk, "title", "told")
+    walk = glimpses.path(module, x)._replace(places=places)
+    figure = glimpses.glimpses_drawn(x, y, walk, "title", "told")
     for i, (axes, below) in enumerate(zip(figure.axes[::2], figure.axes[1::2], strict=True)):
-        wanted = looking.pixels(walk.places[i], 16, 16)
+        wanted = glimpses.pixels(walk.places[i], 16, 16)
         assert np.array_equal(axes.lines[0].get_xydata(), wanted.numpy())
         labels = [(tuple(t.get_position()), t.get_text()) for t in axes.texts]
         assert labels == [(tuple(place), str(step)) for step, place in enumerate(wanted.tolist(), 1)]
@@ -216,9 +216,9 @@ def test_the_path_that_is_drawn() -> None:
 
 def test_an_eye_that_stays_gets_one_label() -> None:
     module, (x, y) = built("ram", SMALL), drawn(SMALL, 1)
-    walk = looking.path(module, x)
+    walk = glimpses.path(module, x)
     places = torch.tensor([[[0.0, 0], [0.5, 0], [0.5, 0], [0.5, 0], [0, 0], [0, 0.5]]])
-    figure = looking.glimpses_drawn(x, y, walk._replace(places=places), "title", "told")
+    figure = glimpses.glimpses_drawn(x, y, walk._replace(places=places), "title", "told")
     assert [t.get_text() for t in figure.axes[0].texts] == ["1", "2–4", "5", "6"]
 
 
@@ -226,14 +226,14 @@ def test_distances_by_hand() -> None:
     x = torch.full((1, 1, 16, 16), -1.0)
     x[0, 0, 3, 10] = 2.0  # its middle is at x 10.5, y 3.5
     places = torch.tensor([[[10.0, 3.0], [10.0, 7.0]]]) / 8 - 1
-    assert torch.allclose(looking.distances(x, places), torch.tensor([[0.5**0.5, (0.25 + 3.5**2) ** 0.5]]))
+    assert torch.allclose(glimpses.distances(x, places), torch.tensor([[0.5**0.5, (0.25 + 3.5**2) ** 0.5]]))
 
 
 def test_one_of_each_class_then_a_second() -> None:
     y = torch.tensor([2, 2, 0, 1, 0, 2])
     split = Split(torch.zeros(6, 1), y)
-    assert looking.one_of_each(split, 4).tolist() == [2, 3, 0, 4]
-    assert looking.one_of_each(split, 9).tolist() == [2, 3, 0, 4, 1, 5]
+    assert samples.one_of_each(split, 4).tolist() == [2, 3, 0, 4]
+    assert samples.one_of_each(split, 9).tolist() == [2, 3, 0, 4, 1, 5]
 
 
 def subject(model: str) -> Subject:
@@ -244,7 +244,7 @@ def subject(model: str) -> Subject:
     return one
 
 
-@pytest.mark.parametrize(("model", "draw"), [("vit", looking.rollout), ("stn", looking.stn), ("ram", looking.glimpses)])
+@pytest.mark.parametrize(("model", "draw"), [("vit", looking.rollout), ("stn", looking.stn), ("ram", glimpses.glimpses)])
 def test_pictures_are_the_same_bytes_every_time_and_small(model: str, draw: object) -> None:
     first, second = (draw(subject(model)) for _ in range(2))  # type: ignore[operator]
     assert first == second and len(first) < 100_000
@@ -255,7 +255,7 @@ def test_models_that_have_nothing_to_show_say_so() -> None:
     for draw, reason in (
         (looking.rollout, "no layer of it shows attention"),
         (looking.stn, "straightens nothing"),
-        (looking.glimpses, "sees the whole"),
+        (glimpses.glimpses, "sees the whole"),
     ):
         with pytest.raises(NoPicture, match=reason):
             draw(subject("mlp"))

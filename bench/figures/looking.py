@@ -1,77 +1,24 @@
-"""Where models look in an image: attention rollout, what a spatial transformer cuts out, the path of an eye."""
+"""Where models look in an image: attention rollout, and what a spatial transformer cuts out."""
 
 from __future__ import annotations
-
-import itertools
-import math
-from operator import itemgetter
-from typing import NamedTuple
 
 import matplotlib
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
-from matplotlib.patheffects import withStroke
-from torch import Tensor, nn
+from torch import Tensor
 
-from bench.figures.attention import PLAIN, SAMPLES, Field, field, headline, looked_at
+from bench.figures.attended import SAMPLES, Field, field, looked_at
+from bench.figures.attention import PLAIN, headline
 from bench.figures.kinds import of_cell
-from bench.figures.subject import NoPicture, Subject, answer
+from bench.figures.samples import BLUE, HALO, IMAGE, ORANGE, answered, first_images, fits, limits, put, weights_of
+from bench.figures.subject import NoPicture, Subject
 from bench.report.plots import png
-from datasets.data import Split
-from datasets.task import Task
 
-SHOWN, PATHS = 8, 4  # images in a picture
-ORANGE, BLUE = "#D55E00", "#0072B2"
-HALO = [withStroke(linewidth=1.5, foreground="white")]
-IMAGE = "the image, its class → the model's answer"
+SHOWN = 8  # images in a picture
 HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#f5c29a", ORANGE])
-
-
-def fits(task: Task) -> bool:
-    return task.input.kind == "image" and task.output.kind == "classes" and task.input.shape[0] in (1, 3)
-
-
-def one_of_each(split: Split, n: int) -> Tensor:
-    """Indices of the first sample of each class, by class, then of the second of each, …; n of them if there are as many."""
-    before = torch.zeros(int(split.y.max()) + 1, dtype=torch.long)
-    order = []
-    for i, y in enumerate(split.y.tolist()):
-        order.append((int(before[y]), y, i))
-        before[y] += 1
-    return torch.tensor([i for _, _, i in sorted(order)[:n]])
-
-
-def put(axes: Axes, image: Tensor, low: Tensor, high: Tensor) -> None:
-    """An image (channels, height, width) with pixels as its unit; `low` and `high`, by channel, are black and white.
-
-    One channel is drawn as ink on paper, its numbers as they are; colours are stretched between the two.
-    """
-    _, height, width = image.shape
-    extent = (0, width, height, 0)
-    axes.set_facecolor("#d4d4d4")  # of what is no number
-    if len(image) == 1:
-        axes.imshow(image[0].numpy(), cmap="gray_r", vmin=float(low), vmax=float(high), extent=extent, interpolation="nearest")
-    else:
-        stretched = ((image - low) / (high - low)).clamp(0, 1).nan_to_num(0.83)
-        axes.imshow(stretched.permute(1, 2, 0).numpy(), extent=extent, interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set(visible=True, color="#bbbbbb", linewidth=0.6)
-
-
-def limits(images: Tensor) -> tuple[Tensor, Tensor]:
-    """The lowest and the highest number of each channel, (channels, 1, 1) each."""
-    return images.amin((0, 2, 3))[:, None, None], images.amax((0, 2, 3))[:, None, None]
-
-
-def answered(axes: Axes, true: int, predicted: int) -> None:
-    """Above an image: its class and what the model answers, bold and orange where that is wrong."""
-    colour, weight = ("black", "normal") if true == predicted else (ORANGE, "bold")
-    axes.set_title(f"{true} → {predicted}", fontsize=8.5, pad=3, loc="center", color=colour, fontweight=weight)
 
 
 def rollout_drawn(x: Tensor, y: Tensor, predicted: Tensor, heat: Tensor, where: Field, title: str, told: str) -> Figure:
@@ -97,22 +44,6 @@ def rollout_drawn(x: Tensor, y: Tensor, predicted: Tensor, heat: Tensor, where: 
     bar.outline.set_visible(False)
     figure.text(0.1 / 11, 0.14 / 3.85, f"above: {IMAGE}; below: how much of each patch reaches the answer, in %", fontsize=8)
     return figure
-
-
-def predictions(subject: Subject, x: Tensor) -> Tensor:
-    """What the model answers."""
-    return subject.task.predicted(answer(subject.module, subject.task, x))
-
-
-def first_images(subject: Subject, n: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Images, classes and answers of `one_of_each` of the test split."""
-    test = subject.data.test
-    chosen = one_of_each(test, n)
-    return test.x[chosen], test.y[chosen], predictions(subject, test.x[chosen])
-
-
-def weights_of(subject: Subject) -> str:
-    return f"weights of the last step, seed {subject.run['seed']}"
 
 
 def rollout_finding(heat: Tensor) -> str:
@@ -189,110 +120,3 @@ def stn(subject: Subject) -> bytes:
     told = f"the first test images, class by class; {weights_of(subject)}; the area is of {len(many)} test samples"
     with matplotlib.rc_context(PLAIN):
         return png(stn_drawn(x, y, predicted, straight, corners(affine, *x.shape[2:]), f"{subject.title} {stn_finding(many)}", told))
-
-
-class Path(NamedTuple):
-    """What an eye did in one rollout of every image: places (batch, glimpses, 2), x and y from -1 to 1; what it saw there,
-    (batch, glimpses, scales, channels, patch, patch); and the logits that came of it."""
-
-    places: Tensor
-    seen: Tensor
-    logits: Tensor
-
-
-def path(module: nn.Module, x: Tensor) -> Path:
-    """The rollout from the model's first fixed start, as its own `forward` makes it: its sensor is overheard."""
-    places, seen = [], []
-
-    def overhear(sensor: nn.Module, given: tuple[list[Tensor], Tensor], out: Tensor) -> None:
-        places.append(given[1][:, 0])
-        seen.append(out[:, 0])
-
-    handle = module.get_submodule("sensor").register_forward_hook(overhear)
-    try:
-        with torch.no_grad():
-            logits = module(x)
-    finally:
-        handle.remove()
-    scales, numbers = module.get_submodule("sensor").corners.shape  # type: ignore[misc]
-    patch = math.isqrt(int(numbers))
-    return Path(torch.stack(places, 1), torch.stack(seen, 1).unflatten(2, (int(scales), x.shape[1], patch, patch)), logits)
-
-
-def pixels(places: Tensor, height: int, width: int) -> Tensor:
-    """Places as the sensor rounds them: the corner between four pixels that is nearest, brought in if outside; x and y."""
-    size = torch.tensor([width, height])
-    return ((places + 1) / 2 * size).round().clamp(min=0).minimum(size)
-
-
-def distances(x: Tensor, places: Tensor) -> Tensor:
-    """How far each place is from the middle of what is lighter than the darkest pixel, in pixels, (batch, glimpses)."""
-    ink = (x - x.amin((2, 3), keepdim=True)).sum(1)
-    height, width = ink.shape[1:]
-    centre = torch.stack([ink.sum(1) @ (torch.arange(width) + 0.5), ink.sum(2) @ (torch.arange(height) + 0.5)], 1)
-    centre = centre / ink.sum((1, 2)).clamp_min(1e-9)[:, None]
-    return (pixels(places, height, width) - centre[:, None]).norm(dim=2)
-
-
-def mosaic(seen: Tensor) -> Tensor:
-    """What was seen, (glimpses, scales, channels, patch, patch), scales below each other and glimpses side by side, with a
-    pixel of nothing between: (channels, height, width)."""
-    padded = torch.nn.functional.pad(seen, (0, 1, 0, 1), value=float("nan"))
-    glimpses, scales, channels, side, _ = padded.shape
-    return padded.permute(2, 1, 3, 0, 4).reshape(channels, scales * side, glimpses * side)[:, :-1, :-1]
-
-
-def glimpses_drawn(x: Tensor, y: Tensor, walk: Path, title: str, told: str) -> Figure:
-    """The images with the places looked at, in order, and below each what was seen there."""
-    figure = Figure(figsize=(11, 4.95))
-    headline(figure, title, told)
-    low, high = limits(x)
-    places = pixels(walk.places, *x.shape[2:]).numpy()
-    steps, scales, _, patch, _ = walk.seen.shape[1:]
-    for i in range(len(x)):
-        left = 0.62 + 2.62 * i
-        axes = figure.add_axes((left / 11, 1.75 / 4.95, 2.3 / 11, 2.3 / 4.95))
-        put(axes, x[i], low, high)
-        answered(axes, int(y[i]), int(walk.logits[i].argmax()))
-        for scale in range(scales):
-            corner, wide = places[i, -1] - patch * 2**scale / 2, patch * 2**scale
-            axes.add_patch(Rectangle(corner, wide, wide, fill=False, edgecolor=BLUE, lw=1.4 - 0.4 * scale))
-        axes.plot(*places[i].T, color=ORANGE, lw=1)
-        axes.plot(*places[i].T, "o", ms=8, color="white", markeredgecolor=ORANGE, markeredgewidth=1, zorder=3, clip_on=False)
-        for (across, down), stays in itertools.groupby(enumerate(places[i].tolist(), 1), key=itemgetter(1)):
-            numbers = [step for step, _ in stays]
-            text = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"
-            axes.text(across, down, text, ha="center", va="center", fontsize=6.5, zorder=4, path_effects=HALO)
-        axes.set(xlim=(0, x.shape[3]), ylim=(x.shape[2], 0))
-        below = figure.add_axes((left / 11, 0.4 / 4.95, 2.3 / 11, 1.15 / 4.95))
-        put(below, mosaic(walk.seen[i]), low, high)
-        below.spines[:].set_visible(False)
-        below.set_xticks([(patch + 1) * step + patch / 2 for step in range(steps)], [str(step + 1) for step in range(steps)])
-        below.tick_params(length=0, labelsize=7, labeltop=True, labelbottom=False, pad=1)
-        if i == 0:
-            below.set_yticks([(patch + 1) * s + patch / 2 for s in range(scales)], [f"{patch * 2**s} pixels" for s in range(scales)])
-    legend = f"above: {IMAGE}, the places looked at in order, the squares seen at the last; below: what was seen, by size of square"
-    figure.text(0.1 / 11, 0.14 / 4.95, legend, fontsize=8)
-    return figure
-
-
-def glimpses_finding(x: Tensor, places: Tensor) -> str:
-    """Whether later glimpses depend on the image: are they nearer to its own ink than to that of another?"""
-    own, other = (float(distances(images, places)[:, 1:].mean()) for images in (x, x.roll(1, 0)))
-    what = "goes to the ink" if own < 0.6 * other else "leans towards the ink" if own < 0.9 * other else "looks regardless of the ink"
-    return f"{what}: later glimpses are {own:.1f} pixels from its centre, {other:.1f} from that of another image"
-
-
-@of_cell(fits)
-def glimpses(subject: Subject) -> bytes:
-    """The path of an eye over an image, and what it saw."""
-    module = subject.module
-    if not hasattr(module, "sensor"):
-        raise NoPicture("it sees the whole image at once")
-    many = subject.data.test.x[:512]
-    x, y, _ = first_images(subject, PATHS)
-    told = "one path, from the model's first fixed start, and what it answers; "
-    told += f"{weights_of(subject)}; average over {len(many)} test samples"
-    title = f"{subject.title} {glimpses_finding(many, path(module, many).places)}"
-    with matplotlib.rc_context(PLAIN):
-        return png(glimpses_drawn(x, y, path(module, x), title, told))

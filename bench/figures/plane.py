@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import Any
@@ -12,13 +11,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from PIL import Image
 from torch import Tensor, nn
 
+from bench.figures.compact import compact
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject, answer
 from bench.report.plots import STYLE
@@ -235,22 +233,6 @@ def small(figure: Figure, units: np.ndarray, weights: np.ndarray, box: Box, wher
 
 def signed(figure: float) -> str:
     return ("−" if figure < 0 else "+" if figure > 0 else "") + (number(abs(float(figure)), 2) or "0")
-
-
-def compact(figure: Figure) -> bytes:
-    """A PNG, a third as large, of the figure's 96 most frequent colours: the map's exactly; at smoothed edges others become the nearest."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3].astype(np.int32) @ (65536, 256, 1)
-    found, at, counts = np.unique(pixels, return_inverse=True, return_counts=True)
-    rgb = (found[:, None] >> np.array([16, 8, 0]) & 255).astype(np.float32)
-    palette = rgb[np.argsort(-counts, kind="stable")[:96]]
-    nearest = ((palette**2).sum(1) - 2 * rgb @ palette.T).argmin(1).astype(np.uint8)
-    image = Image.fromarray(nearest[at].reshape(pixels.shape))
-    image.putpalette(palette.astype(np.uint8).tobytes())
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 @of_cell(lambda task: task.input.kind == "points")
