@@ -12,7 +12,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -31,6 +31,7 @@ from bench.core import machine
 from bench.measure import latency
 from bench.peers import comparison, peer_models
 from bench.peers.comparison import ROUNDS, Call, Row, in_turns, ratio, transplant
+from bench.peers.pairs import DEFAULT, FORWARD, PAIRS, Pair
 from bench.peers.peer_models import IMAGES, MultiHead, by_hand, example
 from bench.run.progress import Progress
 from bench.run.session import Session
@@ -41,46 +42,6 @@ from datasets.shapes import signals
 from models.attention import SelfAttention
 
 pytestmark = [pytest.mark.peers, pytest.mark.benchmark(disable_gc=True)]
-STEP, FORWARD, DEFAULT = "training step", "forward", "training step, default Adam"
-AIMS = {("vit", FORWARD, 1): 0.85, ("vit", FORWARD, 64): 0.75, **{("vit", what, b): 0.8 for what in (STEP, DEFAULT) for b in (1, 64)}}
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two things to time. `model`, `peer`, `input`, `what`, `batch` are the table's; `peer` starts with its package."""
-
-    model: str
-    peer: str
-    input: str
-    what: str
-    batch: int
-
-    @property
-    def id(self) -> str:
-        words = f"{self.model} {self.peer} {self.input} {self.what} b{self.batch}"
-        return "-".join("".join(c if c.isalnum() else " " for c in words).split())
-
-    @property
-    def aim(self) -> float:
-        if self.model == "deepvit" and self.what == FORWARD:
-            return 0.95
-        return AIMS.get((self.model, self.what, self.batch), 1.05) if self.peer.startswith("vit_pytorch") else 1.05
-
-
-def vision(what: str) -> list[Pair]:
-    theirs = [(model, f"vit_pytorch.{peer}", name) for model, peer in (("vit", "ViT"), ("deepvit", "DeepViT")) for name in IMAGES]
-    theirs += [("vit", "timm.VisionTransformer", name) for name in IMAGES if name.startswith("28")]
-    return [Pair(model, peer, name, what, batch) for model, peer, name in theirs for batch in (1, 64)]
-
-
-LAYERS = [
-    Pair("SelfAttention", "torch.nn.MultiheadAttention", f"{n} tokens of 128, 4 heads", what, b)
-    for n in (5, 65)
-    for b in (1, 64)
-    for what in (FORWARD, STEP)
-]
-PAIRS = [*vision(FORWARD), *vision(STEP), *LAYERS]
-PAIRS += [Pair("vit", "vit_pytorch.ViT", name, DEFAULT, batch) for name in IMAGES for batch in (1, 64)]
 
 
 def built(pair: Pair) -> tuple[nn.Module, nn.Module, Tensor, bool]:

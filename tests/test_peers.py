@@ -15,9 +15,10 @@ import datasets
 import models
 from bench.peers import comparison
 from bench.peers.comparison import Row, in_turns, page, ratio, transplant
+from bench.peers.pairs import FORWARD, PAIRS, Pair
 from bench.peers.peer_models import by_hand, example
 from bench.store.records import Store
-from bench.test_peers import FORWARD, PAIRS, Pair, built
+from bench.test_peers import built
 from models.attention import SelfAttention
 from models.vit import ViT
 
