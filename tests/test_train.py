@@ -15,8 +15,9 @@ from torch import nn
 import datasets
 import models
 from bench.train.batches import Batches
+from bench.train.evaluation import evaluation_steps
 from bench.train.learners import Single, Stacked, stays_alone
-from bench.train.loop import Training, evaluation_steps, fresh
+from bench.train.loop import Training, fresh
 from bench.train.optimiser import clip, learning_rate
 from datasets import points
 from datasets.data import Data, Split, TrainingData, derive, generator, streamed

@@ -14,8 +14,9 @@ from bench.run.worker import AT_ONCE, Checkpoints, Probes, Tell, prepared
 from bench.store import fingerprint
 from bench.store.records import Record
 from bench.train.loading import load
-from bench.train.loop import Trained, Training
+from bench.train.loop import Training
 from bench.train.optimiser import Rates
+from bench.train.trained import Trained
 from datasets.data import Data
 from datasets.registry import describe
 from datasets.task import Budget

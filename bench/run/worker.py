@@ -24,6 +24,7 @@ from bench.run.job import Confirmed, Ended, Finished, Job, Message, Share
 from bench.store import fingerprint
 from bench.store.records import Record, Store, pack_weights
 from bench.train import probe
+from bench.train.agreement import difference
 from bench.train.learners import check_answer, stays_alone
 from bench.train.loading import load
 from bench.train.loop import Training
@@ -121,7 +122,7 @@ class Probes:
     def agree(self, before: Record, stacked: bool) -> bool:
         """Whether a probe from before comes out the same today; not where nothing says so."""
         now = self.of(stacked) if "version" in before else {}
-        return "version" in now and not probe.difference(before, now, self.job.budget.dtype)
+        return "version" in now and not difference(before, now, self.job.budget.dtype)
 
 
 def fallen(job: Job, head: Record, probes: Probes, tell: Tell) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from typing import NamedTuple, Protocol
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from datasets.data import Split
-from datasets.task import Task
+from datasets.task import Budget, Task
 
 NUMBERS = 2**14  # of input in a batch: larger batches fall out of the cache, smaller ones are all overhead
 ANSWERS = 2**24  # of output in a batch: the logits of a sentence are many
@@ -57,3 +58,9 @@ def means(scores: dict[str, Tensor], task: Task) -> list[dict[str, float]]:
     """For each seed every score of the whole split."""
     seeds = len(next(iter(scores.values())))
     return [{name: task.mean(name, values[i]) for name, values in scores.items()} for i in range(seeds)]
+
+
+def evaluation_steps(budget: Budget) -> set[int]:
+    """Steps after which the validation set is scored: evenly spaced, the last one included."""
+    n = min(budget.evaluations, budget.steps)
+    return {math.ceil(budget.steps * (i + 1) / n) for i in range(n)}

@@ -25,11 +25,13 @@ from torch import Tensor, nn
 
 import datasets
 import models
-from bench.store.encoding import pack, unpack
+from bench.store.encoding import pack
 from bench.store.records import Record
+from bench.train.agreement import VERSION
 from bench.train.batches import together
 from bench.train.choice import choose, tie
 from bench.train.evaluation import NUMBERS, means, score
+from bench.train.folding import folded, of_state
 from bench.train.learners import Single
 from bench.train.loading import load
 from bench.train.loop import Training, fresh
@@ -39,14 +41,9 @@ from datasets.data import Data, Split, drawn, generator
 from datasets.registry import describe
 from datasets.task import Budget, Task
 
-VERSION = 1  # of what is compared: another one compares with nothing
-LATER = ("choice", "ending")  # kinds of numbers that runs made before have none of, and are not compared by
-CLOSE = 1e-9  # relative to the largest number of its kind
-ROUGHLY = {"float32": 1e-4, "bfloat16": 5e-2}  # the same for one batch in the budget's own arithmetic
 TRAIN, VAL, TEST, BATCH, STEPS, EVALUATIONS = 20, 6, 10, 8, 7, 4
-RATES = 16  # places of the whole budget at which its learning rate is read
 PLACES = 2**16  # of a split, at least, that are looked at
-FOLDS = 8  # numbers that stand for the weights of a seed
+RATES = 16  # places of the whole budget at which its learning rate is read
 CPU = torch.device("cpu")
 
 
@@ -102,25 +99,6 @@ def cut(data: Data) -> Data:
 
     train, val, test = (spread(split, n) for split, n in ((data.train, TRAIN), (data.val, VAL), (data.test, TEST)))
     return Data(train, val, test, data.augment, draw if stream is not None else None)
-
-
-def weights(n: int) -> Tensor:
-    """Fixed factors of changing sign and size, so that numbers that trade places are told apart."""
-    return torch.cos(1.7 * torch.arange(1, n + 1, dtype=torch.float64) + 0.3)
-
-
-def folded(values: Tensor) -> float:
-    """One number for a tensor."""
-    flat = values.detach().cpu().double().flatten()
-    return float(flat @ weights(len(flat)))
-
-
-def of_state(state: dict[str, Tensor]) -> list[float]:
-    """`FOLDS` numbers for all weights of one seed."""
-    sums = [0.0] * FOLDS
-    for i, value in enumerate(state.values()):  # by place, not by name: a parameter may be renamed
-        sums[i % FOLDS] += folded(value) * (1 + i / 100)
-    return sums
 
 
 @lru_cache(maxsize=8)
@@ -247,29 +225,3 @@ def measure(model: str, dataset: str, budget: Budget, stacked: bool, root: Path)
     except Exception as error:
         raise Unprobed(f"{model}-{dataset} cannot be probed: {describe(error)}") from error
     return {"version": VERSION, "stacked": stacked, **{data: probe for data, probe in found.items() if probe is not None}}
-
-
-def kinds(probe: Record) -> dict[str, np.ndarray]:
-    """A stored probe's numbers by their kind."""
-    ends = np.cumsum(list(probe["sizes"].values()))
-    return dict(zip(probe["sizes"], np.split(unpack(probe["numbers"]), ends[:-1]), strict=True))
-
-
-def difference(before: Record, now: Record, dtype: str) -> str:
-    """Why two probes do not agree, in a few words, or ''."""
-    if before["version"] != now["version"] or before["stacked"] != now["stacked"]:
-        return "probed in another way"
-    data = next((data for data in ("own", "synthetic") if data in before and data in now), "")
-    if not data:
-        return "probed on other data"
-    old, new = kinds(before[data]), kinds(now[data])
-    for kind in dict.fromkeys([*old, *new]):
-        if kind in LATER and kind not in old:
-            continue
-        if kind not in old or kind not in new or len(old[kind]) != len(new[kind]):
-            return f"{kind}: other numbers than before"
-        scale = np.abs([*old[kind], *new[kind]]).max(initial=0.0)
-        allowed = ROUGHLY[dtype] if kind == "own_size" else CLOSE
-        if not np.isclose(old[kind], new[kind], rtol=0, atol=allowed * scale, equal_nan=True).all():
-            return f"{kind}: differs by {np.abs(old[kind] - new[kind]).max() / scale:.1e} of its size"
-    return ""

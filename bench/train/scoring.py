@@ -12,7 +12,8 @@ from bench.store.records import Record
 from bench.train.batches import together
 from bench.train.evaluation import means, score
 from bench.train.learners import Single
-from bench.train.loop import Trained, fresh
+from bench.train.loop import fresh
+from bench.train.trained import Trained
 from datasets.data import Data, TrainingData, generator
 from datasets.task import Budget, Task
 

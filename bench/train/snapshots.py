@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from bench.store.records import LARGEST, PICTURED
-from bench.train.loop import Trained, Training
+from bench.train.loop import Training
+from bench.train.trained import Trained
 from datasets.task import Task
 
 ON_THE_WAY = 2**21  # bytes of all snapshots; of more every second is kept, or every third, …
