@@ -6,6 +6,7 @@ is one that both can read.
 
 from __future__ import annotations
 
+import os
 import socket
 import traceback
 from typing import Any
