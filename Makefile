@@ -21,9 +21,10 @@ bench: venv
 figures: venv
 	$(BIN)/python -m bench figures $(ARGS)
 
+# All tests, also those marked slow; the quick ones: make test ARGS='-m "not slow"'.
 # A process for each core, each with one thread: small tests only wait for a second one.
 test: venv
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m 'slow or not slow' $(ARGS)
 
 harness: venv
 	$(BIN)/python -m pytest bench -m harness --benchmark-only $(ARGS)
