@@ -170,6 +170,21 @@ def test_every_cell_has_a_row(store: Store) -> None:
     assert (table["mlp"]["status"], table["mlp"]["reason"]) == ("out_of_memory", "too big")
 
 
+def test_a_row_says_whether_it_was_tuned_as_it_was_asked_for_last(store: Store) -> None:
+    """Where tuning chose the plain recipe, the runs are those from before."""
+    note = "tuned: the best of 8 trials on val"
+    assert {row.tuned for row in rows(store)} == {"no"}
+    store.put_run(run("backbone_conv", 0, 0.5, recipe="r2", tuned=True, own_recipe=note))
+    store.put_cell(run("linear", 0, 0.0, tuned=True, own_recipe=note))
+    found = {row.model: row for row in rows(store)}
+    assert {name for name, row in found.items() if row.tuned == "yes"} == {"backbone_conv", "linear"}
+    assert {name for name, row in found.items() if note in row.reason} == {"backbone_conv", "linear"}
+    assert sorted(found["linear"].values) == list(range(5))
+    store.put_cell(run("linear", 0, 0.0, tuned=False, own_recipe=""))
+    linear = next(row for row in rows(store) if row.model == "linear")
+    assert (linear.tuned, linear.reason, len(linear.values)) == ("no", "", 5)
+
+
 def test_the_page_gives_the_answer_and_says_no_cuda(store: Store) -> None:
     page = report.write(store).read_text()
     assert page.splitlines()[2].startswith("No verdict yet on small models trained from scratch")

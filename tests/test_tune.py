@@ -22,6 +22,7 @@ from bench.core import machine
 from bench.plan import grid, tuned
 from bench.plan.grid import Cell
 from bench.plan.trials import SEEDS, trials
+from bench.plan.tuned import Tried, Tuned
 from bench.report import tuning
 from bench.report.tuning import expected_best
 from bench.run import session, tuner
@@ -202,6 +203,32 @@ def test_the_report_says_what_trials_buy_and_how_flat_the_optimum_is(tmp_path: P
     assert f"{float(f'{max(drawn):.4g}'):g}" in line
     assert f"{len(tuning.near(found))} of 5" in line
     assert found.best in tuning.near(found)
+
+
+def chosen_of(*trials: Tried) -> Tuned:
+    """Accuracies of trials, the first of which was chosen."""
+    facts = ("2026-01-01", "default", 10, SEEDS)
+    return Tuned("circle", "mlp", 1, facts[1], facts[2], facts[3], {}, "accuracy", "higher", trials, 0, "cpu", "2", "c", facts[0])
+
+
+def test_how_flat_it_is_around_the_chosen_rate() -> None:
+    best = Tried(0.1, 0.0, 0.90, 1.0)
+    below, above, far, lost = (
+        Tried(0.034, 0.0, 0.85, 1.0),
+        Tried(0.3, 0.1, 0.88, 1.0),
+        Tried(0.31, 0.0, 0.1, 1.0),
+        Tried(0.2, 0.0, None, None),
+    )
+    found = chosen_of(best, below, above, far)
+    assert tuning.around(found) == [best, below, above]
+    assert tuning.spread(found) == pytest.approx(0.05)
+    line = tuning.row(found)
+    assert line[tuning.SPREAD] == "5 (3 trials)"
+    assert tuning.of_spreads([found, found]) == "5"  # margins of a point
+    assert tuning.row(chosen_of(best, lost))[tuning.SPREAD] == "diverged (2 trials)"
+    assert tuning.row(chosen_of(best, far))[tuning.SPREAD] == "one trial"
+    assert tuning.of_spreads([]) == ""
+    assert tuning.of_spreads([chosen_of(best, lost)]) == "∞"
 
 
 PLUGIN = """

@@ -106,18 +106,27 @@ def test_the_grid_uses_what_was_found_and_says_so() -> None:
     assert grid.cell("linear", "circle", "default", None).why == ""
     smoke = grid.cell("mlp", "circle", "smoke", None)
     assert (smoke.budget, smoke.why) == (datasets.task("circle").budget("smoke"), "")
+    assert [cell.tuned, plain.tuned, smoke.tuned] == [True, False, False]
+
+
+def test_the_plain_recipe_is_tuned_where_tuning_chose_it() -> None:
+    tried = (replace(outcome().trials[0], val=0.7), *outcome().trials[1:])
+    tuned.write(replace(outcome(), trials=tried, chosen=0))
+    plain, cell = grid.cell("mlp", "circle", "default", None, untuned=True), grid.cell("mlp", "circle", "default", None)
+    assert (cell.budget, cell.tuned, cell.standard) == (plain.budget, True, None)
+    assert (plain.tuned, plain.why) == (False, "")
 
 
 def test_an_outcome_of_other_data_or_another_recipe_is_not_used() -> None:
     task = datasets.task("circle")
     plain = task.budget("default")
     tuned.write(replace(outcome(), version=7))
-    assert tuned.applied("mlp", task, plain) == (plain, "not tuned: version 7 of the data was, this is 1")
+    assert tuned.applied("mlp", task, plain) == (plain, False, "not tuned: version 7 of the data was, this is 1")
     tuned.write(replace(outcome(), recipe=outcome().recipe | {"batch": 8}))
-    assert tuned.applied("mlp", task, plain) == (plain, f"not tuned: another recipe was (batch is {plain.batch}, was 8)")
+    assert tuned.applied("mlp", task, plain) == (plain, False, f"not tuned: another recipe was (batch is {plain.batch}, was 8)")
     longer = replace(plain, name="long", samples=10 * plain.samples, seeds=20)
     tuned.write(outcome())
-    assert tuned.applied("mlp", task, longer)[0] == replace(longer, lr=0.0123, weight_decay=0.0456)
+    assert tuned.applied("mlp", task, longer).budget == replace(longer, lr=0.0123, weight_decay=0.0456)
 
 
 BROKEN: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
@@ -129,6 +138,7 @@ BROKEN: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
     "more than is known": ("colour: missing, or not known", lambda f: f | {"colour": "red"}),
     "a name for a number": ("version: cannot be 'one'", lambda f: f | {"version": "one"}),
     "a trial without decay": (r"trials\[0\]: is not made of lr, weight_decay", lambda f: f | {"trials": [{"lr": 1.0}]}),
+    "no number": (r"trials\[1\]: cannot be", lambda f: f | {"trials": [f["trials"][0], f["trials"][1] | {"val": math.inf}]}),
     "a rate of 0": (r"trials\[1\]: cannot be", lambda f: f | {"trials": [f["trials"][0], f["trials"][1] | {"lr": 0}]}),
     "a worse choice": ("chosen: 0 is not the best of its trials, which is 1", lambda f: f | {"chosen": 0}),
     "half a recipe": ("recipe: .*batch.* missing", lambda f: f | {"recipe": {"lr": 0.1}}),

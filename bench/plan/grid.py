@@ -34,7 +34,8 @@ def out_of_memory(error: BaseException) -> bool:
 class Cell:
     """A model on a data set. `status` is '' if it can be run, else skipped or error, and then `reason` says why.
 
-    `standard` is the task's budget where the model declares a recipe of its own or was tuned, and `why` says so.
+    `standard` is the task's budget where the model declares a recipe of its own or was tuned to another, and `why` says so.
+    `tuned`: the rates are those that tuning found, be they the plain ones.
     """
 
     model: str
@@ -45,6 +46,7 @@ class Cell:
     reason: str = ""
     standard: Budget | None = None
     why: str = ""
+    tuned: bool = False
 
     @property
     def id(self) -> str:
@@ -151,10 +153,10 @@ def cell(model: str, dataset: str, budget_name: str, seeds: int | None, untuned:
             plain, standard, why = replace(budget, **own), budget, f"own recipe {own}: {why}"
         except (TypeError, ValueError) as error:
             return Cell(model, dataset, task, budget, "error", f"its own recipe {own} cannot be: {error}")
-    used, note = (plain, "") if untuned else tuned.applied(model, task, plain)
-    if used != plain:
+    used = tuned.Applied(plain) if untuned else tuned.applied(model, task, plain)
+    if used.budget != plain:
         standard = budget
-    return Cell(model, dataset, task, used, standard=standard, why="; ".join(filter(None, [why, note])))
+    return Cell(model, dataset, task, used.budget, standard=standard, why="; ".join(filter(None, [why, used.note])), tuned=used.tuned)
 
 
 def listed(registry_names: list[str], errors: dict[str, str]) -> list[str]:

@@ -7,11 +7,12 @@ A file is used by every budget with the recipe that it was tuned from (all but `
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import datasets
 import models
@@ -148,7 +149,8 @@ def write(tuned: Tuned) -> Path:
 
 
 def number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether JSON said a number that there is: Python also reads NaN and Infinity."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def read(path: Path) -> Tuned:
@@ -211,15 +213,23 @@ def check() -> None:
             read(path)
 
 
-def applied(model: str, task: Task, budget: Budget) -> tuple[Budget, str]:
-    """The budget with the rates that were found for this cell, and a note about it; as it was, where none were found for this recipe."""
+class Applied(NamedTuple):
+    """A cell's budget as runs are to use it, whether its rates are those that tuning found, be they the plain ones, and a note about it."""
+
+    budget: Budget
+    tuned: bool = False
+    note: str = ""
+
+
+def applied(model: str, task: Task, budget: Budget) -> Applied:
+    """The budget with the rates that were found for this cell; as it was, where none were found for this recipe."""
     path = home(model, task.name)
     if not tunable(budget) or not path.is_file():
-        return budget, ""
+        return Applied(budget)
     found = read(path)
     if found.version != task.version:
-        return budget, f"not tuned: version {found.version} of the data was, this is {task.version}"
+        return Applied(budget, note=f"not tuned: version {found.version} of the data was, this is {task.version}")
     if other := found.recipe_differs(budget):
-        return budget, f"not tuned: another recipe was ({other})"
+        return Applied(budget, note=f"not tuned: another recipe was ({other})")
     note = f"tuned: the best of {len(found.trials)} trials on val, lr {found.best.lr:g}, weight decay {found.best.weight_decay:g}"
-    return Trial(found.chosen, found.best.lr, found.best.weight_decay).of(budget), note
+    return Applied(Trial(found.chosen, found.best.lr, found.best.weight_decay).of(budget), True, note)

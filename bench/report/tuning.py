@@ -19,6 +19,8 @@ from datasets import metrics
 BUYS = (1, 2, 4, 8, 16, 32, 64)  # trials
 NEAR = {"accuracy": 0.01, "r2": 0.02, "bleu": 1.0}  # from the best: as good for all we know
 SHARE_NEAR = 0.1  # of the best value, for other metrics
+AROUND = 3.0  # times the chosen learning rate, up and down: how much val is lost there
+SPREAD = f"spread ×/÷ {AROUND:g}"
 
 
 def expected_best(values: Sequence[float], k: int) -> float:
@@ -33,11 +35,31 @@ def expected_best(values: Sequence[float], k: int) -> float:
     return sum(share * value for share, value in shares if share)
 
 
+def lost(found: Tuned, trial: Tried) -> float:
+    """How much worse than the best a trial's val is; infinite where it diverged."""
+    assert found.best.val is not None
+    return math.inf if trial.val is None else abs(found.best.val - trial.val)
+
+
+def margin(found: Tuned) -> float:
+    """What may be lost by trials that are as good for all we know."""
+    assert found.best.val is not None
+    return NEAR.get(found.metric, SHARE_NEAR * abs(found.best.val))
+
+
 def near(found: Tuned) -> list[Tried]:
     """The trials whose val is as good as the best one's for all we know, the best among them."""
-    assert found.best.val is not None
-    allowed = NEAR.get(found.metric, SHARE_NEAR * abs(found.best.val))
-    return [t for t in found.trials if t.val is not None and abs(t.val - found.best.val) <= allowed]
+    return [t for t in found.trials if lost(found, t) <= margin(found)]
+
+
+def around(found: Tuned) -> list[Tried]:
+    """The trials within ×/÷ `AROUND` of the chosen learning rate, whatever their weight decay, the chosen one among them."""
+    return [t for t in found.trials if found.best.lr / AROUND <= t.lr <= found.best.lr * AROUND]
+
+
+def spread(found: Tuned) -> float:
+    """How far val lies apart among those; infinite where one diverged."""
+    return max(lost(found, t) for t in around(found))
 
 
 def span(found: Tuned) -> float:
@@ -62,7 +84,8 @@ def row(found: Tuned) -> dict[str, Any]:
     }
     for k in (k for k in BUYS if k <= len(drawn)):
         line[f"{k} drawn"] = said(sign * expected_best(drawn, k))
-    return line | {"as good": f"{len(near(found))} of {len(found.trials)}", "their lr": f"× {number(span(found), 2)}"}
+    line |= {"as good": f"{len(near(found))} of {len(found.trials)}", "their lr": f"× {number(span(found), 2)}"}
+    return line | {SPREAD: f"{said(spread(found))} ({len(around(found))} trials)" if len(around(found)) > 1 else "one trial"}
 
 
 def latest(records: Sequence[Record]) -> list[Tuned]:
@@ -91,6 +114,7 @@ def by_family(found: Sequence[Tuned]) -> str:
                 "plain recipe as good": f"{sum(one.trials[0] in near(one) for one in those)} of {len(those)}",
                 "trials as good (median)": f"{median(len(near(one)) / len(one.trials) for one in those):.0%}",
                 "their lr (median)": f"× {number(median(map(span, those)), 2)}",
+                f"{SPREAD}, in margins (median)": of_spreads([one for one in those if len(around(one)) > 1]),
                 "chosen lr / plain (median)": number(median(one.best.lr / one.trials[0].lr for one in those), 2),
             }
             for family, those in sorted(families.items())
@@ -98,10 +122,16 @@ def by_family(found: Sequence[Tuned]) -> str:
     )
 
 
+def of_spreads(found: Sequence[Tuned]) -> str:
+    """Their median in margins, as sets have metrics of their own; empty where no cell has two such trials, ∞ where some diverged."""
+    middle = median(spread(one) / (margin(one) or math.ulp(0)) for one in found) if found else math.nan
+    return "∞" if math.isinf(middle) else number(middle, 2)
+
+
 def write(store: Store) -> Path:
     """Rebuild the report. StoreError if the folder cannot be written to."""
     found = latest(list(store.records("trials")))
-    within = ", ".join(f"{number(margin)} {name}" for name, margin in NEAR.items())
+    within = ", ".join(f"{number(most)} {name}" for name, most in NEAR.items())
     parts = [
         "# Tuning",
         f"Every trial is one part in {SHARE} of a budget with seeds {' and '.join(map(str, SEEDS))}, which no run has; what is shown is the"
@@ -109,7 +139,8 @@ def write(store: Store) -> Path:
         f" ×/÷ {REACH:g} of it and weight decay {DECAYS[0]:g} … {DECAYS[1]:g}. *k drawn* is what k of those are expected to find at best"
         " (unbiased estimate, arXiv 2004.13705): it flatters, as val chose. *as good* are the trials within a margin of the best"
         f" ({within}; {SHARE_NEAR:.0%} of the best for other metrics), *their lr* is how many times the largest rate among them is the"
-        " smallest: the wider, the flatter the optimum. Test was not opened.",
+        f" smallest: the wider, the flatter the optimum. *{SPREAD}* is how far val lies apart among the trials within ×/÷ {AROUND:g} of the"
+        " chosen learning rate. Test was not opened.",
         by_family(found) if found else "There are no trials yet.",
     ]
     sets: dict[tuple[str, str], list[Tuned]] = defaultdict(list)

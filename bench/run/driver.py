@@ -45,9 +45,8 @@ class Underway:
 
 def with_cell(cell: Cell, blank: Job) -> Job:
     """The job of a cell; `blank` has what all jobs of a session share."""
-    return replace(
-        blank, model=cell.model, dataset=cell.dataset, budget=cell.budget, standard=cell.standard, why=cell.why, seeds=(), doubts=()
-    )
+    own = {name: getattr(cell, name) for name in ("model", "dataset", "budget", "standard", "why", "tuned")}
+    return replace(blank, **own, seeds=(), doubts=())
 
 
 class Driver:

@@ -36,6 +36,7 @@ class Job:
     results: Path
     standard: Budget | None = None
     why: str = ""  # of a recipe of its own
+    tuned: bool = False  # `budget` has the rates that tuning found
     doubts: tuple[Doubt, ...] = ()
     trials: tuple[Trial, ...] = ()  # to be made instead of runs, from `budget`
     plugins: tuple[str, ...] = ()

@@ -57,6 +57,7 @@ def header(job: Job) -> Record:
             "conditions": fingerprint.conditions(job.dataset, job.standard or job.budget, job.device),
             "code": fingerprint.code(job.model, job.dataset),
             "own_recipe": job.why,
+            "tuned": job.tuned,
             "source": fingerprint.closure(models.source(job.model)),
             "counted_by": fingerprint.counting(job.model),
             "family": models.family(job.model),

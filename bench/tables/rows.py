@@ -40,7 +40,8 @@ class Row:
     """One cell as measured. `values` is the first metric on test by seed, at the checkpoint that was best on val.
 
     `scores` has every metric on test, one value a seed, `latency` figures by their column, `doubts` what was wrong with a
-    timing by its place, `cpu_b1` say. `machine` is the one whose times are shown, `facts` are of all.
+    timing by its place, `cpu_b1` say. `machine` is the one whose times are shown, `facts` are of all. `tuned` is yes or no: whether
+    its learning rate and weight decay are those that tuning found, be they the plain ones; who ranks passes over what is not.
     """
 
     model: str
@@ -55,6 +56,7 @@ class Row:
     summary: str = ""
     scored_by: str = ""
     family: str = "other"
+    tuned: str = "no"
     values: dict[int, float] = field(default_factory=dict)
     values_last: dict[int, float] = field(default_factory=dict)
     scores: dict[str, list[float]] = field(default_factory=dict)
@@ -104,7 +106,9 @@ def latest(records: list[Record]) -> list[Record]:
     newest = max((r for r in records if not (trained_ and r.get("passing"))), key=lambda r: r["created"])
     if newest["kind"] == "cell" and newest["status"] not in FINISHED:
         return [newest]
-    runs = [r for r in records if r["kind"] == "run" and r["recipe"] == newest["recipe"]]
+    # whether it was tuned is of the request, not of the runs: where tuning chose the plain recipe, both are named alike
+    asked = {name: newest[name] for name in ("own_recipe", "tuned") if name in newest}
+    runs = [r | asked for r in records if r["kind"] == "run" and r["recipe"] == newest["recipe"]]
     return sorted(runs, key=lambda r: r["seed"]) or [newest | {"status": "error", "reason": "its runs are gone; train again"}]
 
 
@@ -127,6 +131,7 @@ def trained(records: list[Record]) -> Row:
         summary=first.get("summary", ""),
         scored_by=first.get("scored_by", ""),
         family=first["family"] if first.get("family") in FAMILIES else "other",
+        tuned="yes" if first.get("tuned") else "no",
         newest=max(r["created"] for r in records),
     )
     if first["kind"] == "cell":
