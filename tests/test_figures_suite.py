@@ -22,7 +22,8 @@ from bench.figures.subject import NoPicture
 from bench.report import plots
 from bench.store.records import Store
 from bench.tables.family import MIXERS
-from bench.tables.rows import LATENCY, Row, rows, shown
+from bench.tables.rows import LATENCY, Row, rows
+from bench.tables.sections import shown
 from datasets.task import ACCURACY, Metric
 from tests.conftest import ROOT
 

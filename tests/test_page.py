@@ -19,7 +19,8 @@ from bench.store.encoding import pack
 from bench.store.records import Store
 from bench.tables import headline
 from bench.tables.family import MIXERS, OTHERS
-from bench.tables.rows import rows, shown
+from bench.tables.rows import rows
+from bench.tables.sections import shown
 from bench.tables.verdict import family
 from tests.test_report import MODELS, run, value_of
 

@@ -18,7 +18,7 @@ from bench.run import worker
 from bench.run.job import Doubt, Job
 from bench.store import fingerprint
 from bench.store.encoding import pack
-from bench.train import batches, optimiser, probe
+from bench.train import agreement, batches, optimiser, probe
 from bench.train.loop import Training
 from tests.conftest import ROOT, environment
 
@@ -211,7 +211,7 @@ def today() -> dict[str, dict[str, Any]]:
 
 def differences(before: dict[str, dict[str, Any]], now: dict[str, dict[str, Any]]) -> dict[str, str]:
     """Why cells do otherwise, those that do."""
-    found = {cell: probe.difference(before[cell]["probe"], now[cell]["probe"], "float32") for cell in now}
+    found = {cell: agreement.difference(before[cell]["probe"], now[cell]["probe"], "float32") for cell in now}
     return {cell: why for cell, why in found.items() if why}
 
 
@@ -235,10 +235,10 @@ def gaussian(stacked: bool = False) -> dict[str, Any]:
 
 def test_a_probe_says_the_same_twice_and_notices_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
     before = gaussian()
-    assert probe.difference(before, gaussian(), "float32") == ""
-    assert probe.difference(before, gaussian(stacked=True), "float32") == "probed in another way"
+    assert agreement.difference(before, gaussian(), "float32") == ""
+    assert agreement.difference(before, gaussian(stacked=True), "float32") == "probed in another way"
     monkeypatch.setattr(batches.Batches, "order", lambda self, seed, epoch: torch.arange(self.n))
-    assert probe.difference(before, gaussian(), "float32").startswith("loss: differs by ")
+    assert agreement.difference(before, gaussian(), "float32").startswith("loss: differs by ")
 
 
 def test_which_of_two_equals_is_kept_shows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,27 +252,27 @@ def test_which_of_two_equals_is_kept_shows(monkeypatch: pytest.MonkeyPatch) -> N
         return found
 
     monkeypatch.setattr(Training, "results", last)
-    assert "differs by" in probe.difference(before, gaussian(), "float32")
+    assert "differs by" in agreement.difference(before, gaussian(), "float32")
 
 
 def test_the_end_of_a_schedule_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     before, rate = gaussian(), optimiser.learning_rate
     monkeypatch.setattr(probe, "learning_rate", lambda budget, step, epoch: rate(budget, step, epoch) * (step < 0.99 * budget.steps))
-    assert probe.difference(before, gaussian(), "float32").startswith("ending: differs by ")
+    assert agreement.difference(before, gaussian(), "float32").startswith("ending: differs by ")
 
 
 def test_a_probe_from_before_there_was_a_kind_of_number_is_compared_by_the_others() -> None:
     now = gaussian()
-    kinds = probe.kinds(now["own"])
+    kinds = agreement.kinds(now["own"])
 
     def without(*left_out: str) -> dict[str, Any]:
         kept = {kind: list(values) for kind, values in kinds.items() if kind not in left_out}
         numbers = pack(np.array([number for values in kept.values() for number in values], "<f8"))
         return now | {"own": {"sizes": {kind: len(values) for kind, values in kept.items()}, "numbers": numbers}}
 
-    assert probe.difference(without(*probe.LATER), now, "float32") == ""
-    assert probe.difference(without("loss"), now, "float32") == "loss: other numbers than before"
-    assert probe.difference(now, without("choice"), "float32") == "choice: other numbers than before"
+    assert agreement.difference(without(*agreement.LATER), now, "float32") == ""
+    assert agreement.difference(without("loss"), now, "float32") == "loss: other numbers than before"
+    assert agreement.difference(now, without("choice"), "float32") == "choice: other numbers than before"
 
 
 def test_a_run_that_cannot_be_probed_any_more_is_trained_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -280,11 +280,11 @@ def test_a_run_that_cannot_be_probed_any_more_is_trained_again(monkeypatch: pyte
     doubt = Doubt(1, "other code", False, gaussian())
     job = Job("linear", "gaussian", budget, (), "cpu", tmp_path, tmp_path, doubts=(doubt,))
     told: list[Any] = []
-    assert worker.fallen(job, worker.header(job), told.append) == []
+    assert worker.fallen(job, worker.header(job), worker.Probes(job), told.append) == []
     assert told[0].seeds == (1,) and told[0].facts["code"] == fingerprint.code("linear", "gaussian")
 
     def fails(*_: Any) -> Any:
         raise probe.Unprobed("linear-gaussian cannot be probed: RuntimeError: of float32 alone")
 
     monkeypatch.setattr(probe, "measure", fails)
-    assert worker.fallen(job, worker.header(job), told.append) == [1] and len(told) == 1
+    assert worker.fallen(job, worker.header(job), worker.Probes(job), told.append) == [1] and len(told) == 1

@@ -14,7 +14,8 @@ from bench.plan.grid import Cell
 from bench.report import report
 from bench.run.driver import Outcome
 from bench.store.records import Store
-from bench.tables.rows import rows, shown
+from bench.tables.rows import rows
+from bench.tables.sections import shown
 from bench.train.learners import check_answer
 from bench.train.scoring import handed
 from datasets.task import Budget, Input, Output, Task

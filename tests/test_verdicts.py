@@ -19,8 +19,9 @@ from bench.store.encoding import pack
 from bench.store.records import Store
 from bench.tables import headline
 from bench.tables.family import ATTENTION, LEVEL, MIXERS, OTHERS, POOLS, SETS, SIZE
-from bench.tables.rows import rows, shown
+from bench.tables.rows import rows
 from bench.tables.scales import scale
+from bench.tables.sections import shown
 from bench.tables.verdict import EQUAL, OUTSIDE, SATURATED, Verdict, family, judge, on, saturated
 from datasets.metrics import named
 from datasets.task import ACCURACY, MSE

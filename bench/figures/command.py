@@ -24,7 +24,8 @@ from bench.figures.subject import NoPicture, Outdated, Subject
 from bench.page import build as page
 from bench.plan import grid
 from bench.store.records import PICTURED, Store
-from bench.tables.rows import Row, rows, shown
+from bench.tables.rows import Row, rows
+from bench.tables.sections import shown
 from datasets.data import Data
 from datasets.registry import describe
 

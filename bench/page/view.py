@@ -21,7 +21,8 @@ from bench.tables import headline
 from bench.tables.column import Column
 from bench.tables.columns import PLACES, columns
 from bench.tables.family import OTHERS, SETS
-from bench.tables.rows import Row, newest_facts, rows, shown
+from bench.tables.rows import Row, newest_facts, rows
+from bench.tables.sections import shown
 from bench.tables.verdict import UNRUN, Verdict, family, on
 
 QUESTION = "When does attention beat convolutions and MLPs, and what does it cost?"

@@ -8,7 +8,8 @@ from bench.core import machine
 from bench.report import report
 from bench.store.records import Store
 from bench.tables import headline
-from bench.tables.rows import rows, shown
+from bench.tables.rows import rows
+from bench.tables.sections import shown
 from bench.tables.verdict import family
 
 PAGES = {

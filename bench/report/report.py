@@ -18,8 +18,9 @@ from bench.tables.column import as_csv, as_lines
 from bench.tables.columns import DOUBTED, columns, dictionary, timed
 from bench.tables.family import ATTENTION, OTHERS, SETS
 from bench.tables.formatting import amount, escape, markdown, number, quality
-from bench.tables.rows import LATENCY, Row, newest_facts, rows, shown
+from bench.tables.rows import LATENCY, Row, newest_facts, rows
 from bench.tables.rows import sources as sources_of
+from bench.tables.sections import shown
 from bench.tables.verdict import Verdict, family, on, ranked
 
 FOREST = "forest.png"

@@ -9,7 +9,7 @@ import atexit
 import gc
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +21,6 @@ from bench.store import examples
 from bench.store.records import FINISHED, Record, Store
 from bench.tables import latency_table
 from bench.tables.clock import clock
-from bench.tables.family import FEWEST, MIXERS
 from bench.tables.scales import scale
 from datasets.task import Metric
 from models import FAMILIES
@@ -215,39 +214,3 @@ def tabulated(runs: list[Record], timings: list[Record], asked: str | None = Non
             put_latency(blank, own)
             table.append(blank)
     return table
-
-
-def standing(group: list[Row]) -> tuple[bool, int, int, bool, int, int, str]:
-    """Which of the groups of one data set is shown, the largest: never smoke if there is another, then the one with most of the
-    mixers that verdicts compare, with seeds enough, at the reference budget, with most samples, newest. What other models were run
-    on decides only where there is no mixer: no selection and no plugin moves a verdict."""
-    trained_ = [row for row in group if row.values]
-    mixers = [row for row in trained_ if row.model in MIXERS]
-    seeds = min((len(row.values) for row in mixers), default=0)
-    budget, newest = group[0].budget, max(row.newest for row in mixers or group)
-    others = 0 if mixers else len({row.model for row in trained_})
-    return budget != "smoke", len(mixers), min(seeds, FEWEST), budget == "reference", others, group[0].samples, newest
-
-
-def shown(table: list[Row]) -> dict[str, list[Row]]:
-    """For each data set the rows that are ranked: of one budget and arithmetic.
-
-    Which budget that is: `standing`; never a `published` one.
-    Rows that were trained under other conditions (an older recipe or data set) keep their place but not their numbers.
-    """
-    sections: dict[str, list[Row]] = {}
-    for dataset in sorted({row.dataset for row in table}):
-        own = [row for row in table if row.dataset == dataset and not row.budget.startswith("published")]
-        if not own:
-            continue
-        alike: dict[tuple[str, ...], list[Row]] = defaultdict(list)
-        for row in own:
-            alike[row.terms].append(row)
-        group = max(alike.values(), key=standing)
-        lead = max(group, key=lambda row: (bool(row.values), bool(row.values) and row.model in MIXERS, row.newest))
-        old = "trained under another recipe than the newest rows; run it again"
-        sections[dataset] = [
-            r if r.conditions == lead.conditions or not r.runs else replace(r, values={}, runs=[], status="older", reason=old)
-            for r in group
-        ]
-    return sections

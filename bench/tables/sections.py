@@ -1,0 +1,45 @@
+"""Which rows a data set's section shows and ranks: those of one budget, recipe and arithmetic."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+
+from bench.tables.family import FEWEST, MIXERS
+from bench.tables.rows import Row
+
+
+def standing(group: list[Row]) -> tuple[bool, int, int, bool, int, int, str]:
+    """Which of the groups of one data set is shown, the largest: never smoke if there is another, then the one with most of the
+    mixers that verdicts compare, with seeds enough, at the reference budget, with most samples, newest. What other models were run
+    on decides only where there is no mixer: no selection and no plugin moves a verdict."""
+    trained_ = [row for row in group if row.values]
+    mixers = [row for row in trained_ if row.model in MIXERS]
+    seeds = min((len(row.values) for row in mixers), default=0)
+    budget, newest = group[0].budget, max(row.newest for row in mixers or group)
+    others = 0 if mixers else len({row.model for row in trained_})
+    return budget != "smoke", len(mixers), min(seeds, FEWEST), budget == "reference", others, group[0].samples, newest
+
+
+def shown(table: list[Row]) -> dict[str, list[Row]]:
+    """For each data set the rows that are ranked: of one budget and arithmetic.
+
+    Which budget that is: `standing`; never a `published` one.
+    Rows that were trained under other conditions (an older recipe or data set) keep their place but not their numbers.
+    """
+    sections: dict[str, list[Row]] = {}
+    for dataset in sorted({row.dataset for row in table}):
+        own = [row for row in table if row.dataset == dataset and not row.budget.startswith("published")]
+        if not own:
+            continue
+        alike: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+        for row in own:
+            alike[row.terms].append(row)
+        group = max(alike.values(), key=standing)
+        lead = max(group, key=lambda row: (bool(row.values), bool(row.values) and row.model in MIXERS, row.newest))
+        old = "trained under another recipe than the newest rows; run it again"
+        sections[dataset] = [
+            r if r.conditions == lead.conditions or not r.runs else replace(r, values={}, runs=[], status="older", reason=old)
+            for r in group
+        ]
+    return sections
