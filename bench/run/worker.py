@@ -24,7 +24,7 @@ from bench.run.job import Confirmed, Ended, Finished, Job, Message, Share
 from bench.store import fingerprint
 from bench.store.records import Record, Store, pack_weights
 from bench.train import probe
-from bench.train.agreement import difference
+from bench.train.agreement import difference, richer
 from bench.train.learners import check_answer, stays_alone
 from bench.train.loading import load
 from bench.train.loop import Training
@@ -134,7 +134,11 @@ def fallen(job: Job, head: Record, probes: Probes, tell: Tell) -> list[int]:
         build = partial(models.build, job.model, datasets.task(job.dataset))
         costs, notes = counts.measure(forward_counts.countable(build()), datasets.task(job.dataset), job.budget)
         facts = {name: head[name] for name in ("conditions", "code", "source", "counted_by", "family", "summary")}
-        tell(Confirmed(facts | {"costs": costs, "notes": machine.anonymous(notes)}, tuple(stand)))
+        facts |= {"costs": costs, "notes": machine.anonymous(notes)}
+        for one in job.doubts:
+            if one.seed in stand:
+                now = probes.found.get(one.stacked, {})
+                tell(Confirmed(facts | ({"probe": now} if one.probe and richer(one.probe, now) else {}), (one.seed,)))
     return [one.seed for one in job.doubts if one.seed not in stand]
 
 

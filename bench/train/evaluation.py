@@ -24,8 +24,8 @@ class Learner(Protocol):
 
 
 class Scored(NamedTuple):
-    """A split scored, all on the CPU: loss and metrics of each sample (S, n, …) float32, what was predicted (S, n, …), and the
-    scores of the classes (S, n, classes) where there are classes."""
+    """A split scored, all on the CPU: loss and metrics of each sample (S, n, …), float32 but float64 in a probe; what was predicted
+    (S, n, …), and the scores of the classes (S, n, classes) where there are classes."""
 
     scores: dict[str, Tensor]
     predicted: Tensor
@@ -46,7 +46,7 @@ def score(learner: Learner, split: Split, task: Task) -> Scored:
         shape = y.shape[:2]
         found = task.scores(out.flatten(0, 1), y.flatten(0, 1), None if taught is None else taught.flatten(0, 1))
         for name, values in found.items():
-            scores[name].append(values.unflatten(0, shape).float().cpu())
+            scores[name].append(values.unflatten(0, shape).to(torch.get_default_dtype()).cpu())
         predictions.append(task.predicted(out.flatten(0, 1)).unflatten(0, shape).cpu())
         if task.output.kind.scored:
             outs.append(out.cpu())

@@ -171,7 +171,8 @@ def miniature(build: Callable[[], nn.Module], task: Task, budget: Budget, data: 
     found["choice"] = []
     for one, samples in zip(choose(training), data, strict=True):
         test = scored(build, one, samples, task, mini, CPU).get("test", {})
-        found["choice"] += [float(one.best_samples), *of_state(one.best), *(test[which]["loss"] for which in sorted(test))]
+        chosen = [test[which]["loss"] for which in sorted(test) if "loss" in test[which]]  # a best chosen on test is a metric alone
+        found["choice"] += [float(one.best_samples), *of_state(one.best), *chosen]
     return found
 
 
