@@ -247,7 +247,7 @@ def test_a_start_sweeps_what_killed_processes_left_and_nothing_else(tmp_path: Pa
 
 
 def test_text_of_records_is_text_in_markdown_and_in_a_spreadsheet() -> None:
-    assert escape("a|b <b>\n![x](y) `c`") == "a\\|b &lt;b> !\\[x](y) \\`c\\`"
+    assert escape("a\\|b <b>\n![x](y) [0, 1]") == "a\\\\\\|b &lt;b> ![x\\](y) [0, 1]"
     column: Column[str] = Column("text", "text", lambda row: row, "")
     lines = as_csv([column], ["=1+1", "+1", "-1", "@x", "\t=1", "plain"]).splitlines()
     assert all(line.strip('"').startswith(("'", "plain", "text")) for line in lines)
