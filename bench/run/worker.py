@@ -200,7 +200,7 @@ class Checkpoints:
         blank = copy.deepcopy(training.snapshot())
         try:
             training.restore(snapshot)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except Exception as error:  # an altered one may be wrong in any way
             self.store.set_checkpoint_aside(self.store.checkpoint(self.head["recipe"], training.seeds), error)
             training.restore(blank)
             training.random = None
