@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from bench.core.stats import share
@@ -13,6 +13,9 @@ from bench.tables.family import ATTENTION, FEWEST, LEVEL, OTHERS, SETS, SIZE
 from bench.tables.formatting import number
 from bench.tables.scales import scale
 from bench.tables.verdict import BEATS, EQUAL, LOSES, OPEN, OUTSIDE, Verdict
+
+VERBS = {BEATS: "beats", LOSES: "loses to", EQUAL: "equals", OPEN: "cannot be told from"}
+ENOUGH = 3  # data sets with a verdict, for a word on others
 
 RULE = (
     f"One backbone, everything but the mixer equal, paired by seed. Verdicts are read off intervals that hold together in 95 of 100 cases,"
@@ -81,19 +84,26 @@ def unseen(family: Sequence[Verdict], other: str) -> tuple[float, float, float] 
 
 def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
     """The answer on quality: in how many sets attention beats, loses to or equals each mixer, and what that says of another set."""
-    parts, odds = [], []
+    alike: dict[tuple[tuple[tuple[str, int], ...], int], list[str]] = defaultdict(list)  # names by what is said of them
+    odds, sets = [], {verdict.dataset for verdict in family if verdict.word}
     for other, name in OTHERS.items():
         count, own = counted(family, other)
         if (found := unseen(family, other)) is not None:
-            said = [f"beats {name} on {count[BEATS]}", f"loses on {count[LOSES]}"]
-            said += [f"equals it on {count[EQUAL]}"] * (count[EQUAL] > 0) + [f"cannot be told from it on {count[OPEN]}"] * (count[OPEN] > 0)
-            parts.append(f"{listed(said)} of {len(own)} data set{'s' * (len(own) != 1)}")
+            alike[tuple((word, count[word]) for word in VERBS if count[word]), len(own)].append(name)
             p, low, high = (f"{100 * part:.0f}" for part in found)
-            odds.append(f"{p} % against {name} (95 % interval {low} to {high} %)")
+            odds += [f"{p} % against {name} (95 % interval {low} to {high} %)"] if len(own) >= ENOUGH else []
+    parts = []
+    for (words, n), names in alike.items():
+        named = [listed(names), *["it" if len(names) == 1 else "them"] * len(words)]
+        said = [f"{VERBS[word]} {whom} on {count}" for (word, count), whom in zip(words, named, strict=False)]
+        parts.append(f"{listed(said)} of {n} data set{'s' * (n != 1)}")
     if parts:
+        few = f"From {len(sets)} data set{'s' * (len(sets) != 1)} with a verdict, of the family's {len(SETS)}, nothing follows for another"
         return (
             f"Among small models trained from scratch, alike but for how they mix 8 to 64 tokens, attention {'; '.join(parts)}.",
-            f"The probability that attention is better on a data set not seen is {listed(odds)}, if that set is like these.",
+            f"The probability that attention is better on a data set not seen is {listed(odds)}, if that set is like these."
+            if odds
+            else f"{few}.",
         )
     return (
         f"No verdict yet on small models trained from scratch; of the family's {SIZE} comparisons: {missing(family)}.",
