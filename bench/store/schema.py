@@ -26,6 +26,11 @@ CURVES = ("samples", "seconds", "train_loss", "val_loss")  # one value an evalua
 EACH = "*"  # every name that is not listed
 # What a field is wherever there is one: types, a list of such, or an object's fields. Fields that are not listed may be anything plain.
 Kind = Any
+BUDGET: dict[str, Kind] = {
+    **dict.fromkeys(("name", "optimizer", "schedule", "dtype", "choose"), TEXT),
+    **dict.fromkeys(("samples", "batch", "evaluations", "seeds"), (int,)),
+    **dict.fromkeys(("lr", "decay", "warmup", "momentum", "weight_decay", "clip", "init_std", "seconds"), MAYBE),
+}
 FIELDS: dict[str, Kind] = {
     **dict.fromkeys(("created", "recipe", "model", "dataset", "device", "summary", "conditions", "own_recipe", "source", "family"), TEXT),
     **dict.fromkeys(("status", "reason", "code", "counted_by", "trained_by", "scored_by", "dtype", "alone"), TEXT),
@@ -33,16 +38,13 @@ FIELDS: dict[str, Kind] = {
     **dict.fromkeys(("schema", "seed", "version", "batch", "threads", "continued_from", "best_samples", "together"), (int,)),
     **dict.fromkeys(("warm_up_calls", "kernels"), (int,)),
     **dict.fromkeys(("train_seconds", "noop_ms"), MAYBE),
-    **dict.fromkeys(("passing", "settled", "plain"), (bool,)),
+    **dict.fromkeys(("passing", "settled"), (bool,)),
     "notes": (str, list),
     "sources": [TEXT],
     "validity": [TEXT],
     "files": {EACH: TEXT},
-    "budget": {
-        **dict.fromkeys(("name", "optimizer", "schedule", "dtype", "choose"), TEXT),
-        **dict.fromkeys(("samples", "batch", "evaluations", "seeds"), (int,)),
-        **dict.fromkeys(("lr", "decay", "warmup", "momentum", "weight_decay", "clip", "init_std", "seconds"), MAYBE),
-    },
+    "budget": BUDGET,
+    "plain": BUDGET,  # of a trial: the recipe it was tuned from
     "machine": {
         **dict.fromkeys(("slug", "cpu", "gpu", "driver", "cuda", "torch", "python", "system", "commit"), TEXT),
         **dict.fromkeys(("cores", "memory_gib", "threads"), NUMBER),
