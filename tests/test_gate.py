@@ -19,7 +19,7 @@ import pytest
 from bench import INTERFACE
 from bench.__main__ import main
 from bench.core import machine
-from bench.gate import calibration, contest, trees, trio, work
+from bench.gate import calibration, contest, survey, trees, trio, work
 from bench.gate.trees import Tree
 from bench.gate.trio import Arm, Nursery, arms
 from bench.plan.grid import RequestError
@@ -93,7 +93,7 @@ def wind(tree: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def verdicts(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict[str, contest.Cell]:
+def verdicts(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict[str, survey.Cell]:
     """Every way in which head can differ from base, in one survey."""
     folder = tmp_path_factory.mktemp("trees")
     base, head = copy(folder / "base"), copy(folder / "head")
@@ -109,8 +109,8 @@ def verdicts(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict
     write(head, "t_operator", more="[nn.ReLU()]")
     write(head, "t_broken", body="raise ValueError('as before')")
     write(head, "t_unsupported", body="raise Unsupported('no longer')")
-    one = contest.Contest(Tree("base", base), Tree("head", head), 0.01, 1)
-    contest.survey(one, nursery, "t_*", "iris", [1], lambda *_: None, None)
+    one = survey.Contest(Tree("base", base), Tree("head", head), 0.01, 1)
+    survey.survey(one, nursery, "t_*", "iris", [1], lambda *_: None, None)
     return {cell.id.removesuffix("-iris-cpu-b1"): cell for cell in one.cells}
 
 
@@ -130,12 +130,12 @@ def verdicts(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict
         ("t_operator", "", ""),
     ],
 )
-def test_each_difference_has_its_verdict(verdicts: dict[str, contest.Cell], name: str, word: str, why: str) -> None:
+def test_each_difference_has_its_verdict(verdicts: dict[str, survey.Cell], name: str, word: str, why: str) -> None:
     assert verdicts[name].verdict == word
     assert why in verdicts[name].reason
 
 
-def test_one_layer_more_is_exactly_one_operator_more(verdicts: dict[str, contest.Cell]) -> None:
+def test_one_layer_more_is_exactly_one_operator_more(verdicts: dict[str, survey.Cell]) -> None:
     costs = verdicts["t_operator"].costs
     assert costs["head"]["operators"] == costs["base"]["operators"] + 1
     assert costs["head"]["params"] == costs["base"]["params"]
@@ -143,7 +143,7 @@ def test_one_layer_more_is_exactly_one_operator_more(verdicts: dict[str, contest
 
 
 def test_a_tree_is_measured_from_its_own_files_and_never_written_to(
-    verdicts: dict[str, contest.Cell], nursery: Nursery, tmp_path: Path
+    verdicts: dict[str, survey.Cell], nursery: Nursery, tmp_path: Path
 ) -> None:
     tree = copy(tmp_path / "tree")
     (tree / "models" / "mlp.py").unlink()
@@ -156,8 +156,8 @@ def test_a_tree_is_measured_from_its_own_files_and_never_written_to(
 def test_a_file_that_does_not_import_fails_its_models_and_no_others(nursery: Nursery, tmp_path: Path) -> None:
     head = copy(tmp_path / "head")
     (head / "models" / "mlp.py").write_text('"""Broken."""\nimport nothing_of_that_name\n')
-    one = contest.Contest(HERE, Tree("head", head), 0.01, 1)
-    contest.survey(one, nursery, "mlp,transformer", "iris", [1], lambda *_: None, None)
+    one = survey.Contest(HERE, Tree("head", head), 0.01, 1)
+    survey.survey(one, nursery, "mlp,transformer", "iris", [1], lambda *_: None, None)
     assert {cell.model: cell.verdict for cell in one.cells} == {"mlp": "failing", "transformer": ""}
     assert "nothing_of_that_name" in one.cells[0].reason
 
@@ -175,10 +175,10 @@ def test_arms_that_run_on_other_versions_cannot_be_compared(nursery: Nursery, mo
     seen: list[int] = []
     monkeypatch.setattr(Arm, "ask", ask)
     with pytest.raises(RequestError, match=r"cannot be compared: base runs on torch 1\.0, head on torch"):
-        contest.survey(contest.Contest(HERE, HERE, 0.01, 1), nursery, "mlp", "iris", [1], lambda *_: None, None)
+        survey.survey(survey.Contest(HERE, HERE, 0.01, 1), nursery, "mlp", "iris", [1], lambda *_: None, None)
 
 
-def timed(one: contest.Contest, nursery: Nursery, trios: int) -> dict[str, contest.Cell]:
+def timed(one: survey.Contest, nursery: Nursery, trios: int) -> dict[str, survey.Cell]:
     for i, _ in enumerate(contest.rounds(one, nursery, time.perf_counter(), lambda *_: None), 1):
         if i == trios:
             break
@@ -192,8 +192,8 @@ def test_an_arm_that_dies_while_timing_fails_its_cell_and_no_other(nursery: Nurs
     for name, tree in found.items():
         wind(tree)
         write(tree, "t_late", body=f"os.path.exists({str(marker)!r}) and os._exit(1)" if name == role else "pass")
-    one = contest.Contest(Tree("base", found["base"]), Tree("head", found["head"]), 0.01, 1)
-    contest.survey(one, nursery, "t_late,linear", "iris", [1], lambda *_: None, None)
+    one = survey.Contest(Tree("base", found["base"]), Tree("head", found["head"]), 0.01, 1)
+    survey.survey(one, nursery, "t_late,linear", "iris", [1], lambda *_: None, None)
     assert [cell.verdict for cell in one.cells] == ["", ""]
     marker.touch()
     cells = timed(one, nursery, 5)
@@ -209,14 +209,14 @@ def test_a_model_that_hangs_fails_and_its_process_ends(nursery: Nursery, tmp_pat
     head = copy(tmp_path / "head")
     write(head, "t_hangs", body="while True: pass")
     write(copy(tmp_path / "base"), "t_hangs")
-    one = contest.Contest(Tree("base", tmp_path / "base"), Tree("head", head), 0.01, 1)
+    one = survey.Contest(Tree("base", tmp_path / "base"), Tree("head", head), 0.01, 1)
     before = set(psutil.Process(nursery.process.pid).children())
-    contest.survey(one, nursery, "t_hangs", "iris,gaussian", [1], lambda *_: None, None)
+    survey.survey(one, nursery, "t_hangs", "iris,gaussian", [1], lambda *_: None, None)
     assert [cell.verdict for cell in one.cells] == ["failing", "failing"]
     assert "took too long" in one.cells[0].reason or "no answer in time" in one.cells[0].reason
     assert "not tried, as it ended its process on" in one.cells[1].reason
-    same = contest.Contest(Tree("base", head), Tree("head", head), 0.01, 1)
-    contest.survey(same, nursery, "t_hangs", "iris,gaussian", [1], lambda *_: None, None)
+    same = survey.Contest(Tree("base", head), Tree("head", head), 0.01, 1)
+    survey.survey(same, nursery, "t_hangs", "iris,gaussian", [1], lambda *_: None, None)
     assert [cell.verdict for cell in same.cells] == ["broken", "broken"]  # as it was: nobody is accused
     assert same.cells[1].reason.startswith("base and head: not tried")
     _, alive = psutil.wait_procs(set(psutil.Process(nursery.process.pid).children()) - before, timeout=10)
@@ -228,19 +228,19 @@ def test_a_tree_that_does_not_import_cannot_be_compared(nursery: Nursery, tmp_pa
     head = copy(tmp_path / "head")
     (head / file).write_text('"""Broken."""\ndef (\n')
     with pytest.raises(RequestError, match="head the tree does not import: SyntaxError"):
-        contest.survey(contest.Contest(HERE, Tree("the tree", head), 0.01, 1), nursery, "mlp", "iris", [1], lambda *_: None, None)
+        survey.survey(survey.Contest(HERE, Tree("the tree", head), 0.01, 1), nursery, "mlp", "iris", [1], lambda *_: None, None)
 
 
 def test_a_tree_too_old_for_what_measures_it_cannot_be_compared(nursery: Nursery, tmp_path: Path) -> None:
     base = copy(tmp_path / "base")
     (base / "datasets" / "vocabulary.py").unlink()
     with pytest.raises(RequestError, match=r"base old does not import: .*vocabulary"):
-        contest.survey(contest.Contest(Tree("old", base), HERE, 0.01, 1), nursery, "mlp", "iris", [1], lambda *_: None, None)
+        survey.survey(survey.Contest(Tree("old", base), HERE, 0.01, 1), nursery, "mlp", "iris", [1], lambda *_: None, None)
 
 
 def test_no_cell_at_all_is_no_success(nursery: Nursery) -> None:
     with pytest.raises(RequestError, match="no cell can be built"):
-        contest.survey(contest.Contest(HERE, HERE, 0.01, 1), nursery, "stn", "iris", [1], lambda *_: None, None)
+        survey.survey(survey.Contest(HERE, HERE, 0.01, 1), nursery, "stn", "iris", [1], lambda *_: None, None)
 
 
 def test_the_command_line_says_what_is_missing_in_three_ways_and_fails(

@@ -11,7 +11,8 @@ import pytest
 from scipy import stats
 
 from bench.gate import selftest, table
-from bench.gate.contest import EVERY, MOST, Cell, Contest, look, share
+from bench.gate.contest import EVERY, MOST, look, share
+from bench.gate.survey import Cell, Contest
 from bench.gate.trees import Tree
 from bench.gate.trio import Sample, middle
 from bench.gate.verdicts import ALPHA, FEWEST, estimate, judge, levels

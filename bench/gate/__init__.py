@@ -5,6 +5,7 @@
     arm        a process that holds one tree's model and runs it when it is its turn
     trio       base, head and base again, taking turns on one core; one trio of fresh processes gives one ratio a cell
     verdicts   ratios of several trios -> slower, faster, same or undecided, corrected for the number of cells
+    survey     what both trees have: cells, their exact costs, and what is settled without a clock
     contest    asks for trios until every cell is decided or the time is up
     table      the answer for a terminal, a pull request and a machine
     work       what makes a model slower by a known amount, for the self-test; calibration: how much of it makes which slowdown

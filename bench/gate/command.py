@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from bench.core import machine
-from bench.gate import contest, selftest, table, trees
+from bench.gate import contest, selftest, survey, table, trees
 from bench.gate.trio import Died
 from bench.plan.grid import RequestError, located, split
 from bench.run.progress import Progress
@@ -50,7 +50,7 @@ def writable(file: str) -> Path:
     return path
 
 
-def follow(bar: Progress, seconds: float) -> contest.Say:
+def follow(bar: Progress, seconds: float) -> survey.Say:
     """A bar over the time that the gate may take; easy gates end before it is full."""
     reached = 0.0
 
@@ -100,7 +100,7 @@ def gate(options: argparse.Namespace, minutes: float, allow: float, batches: lis
         named = {"base": options.base, "head": "." if options.head is None else options.head}
         base, head = (trees.resolve(role, name, Path.cwd(), place) for role, name in named.items())
         trees.same_libraries(base, head)
-        asked = contest.Contest(base, head, allow, minutes)
+        asked = survey.Contest(base, head, allow, minutes)
         bar = Progress(60 * minutes)
         try:
             done = contest.run(asked, options.models, options.datasets, batches, place / "bytecode", follow(bar, 60 * minutes))

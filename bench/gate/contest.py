@@ -1,26 +1,20 @@
 """Asks for trios until every cell is decided or the time is up.
 
-survey     both trees say what they have; every cell is built once in each, its exact costs counted
+survey     both trees say what they have; every cell is built once in each, its exact costs counted (survey.py)
 first      trios over all open cells; after 8 and then every 4 those that are decided leave
 confirm    a cell found slower needs 8 trios of its own again, and must be found slower by them alone
 """
 
 from __future__ import annotations
 
-import math
 import random
 import time
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from bench.gate.trees import Tree
-from bench.gate.trio import Arm, Died, Failed, Nursery, Sample, arms, cores, measure
-from bench.gate.verdicts import FEWEST, Latency, judge
-from bench.plan.grid import RequestError, listed, select
+from bench.gate.survey import Cell, Contest, Say, survey
+from bench.gate.trio import Arm, Died, Failed, Nursery, arms, cores, measure
+from bench.gate.verdicts import FEWEST, judge
 
 EVERY = 4  # trios between two looks
 MOST = 40  # trios a cell may ask for in one phase
@@ -28,172 +22,6 @@ AIM = 20  # trios the time should be enough for
 SHORTEST, LONGEST = 0.1, 0.6  # seconds of turns that a cell gets from a trio
 SURVEY = 2  # minutes that the survey may take at least
 STILLBORN = 3  # trios in which a process does not come to life, and the gate gives up
-NO_CELL = "no cell"  # in neither tree
-COSTS = ("params", "flops", "operators", "peak_bytes")
-
-Say = Callable[[float, str], None]  # share of the time gone, and what is being done
-
-
-@dataclass
-class Cell:
-    """One model on one data set at one batch size: what was counted and measured of it, and what follows."""
-
-    model: str
-    dataset: str
-    batch: int
-    costs: dict[str, dict[str, Any]] = field(default_factory=dict)  # by role: figures, or {"error", "kind"}
-    first: list[Sample] = field(default_factory=list)
-    confirm: list[Sample] | None = None
-    verdict: str = ""
-    reason: str = ""
-    deaths: int = 0  # of processes that were timing it
-    latency: Latency | None = None
-
-    @property
-    def id(self) -> str:
-        return f"{self.model}-{self.dataset}-cpu-b{self.batch}"
-
-    @property
-    def request(self) -> dict[str, Any]:
-        return {"model": self.model, "dataset": self.dataset, "batch": self.batch}
-
-    @property
-    def samples(self) -> list[Sample]:
-        """Those of the phase it is in."""
-        return self.first if self.confirm is None else self.confirm
-
-    @property
-    def noise(self) -> float:
-        """Root mean square of base against itself, as a share: what one trio says of code that did not change."""
-        seen = [sample.noise for sample in (*self.first, *(self.confirm or []))]
-        return float(np.sqrt(np.mean(np.square(seen)))) if seen else math.nan
-
-    def settle(self, verdict: str, reason: str = "") -> None:
-        self.verdict, self.reason = verdict, reason
-
-
-@dataclass
-class Contest:
-    """What was compared, by which rules, and what came out."""
-
-    base: Tree
-    head: Tree
-    allow: float
-    minutes: float
-    cells: list[Cell] = field(default_factory=list)
-    trios: int = 0
-    seconds: float = 0.0
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def trees(self) -> dict[str, Tree]:
-        return {"base": self.base, "head": self.head, "again": self.base}
-
-
-def same_facts(base: dict[str, Any], head: dict[str, Any]) -> dict[str, Any]:
-    """What both arms run on; RequestError if that is not the same."""
-    for name, value in base.items():
-        if head.get(name) != value:
-            raise RequestError(f"cannot be compared: base runs on {name} {value}, head on {name} {head.get(name)}")
-    return base
-
-
-def grid(base: dict[str, Any], head: dict[str, Any], models: str | None, datasets: str | None, batches: list[int]) -> list[Cell]:
-    """The cells of either tree that were asked for; by default all models on all embedded data sets."""
-    names = list(dict.fromkeys(base["models"] + head["models"]))
-    every_model = listed(names, {**base["model_errors"], **head["model_errors"]})
-    known = {**base["datasets"], **head["datasets"]}
-    every_dataset = listed(list(known), {**base["dataset_errors"], **head["dataset_errors"]})
-    usual_models = [name for name in every_model if not name.endswith("_published")]
-    usual_data = [name for name in every_dataset if known.get(name, True) and not name.endswith("_published")]
-    chosen = select("model", models, usual_models, every_model)
-    return [Cell(m, d, b) for d in select("data set", datasets, usual_data, every_dataset) for m in chosen for b in batches]
-
-
-def answers(two: dict[str, Arm], roles: list[str], do: str, **message: Any) -> dict[str, dict[str, Any] | Died]:
-    """The same command to several arms at once: they work side by side."""
-    found: dict[str, dict[str, Any] | Died] = {}
-    for step in ("post", "receive"):
-        for role in [role for role in roles if role not in found]:
-            try:
-                if step == "post":
-                    two[role].post(do, **message)
-                else:
-                    found[role] = two[role].receive()
-            except Died as error:
-                found[role] = error
-    return found
-
-
-def counted(two: dict[str, Arm], cell: Cell, fresh: Callable[[str], Arm]) -> None:
-    """Build a cell in both trees and count its exact costs; an arm that dies is replaced, and the cell has its reason."""
-    for do, message in (("open", cell.request), ("exact", {})):
-        roles = [role for role in two if do == "open" or "error" not in cell.costs[role]]
-        for role, reply in answers(two, roles, do, **message).items():
-            if isinstance(reply, Died):
-                two[role].close()
-                two[role] = fresh(role)
-                reply = {"error": str(reply), "kind": "raised", "died": True}
-            cell.costs[role] = reply
-
-
-def survey(
-    contest: Contest,
-    nursery: Nursery,
-    models: str | None,
-    datasets: str | None,
-    batches: list[int],
-    say: Say,
-    only: Collection[str] | None,
-) -> None:
-    """Fill the contest's cells with their exact costs, both trees at once. RequestError if they cannot be compared."""
-
-    def fresh(role: str) -> Arm:
-        one = nursery.arm(contest.trees[role], 0, None)
-        greetings[role] = one.ask("hello")
-        if "error" in greetings[role]:
-            raise RequestError(f"{role} {contest.trees[role].name} does not import: {greetings[role]['error']}")
-        return one
-
-    greetings: dict[str, dict[str, Any]] = {}
-    two = {role: fresh(role) for role in ("base", "head")}
-    try:
-        contest.facts = same_facts(greetings["base"]["facts"], greetings["head"]["facts"])
-        every = grid(greetings["base"], greetings["head"], models, datasets, batches)
-        contest.cells = [cell for cell in every if only is None or cell.id in only]
-        died: dict[tuple[str, str], str] = {}
-        for i, cell in enumerate(contest.cells):
-            say(0.0, f"exact costs, {i + 1} of {len(contest.cells)}: {cell.id}")
-            dead = {role: died[role, cell.model] for role in two if (role, cell.model) in died}
-            if dead:  # a model that hangs or kills its process is not given the time to do so on every data set
-                word = "broken" if len(dead) == 2 else "failing" if "head" in dead else "crashed"
-                cell.settle(word, f"{' and '.join(dead)}: not tried, as it ended its process on {[*dead.values()][-1]}")
-                continue
-            counted(two, cell, fresh)
-            died |= {(role, cell.model): cell.dataset for role in two if cell.costs[role].get("died")}
-            presence(cell)
-    finally:
-        for one in two.values():
-            one.close()
-    contest.cells = [cell for cell in contest.cells if cell.verdict != NO_CELL]
-    if not contest.cells:
-        raise RequestError("no cell can be built: these models make no sense on these data sets (python -m bench list says why)")
-
-
-def presence(cell: Cell) -> None:
-    """Settle what needs no clock: cells that one tree has not, or where a model raises."""
-    base, head = cell.costs["base"], cell.costs["head"]
-    if "error" not in head:
-        if base.get("died"):
-            cell.settle("crashed", f"base: {base['error']}")
-        elif "error" in base:
-            cell.settle("fixed" if base["kind"] == "raised" else "new", f"base: {base['error']}")
-    elif "error" not in base:
-        cell.settle("failing" if head["kind"] == "raised" else "missing", f"head: {head['error']}")
-    elif head["kind"] == "raised":
-        cell.settle("broken" if base["kind"] == "raised" else "failing", f"head: {head['error']}")
-    else:
-        cell.settle(NO_CELL)
 
 
 def look(contest: Contest, last: bool = False) -> None:

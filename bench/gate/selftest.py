@@ -26,7 +26,7 @@ from scipy import stats
 from tabulate import tabulate
 
 from bench.core import machine
-from bench.gate import contest, table, trees
+from bench.gate import contest, survey, table, trees
 from bench.gate.calibration import Line, calibrated, slower_tree
 from bench.gate.trio import Nursery
 from bench.run.progress import Progress
@@ -34,7 +34,8 @@ from bench.store import fingerprint
 from bench.store.encoding import as_text
 from bench.store.records import Store
 
-TIMING = ("arm", "trio", "verdicts", "contest", "work")  # files that a gate's outcome depends on; how much work was added it keeps
+# files that a gate's outcome depends on; how much work was added it keeps
+TIMING = ("arm", "trio", "verdicts", "survey", "contest", "work")
 KINDS = (0.0, 0.03, 0.05, 0.1)  # the slowdowns, as shares
 CELLS = ["mlp-gaussian", "backbone_conv-iris", "cnn-digits", "conv1d_attention-shapes", "vit-digits", "vit-mnist"]
 
@@ -67,11 +68,11 @@ class Plan:
         return fingerprint.digest({**rules, "torch": machine.facts()["torch"], "code": code})
 
 
-def gate(plan: Plan, kind: float, number: int, base: trees.Tree, work: dict[str, Line], place: Path, say: contest.Say) -> dict[str, Any]:
+def gate(plan: Plan, kind: float, number: int, base: trees.Tree, work: dict[str, Line], place: Path, say: survey.Say) -> dict[str, Any]:
     """One real gate, as a record."""
     slowed = plan.slowed(kind, number)
     head = slower_tree(place, {cell: work[cell].amount(kind) for cell in slowed})
-    asked = contest.Contest(base, head, plan.allow, plan.minutes)
+    asked = survey.Contest(base, head, plan.allow, plan.minutes)
     models, datasets = (",".join(dict.fromkeys(part)) for part in zip(*(cell.rsplit("-", 1) for cell in plan.cells), strict=True))
     wanted = [f"{cell}-cpu-b1" for cell in plan.cells]
     done = contest.run(asked, models, datasets, [1], place / "bytecode", say, only=wanted)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from bench.gate.contest import COSTS, Cell, Contest
+from bench.gate.survey import COSTS, Cell, Contest
 from bench.gate.verdicts import judge
 from bench.tables.formatting import escape
 
