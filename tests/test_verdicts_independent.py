@@ -123,23 +123,28 @@ def recomputed(folder: Path) -> dict[tuple[str, str], Found]:
 
 def sentences(found: dict[tuple[str, str], Found]) -> list[str]:
     """What has to stand in the headline."""
-    wanted = []
+    wanted, odds = [], []
+    alike: dict[tuple[int, ...], list[str]] = {}
     for name, said in MIXERS.items():
         own = [one for (_, other), one in found.items() if other == name and one[0]]
         if own:
             words = [one[0] for one in own]
-            wanted.append(f"beats {said} on {words.count('beats')}")
-            wanted.append(f"loses on {words.count('loses')}")
-            wanted += [
-                f"{text} {words.count(word)}"
-                for word, text in (("equal", "equals it on"), ("cannot tell", "told from it on"))
-                if word in words
-            ]
+            alike.setdefault(tuple(words.count(word) for word in ("beats", "loses", "equal", "cannot tell")), []).append(said)
+        if len(own) > 2:
             ahead = sum(one[1] > 0 for one in own)
             low, high = stats.binomtest(ahead, len(own)).proportion_ci(0.95, "exact")
-            wanted.append(f"{100 * ahead / len(own):.0f} % against {said} (95 % interval {100 * low:.0f} to {100 * high:.0f} %)")
+            odds.append(f"{100 * ahead / len(own):.0f} % against {said} (95 % interval {100 * low:.0f} to {100 * high:.0f} %)")
+    for counts, names in alike.items():
+        whom, clauses = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])), []
+        for verb, n in zip(("beats", "loses to", "equals", "cannot be told from"), counts, strict=True):
+            if n:
+                clauses.append(f"{verb} {whom} on {n}")
+                whom = "them" if len(names) > 1 else "it"
+        clause = " and ".join(filter(None, [", ".join(clauses[:-1]), clauses[-1]]))
+        wanted.append(f"{clause} of {sum(counts)} data set{'s' * (sum(counts) > 1)}")
     if wanted:
-        return wanted
+        n = len({dataset for (dataset, _), one in found.items() if one[0]})
+        return wanted + (odds or [f"From {n} data set{'s' * (n > 1)} with a verdict, of the family's 9, nothing follows for another."])
     for name, said in MIXERS.items():
         means = [one[1] for (_, other), one in found.items() if other == name]
         wanted += [f"{said} on {sum(mean > 0 for mean in means)} of {len(means)}"] * bool(means)

@@ -74,9 +74,9 @@ def counted(family: Sequence[Verdict], other: str) -> tuple[Counter[str], list[V
 
 def unseen(family: Sequence[Verdict], other: str) -> tuple[float, float, float] | None:
     """The probability that attention is better than a mixer on a data set not seen, with its exact 95 % interval, from the signs of the
-    mean differences on the sets with a verdict, as if they were drawn independently; None if there are none."""
+    mean differences on the sets with a verdict, as if they were drawn independently; None from fewer than `ENOUGH`."""
     _, own = counted(family, other)
-    if not own:
+    if len(own) < ENOUGH:
         return None
     ahead = sum(verdict.mean > 0 for verdict in own)
     return (ahead / len(own), *share(ahead, len(own)))
@@ -85,30 +85,29 @@ def unseen(family: Sequence[Verdict], other: str) -> tuple[float, float, float] 
 def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
     """The answer on quality: in how many sets attention beats, loses to or equals each mixer, and what that says of another set."""
     alike: dict[tuple[tuple[tuple[str, int], ...], int], list[str]] = defaultdict(list)  # names by what is said of them
-    odds, sets = [], {verdict.dataset for verdict in family if verdict.word}
+    odds = []
     for other, name in OTHERS.items():
         count, own = counted(family, other)
-        if (found := unseen(family, other)) is not None:
+        if own:
             alike[tuple((word, count[word]) for word in VERBS if count[word]), len(own)].append(name)
+        if (found := unseen(family, other)) is not None:
             p, low, high = (f"{100 * part:.0f}" for part in found)
-            odds += [f"{p} % against {name} (95 % interval {low} to {high} %)"] if len(own) >= ENOUGH else []
+            odds.append(f"{p} % against {name} (95 % interval {low} to {high} %)")
     parts = []
     for (words, n), names in alike.items():
         named = [listed(names), *["it" if len(names) == 1 else "them"] * len(words)]
         said = [f"{VERBS[word]} {whom} on {count}" for (word, count), whom in zip(words, named, strict=False)]
         parts.append(f"{listed(said)} of {n} data set{'s' * (n != 1)}")
-    if parts:
-        few = f"From {len(sets)} data set{'s' * (len(sets) != 1)} with a verdict, of the family's {len(SETS)}, nothing follows for another"
+    if not parts:
         return (
-            f"Among small models trained from scratch, alike but for how they mix 8 to 64 tokens, attention {'; '.join(parts)}.",
-            f"The probability that attention is better on a data set not seen is {listed(odds)}, if that set is like these."
-            if odds
-            else f"{few}.",
+            f"No verdict yet on small models trained from scratch; of the family's {SIZE} comparisons: {missing(family)}.",
+            f"So far {leaning(family)}, which decides nothing.",
         )
-    return (
-        f"No verdict yet on small models trained from scratch; of the family's {SIZE} comparisons: {missing(family)}.",
-        f"So far {leaning(family)}, which decides nothing.",
-    )
+    sets = len({verdict.dataset for verdict in family if verdict.word})
+    second = f"From {sets} data set{'s' * (sets != 1)} with a verdict, of the family's {len(SETS)}, nothing follows for another."
+    if odds:
+        second = f"The probability that attention is better on a data set not seen is {listed(odds)}, if that set is like these."
+    return f"Among small models trained from scratch, alike but for how they mix 8 to 64 tokens, attention {'; '.join(parts)}.", second
 
 
 def missing(family: Sequence[Verdict]) -> str:
