@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("--models", help="names or patterns, comma-separated")
     listing.add_argument("--datasets", help="names or patterns, comma-separated; '*' includes those that need a data root")
     listing.add_argument("--budget", default="default", help="smoke, default, paper, … (default: default)")
-    listing.add_argument("--untuned", action="store_true", help="with the tasks' plain recipes, not with what tuning found")
+    training.add(listing, "--untuned")
     listing.add_argument("--budgets", action="store_true", help="list budgets and their recipes instead")
     grid.plugin_option(listing)
     listing.add_argument("--json", action="store_true", help="print facts for machines")
@@ -42,14 +42,11 @@ def parser() -> argparse.ArgumentParser:
     running.set_defaults(run=run_)
 
     tuning = commands.add_parser("tune", help="choose learning rate and weight decay of cells on val, alike for every model; resumes")
-    tuning.add_argument("--models", help="names or patterns, comma-separated (default: all)")
-    tuning.add_argument("--datasets", help="names or patterns, comma-separated (default: all that need no network)")
+    training.add(tuning, "--models", "--datasets", "--data", "--plugin")
     tuning.add_argument("--trials", default="8", metavar="N", help="recipes to try, the plain one first (default: 8)")
     tuning.add_argument("--budget", default="default", help="a trial is a third of it (default: default)")
     tuning.add_argument("--results", default=str(machine.LOCAL), metavar="DIR", help="where trials go (default: results/local)")
     tuning.add_argument("--workers", metavar="N", help="processes (default: as many as cores and memory permit)")
-    tuning.add_argument("--data", metavar="ROOT", help="where real data lie (default: $ATTENTION_BENCH_DATA or ~/.cache/attention-bench)")
-    grid.plugin_option(tuning)
     tuning.set_defaults(run=tune_)
 
     rebuild = commands.add_parser("report", help="rebuild tables and plots from the store, offline, without training")
@@ -237,7 +234,7 @@ def reference_(options: argparse.Namespace) -> int:
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        for file in getattr(options, "plugin", None) or []:
+        for file in getattr(options, "plugin", []):
             grid.plugin(file)
         code = int(options.run(options))
         sys.stdout.flush()

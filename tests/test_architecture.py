@@ -125,7 +125,7 @@ def test_training_is_handed_no_test_split() -> None:
 
 # Larger than that, for the reason beside it: they may only shrink, and a file that fits leaves the list.
 LARGER = {
-    "bench/__main__.py": 256,  # a list of commands and their options
+    "bench/__main__.py": 253,  # a list of commands and their options
     "models/attention.py": 267,  # its text is part of the source that every run with attention is known by
 }
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -69,8 +70,16 @@ def data_root(name: str | None, download: bool) -> None:
         raise RequestError(f"data root {name} is not a folder (pass --download to make and fill it)")
 
 
+PLUGIN: dict[str, Any] = {
+    "action": "append",
+    "default": [],
+    "metavar": "FILE",
+    "help": "a Python file that registers models or data sets",
+}  # the option --plugin
+
+
 def plugin_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a Python file that registers models or data sets")
+    parser.add_argument("--plugin", **PLUGIN)
 
 
 def plugin(file: str) -> None:

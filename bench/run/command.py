@@ -26,14 +26,14 @@ def run(options: argparse.Namespace, line: Callable[[Cell, Outcome], str], write
     interrupts, code = Interrupts(), 0
     with interrupts.hold(True):
         bar = Progress(sum(map(expected_seconds, session.cells)), lambda: interrupts.hold(True))
-        driver = session.driver(session.cells, lambda cell, share: bar.advance(share * expected_seconds(cell)))
+        driver = session.driver(session.cells, bar.part)
         try:
             for cell in session.cells:
                 bar.show(cell.id)
                 with interrupts.hold(False):
                     outcome = driver.outcome(cell)
                 if not outcome.trained:
-                    bar.advance(expected_seconds(cell))
+                    bar.part(cell, 1.0)
                 if cell.status != "skipped":  # known beforehand: not worth a line
                     bar.line(line(cell, outcome))
                 code = max(code, int(outcome.status not in ("ok", "skipped")))

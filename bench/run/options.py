@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from bench.plan.grid import PLUGIN
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "--models": {"help": "names or patterns, comma-separated: 'vit,back*' (default: all)"},
     "--datasets": {"help": "names or patterns, comma-separated (default: all that need no network)"},
@@ -15,7 +17,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--data": {"metavar": "ROOT", "help": "where real data lie (default: $ATTENTION_BENCH_DATA or ~/.cache/attention-bench)"},
     "--download": {"action": "store_true", "help": "fetch real data that are asked for and not in the data root"},
     "--results": {"metavar": "DIR", "help": "where results go (default: results/local)"},
-    "--plugin": {"action": "append", "metavar": "FILE", "help": "a Python file that registers models or data sets"},
+    "--plugin": PLUGIN,
     "--workers": {"metavar": "N", "help": "processes that train, one thread each (default: as many as cores and memory permit)"},
     "--engine": {"default": "local", "help": "where cells are trained: local, or ray with the extra 'cluster' (default: local)"},
     "--address": {"metavar": "HOST:PORT", "help": "of a Ray cluster (default: one of this machine, started for the session)"},
@@ -25,6 +27,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def add(command: argparse.ArgumentParser) -> None:
-    for name, facts in OPTIONS.items():
-        command.add_argument(name, **facts)
+def add(command: argparse.ArgumentParser, *names: str) -> None:
+    """The options of these names, or all of them."""
+    for name in names or OPTIONS:
+        command.add_argument(name, **OPTIONS[name])

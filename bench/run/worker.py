@@ -129,17 +129,16 @@ class Probes:
 def fallen(job: Job, head: Record, probes: Probes, tell: Tell) -> list[int]:
     """Seeds whose stored runs do not stand any more; those that do are told of."""
     # where the code is today's, only the costs are counted by other code
-    stand = [one.seed for one in job.doubts if one.code == head["code"] or probes.agree(one.probe, one.stacked)]
+    stand = [one for one in job.doubts if one.code == head["code"] or probes.agree(one.probe, one.stacked)]
     if stand:
         build = partial(models.build, job.model, datasets.task(job.dataset))
         costs, notes = counts.measure(forward_counts.countable(build()), datasets.task(job.dataset), job.budget)
         facts = {name: head[name] for name in ("conditions", "code", "source", "counted_by", "family", "summary")}
         facts |= {"costs": costs, "notes": machine.anonymous(notes)}
-        for one in job.doubts:
-            if one.seed in stand:
-                now = probes.found.get(one.stacked, {})
-                tell(Confirmed(facts | ({"probe": now} if one.probe and richer(one.probe, now) else {}), (one.seed,)))
-    return [one.seed for one in job.doubts if one.seed not in stand]
+        for one in stand:
+            now = probes.found.get(one.stacked, {})
+            tell(Confirmed(facts | ({"probe": now} if richer(one.probe, now) else {}), (one.seed,)))
+    return [one.seed for one in job.doubts if one not in stand]
 
 
 @dataclass(frozen=True)
