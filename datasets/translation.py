@@ -18,8 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+from torch import Tensor
+
 from datasets import register
 from datasets.data import Data, Split, derive
+from datasets.once import once
 from datasets.task import Budget, Input, Output, Task, budgets
 from datasets.vocabulary import SPECIAL, Vocabulary
 
@@ -103,11 +106,17 @@ def vocabularies(root: Path, seed: int) -> tuple[Vocabulary, Vocabulary]:
     return Vocabulary(SOURCE), Vocabulary(TARGET)
 
 
-@register(TASK, vocabularies=vocabularies)
-def translation(root: Path, seed: int, download: bool) -> Data:
+def generated(seed: int) -> dict[str, Tensor]:
     every = [(adjective, noun) for adjective in ADJECTIVES for noun in NOUNS]
     banned = set(Random(derive("translation/banned", seed)).sample(every, len(every) // 6))
     parts = zip(("train", "val", "test"), SIZES, strict=True)
     said: set[str] = set()
-    train, val, test = (split(n, part != "train", banned, said, Random(derive(f"translation/{part}", seed))) for part, n in parts)
+    made = {part: split(n, part != "train", banned, said, Random(derive(f"translation/{part}", seed))) for part, n in parts}
+    return {f"{part}_{name}": value for part, split_ in made.items() for name, value in (("x", split_.x), ("y", split_.y))}
+
+
+@register(TASK, vocabularies=vocabularies)
+def translation(root: Path, seed: int, download: bool) -> Data:
+    made = once(f"translation-{seed}", lambda: generated(seed))
+    train, val, test = (Split(made[f"{part}_x"], made[f"{part}_y"]) for part in ("train", "val", "test"))
     return Data(train, val, test)

@@ -11,7 +11,7 @@ import torchvision.transforms.functional as tvf
 from sklearn.datasets import load_digits, load_iris
 
 import datasets
-from datasets import distort, images, points, shapes
+from datasets import distort, images, once, points, shapes
 from datasets.data import derive, generator, stratified
 
 EMBEDDED = [name for name in datasets.names() if datasets.task(name).embedded]
@@ -247,3 +247,20 @@ def test_a_failed_download_is_a_reason_not_a_crash(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(images.tv.MNIST, "download", refuse)
     with pytest.raises(datasets.Missing, match="could not be downloaded: network is unreachable"):
         datasets.load("mnist", root=tmp_path / "root", download=True)
+
+
+def test_what_takes_long_to_make_is_made_by_the_first_process_and_read_by_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def make() -> dict[str, torch.Tensor]:
+        made.append(1)
+        return {"x": torch.arange(3)}
+
+    for folder, times in ((None, 2), (tmp_path, 1), (tmp_path / "gone", 2)):  # the last: nothing can be written
+        monkeypatch.setattr(once, "folder", folder)
+        made.clear()
+        assert [once.once("numbers", make)["x"].tolist() for _ in range(2)] == [[0, 1, 2]] * 2
+        assert len(made) == times
+    assert [file.name for file in tmp_path.iterdir()] == ["numbers.pt"]

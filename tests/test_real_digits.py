@@ -35,7 +35,7 @@ def test_mnist1d_is_what_the_package_makes_and_leaves_global_generators_alone() 
     wanted = random.random(), np.random.rand()
     random.seed(3)
     np.random.seed(3)
-    x, y, test, truth = mnist1d.made()
+    x, y, test, truth = (mnist1d.made()[key] for key in ("x", "y", "x_test", "y_test"))
     assert (random.random(), np.random.rand()) == wanted
     assert (x.shape, test.shape) == ((4_000, 1, 40), (1_000, 1, 40))
     assert torch.bincount(torch.cat([y, truth])).tolist() == [500] * 10
@@ -43,7 +43,7 @@ def test_mnist1d_is_what_the_package_makes_and_leaves_global_generators_alone() 
     assert abs(float(whole.mean())) < 1e-4
     assert float(whole.std()) == pytest.approx(1, abs=1e-3)
     mnist1d.made.cache_clear()
-    assert torch.equal(mnist1d.made()[0], x)
+    assert torch.equal(mnist1d.made()["x"], x)
 
 
 @pytest.mark.parametrize("name", ["mnist_5k", "mnist1d", "digits", "digits_translated", "digits_affine"])

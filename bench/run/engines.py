@@ -1,7 +1,7 @@
 """Where jobs run. An engine takes jobs and hands back what their workers tell, in whatever order it comes.
 
 `Local` starts a fresh process of one thread for every job: whatever a model does to its process dies with it, and a process that dies
-takes only its own cell along. Processes are forked from a server that has torch imported and has computed nothing.
+takes only its own cell along. Processes are forked from a server that has everything imported (preloaded.py) and has computed nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Protocol
 
 import psutil
@@ -84,12 +86,13 @@ class Local:
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         self.context: Any = multiprocessing.get_context(method)
         if method == "forkserver":
-            self.context.set_forkserver_preload(["__main__", "bench.run.worker"])
+            self.context.set_forkserver_preload(["__main__", "bench.run.preloaded"])
+        self.scratch = tempfile.TemporaryDirectory(prefix="attention-bench-", ignore_cleanup_errors=True)
         self.waiting: deque[tuple[Job, int]] = deque()
         self.running: dict[Connection, Running] = {}
 
     def submit(self, job: Job) -> None:
-        self.waiting.append((job, 1))
+        self.waiting.append((replace(job, scratch=Path(self.scratch.name)), 1))
 
     def start(self) -> None:
         while self.waiting and len(self.running) < self.workers:
@@ -136,6 +139,7 @@ class Local:
             one.process.kill()
         for one in list(self.running.values()):
             self.forget(one)
+        self.scratch.cleanup()
 
 
 def surroundings() -> dict[str, str]:

@@ -24,7 +24,7 @@ class Doubt:
 class Job:
     """What a worker needs to train the `seeds` of a cell, wherever it runs. `doubts` are probed first, and trained if they fall.
 
-    `results` is where its checkpoints lie; it writes nothing else. `budget` holds the model's own recipe, `standard` is the task's.
+    `results` is where its checkpoints lie. `budget` holds the model's own recipe, `standard` is the task's.
     """
 
     model: str
@@ -44,6 +44,7 @@ class Job:
     retrain: bool = False
     train: bool = True  # if not, doubts are settled and no more
     checkpoint_every: float = 30.0
+    scratch: Path | None = None  # where workers of one machine leave each other what takes long to make
 
     @property
     def cell_id(self) -> str:

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 import datasets
+import datasets.once
 import models
 from bench.core import machine
 from bench.measure import counts, forward_counts
@@ -79,6 +80,7 @@ def work(job: Job, tell: Tell) -> None:
     head: Record = {}
     status, reason, passing = "ok", "", False
     try:
+        datasets.once.folder = job.scratch
         for file in job.plugins:
             plugin(file)
         head = header(job)

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +56,24 @@ def without_docstrings(tree: ast.Module) -> str:
     return ast.unparse(tree)
 
 
-@lru_cache
+@cache
+def parsed(file: Path) -> tuple[str, tuple[Path, ...]]:
+    """A file's code as it runs, and the files of this project that it imports itself."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    others = tuple(imported(tree, file))
+    return without_docstrings(tree), others
+
+
+@cache
 def closure(path: Path) -> str:
     """Hash of a file and of all files of this project that it imports, directly or not."""
     seen: dict[str, str] = {}
     waiting = [path]
     while waiting:
         file = waiting.pop()
-        if str(file) in seen:
-            continue
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        waiting += [other for other in imported(tree, file) if str(other) not in seen]
-        seen[str(file)] = without_docstrings(tree)
+        if str(file) not in seen:
+            seen[str(file)], others = parsed(file)
+            waiting += others
     parts = [f"{Path(name).name}\n{code}" for name, code in sorted(seen.items(), key=lambda item: Path(item[0]).name)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
