@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.store.fingerprint import closure, code, imported, recipe
+from bench.store.fingerprint import closure, code, imported, parsed, recipe
 from bench.train.loop import Training
 from datasets.data import TrainingData
 from datasets.task import Budget
@@ -149,24 +149,29 @@ def test_no_code_in_results() -> None:
 BUDGET = Budget("b", samples=10, batch=1)
 
 
+def forget_sources() -> None:
+    parsed.cache_clear()
+    closure.cache_clear()
+
+
 def test_a_run_depends_on_its_source_and_not_on_words_about_it(tmp_path: Path) -> None:
     file = tmp_path / "model.py"
     file.write_text('"""One."""\nfrom models.attention import SelfAttention\n\ndef f(x):\n    """Two."""\n    return x + 1  # three\n')
     first = closure(file)
-    closure.cache_clear()
+    forget_sources()
     file.write_text('"""Other words."""\nfrom models.attention import SelfAttention\n\n\ndef f(x):\n    return x + 1\n')
     assert closure(file) == first
-    closure.cache_clear()
+    forget_sources()
     file.write_text(file.read_text().replace("x + 1", "x + 2"))
     assert closure(file) != first
-    closure.cache_clear()
+    forget_sources()
 
 
 def test_editing_attention_changes_its_users_and_a_plot_changes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     real = Path.read_text
 
     def names(edited: str) -> dict[str, str]:
-        closure.cache_clear()
+        forget_sources()
         monkeypatch.setattr(Path, "read_text", lambda self, *a, **k: real(self, *a, **k) + ("\nx = 1\n" if self.name == edited else ""))
         return {model: code(model, "digits") for model in ("vit", "transformer", "backbone_attention", "cnn", "linear")}
 
@@ -175,7 +180,7 @@ def test_editing_attention_changes_its_users_and_a_plot_changes_nobody(monkeypat
         file: {m for m, r in names(file).items() if r != plain[m]}
         for file in ("attention.py", "plots.py", "loop.py", "digits.py", "iris.py")
     }
-    closure.cache_clear()
+    forget_sources()
     assert changed["attention.py"] == {"vit", "transformer", "backbone_attention"}
     assert changed["plots.py"] == changed["iris.py"] == set()
     assert changed["loop.py"] == changed["digits.py"] == set(plain)
