@@ -12,16 +12,15 @@ CIFAR comes as pickles: their sums are compared before a byte of them is unpickl
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-import torchvision.datasets as tv
 from torch import Tensor
-from torchvision.datasets.mnist import read_image_file, read_label_file
-from torchvision.datasets.utils import calculate_md5
 
 from datasets import register
 from datasets.data import Corrupt, Data, Missing, Split, standardise, stratified
@@ -37,10 +36,25 @@ MNIST_MD5 = {
 }
 
 
-def cifar_files(cls: type[tv.CIFAR10]) -> dict[str, str]:
-    """Path under the root -> md5, as torchvision lists them."""
+def reader(name: str) -> Any:
+    """torchvision's class for MNIST, CIFAR10 or CIFAR100. Its import takes seconds, and most requests need none of the three."""
+    import torchvision.datasets
+
+    return getattr(torchvision.datasets, name)
+
+
+def files_of(name: str) -> dict[str, str]:
+    """Path under the root -> md5; CIFAR's as torchvision lists them."""
+    if name == "MNIST":
+        return MNIST_MD5
+    cls = reader(name)
     listed = [*cls.train_list, *cls.test_list, [cls.meta["filename"], cls.meta["md5"]]]
-    return {f"{cls.base_folder}/{name}": md5 for name, md5 in listed}
+    return {f"{cls.base_folder}/{file}": md5 for file, md5 in listed}
+
+
+def md5_of(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "md5").hexdigest()
 
 
 def check(root: Path, name: str, files: dict[str, str]) -> None:
@@ -51,7 +65,7 @@ def check(root: Path, name: str, files: dict[str, str]) -> None:
     for file, expected in files.items():
         if file in absent:
             raise Corrupt(f"{name}: {file} is missing from the data root, its other files are there; add it or run --download")
-        if (found := calculate_md5(str(root / file))) != expected:
+        if (found := md5_of(root / file)) != expected:
             raise Corrupt(f"{name}: {file} is damaged: md5 {expected} expected, {found} found; move it away and fetch it again")
 
 
@@ -60,32 +74,35 @@ def images(x: Tensor) -> Tensor:
     return (x[..., None] if x.ndim == 3 else x).permute(0, 3, 1, 2).float() / 255
 
 
-def read(cls: type[tv.MNIST] | type[tv.CIFAR10], root: Path, train: bool) -> tuple[Tensor, Tensor]:
+def read(name: str, root: Path, train: bool) -> tuple[Tensor, Tensor]:
     """Images (n, c, h, w) and classes (n,) of one official part."""
-    if issubclass(cls, tv.MNIST):  # its constructor prefers processed/*.pt of old versions, which nobody has checked
+    if name == "MNIST":  # its constructor prefers processed/*.pt of old versions, which nobody has checked
+        from torchvision.datasets.mnist import read_image_file, read_label_file
+
         raw, part = root / "MNIST" / "raw", "train" if train else "t10k"
         return images(read_image_file(str(raw / f"{part}-images-idx3-ubyte"))), read_label_file(str(raw / f"{part}-labels-idx1-ubyte"))
-    official = cls(str(root), train=train, download=False)
+    official = reader(name)(str(root), train=train, download=False)
     return images(torch.as_tensor(official.data)), torch.as_tensor(official.targets)
 
 
-def fetch(cls: type[tv.MNIST] | type[tv.CIFAR10], root: Path, name: str) -> None:
+def fetch(name: str, root: Path, task: Task) -> None:
     """Let torchvision download into the root; Missing, with its reason, if it cannot."""
     try:
         root.mkdir(parents=True, exist_ok=True)
-        cls(str(root), download=True)
+        reader(name)(str(root), download=True)
     except (OSError, RuntimeError) as error:
-        raise Missing(f"{name} could not be downloaded: {' '.join(str(error).split())}") from error
+        raise Missing(f"{task.name} could not be downloaded: {' '.join(str(error).split())}") from error
 
 
-def plain(cls: type[tv.MNIST] | type[tv.CIFAR10], task: Task, files: dict[str, str], root: Path, seed: int, download: bool) -> Data:
+def plain(name: str, task: Task, root: Path, seed: int, download: bool) -> Data:
     """The three splits with pixels from 0 to 1."""
+    files = files_of(name)
     if download and any(not (root / file).is_file() for file in files):
-        fetch(cls, root, task.name)
+        fetch(name, root, task)
     check(root, task.name, files)
-    x, y = read(cls, root, train=True)
+    x, y = read(name, root, train=True)
     train, val = stratified(y, task.sizes[1], f"{task.name}/val", seed)
-    return Data(Split(x[train], y[train]), Split(x[val], y[val]), Split(*read(cls, root, train=False)))
+    return Data(Split(x[train], y[train]), Split(x[val], y[val]), Split(*read(name, root, train=False)))
 
 
 # S4: Adam 1e-4, × 0.7 each epoch, batch 64; 15 epochs says its text, 1 its code. The default recipe fits two CPU cores.
@@ -110,16 +127,16 @@ MNIST = task("mnist", (1, 28, 28), 10, 110_016, "LeCun and Cortes", "handwritten
 CIFAR = "Krizhevsky 2009"
 
 
-def add(cls: type[tv.MNIST] | type[tv.CIFAR10], task: Task, files: dict[str, str]) -> None:
+def add(name: str, task: Task) -> None:
     def load(root: Path, seed: int, download: bool) -> Data:
-        return standardise(plain(cls, task, files, root, seed, download), (0, 2, 3))[0]
+        return standardise(plain(name, task, root, seed, download), (0, 2, 3))[0]
 
     register(task)(load)
 
 
-add(tv.MNIST, MNIST, MNIST_MD5)
-add(tv.CIFAR10, task("cifar10", (3, 32, 32), 10, 135_040, CIFAR, "small colour photographs, 10 classes"), cifar_files(tv.CIFAR10))
-add(tv.CIFAR100, task("cifar100", (3, 32, 32), 100, 135_040, CIFAR, "small colour photographs, 100 classes"), cifar_files(tv.CIFAR100))
+add("MNIST", MNIST)
+add("CIFAR10", task("cifar10", (3, 32, 32), 10, 135_040, CIFAR, "small colour photographs, 10 classes"))
+add("CIFAR100", task("cifar100", (3, 32, 32), 100, 135_040, CIFAR, "small colour photographs, 100 classes"))
 
 DISTORTED = Budget("default", samples=440_000, batch=64, lr=1e-3, optimizer="adamw", schedule="cosine", warmup=0.05, weight_decay=0.01)
 AFFINE = replace(
@@ -148,11 +165,11 @@ TRANSLATED = replace(
 
 @register(AFFINE)
 def mnist_affine(root: Path, seed: int, download: bool) -> Data:
-    return distorted(plain(tv.MNIST, MNIST, MNIST_MD5, root, seed, download), "mnist_affine", seed, affine)
+    return distorted(plain("MNIST", MNIST, root, seed, download), "mnist_affine", seed, affine)
 
 
 @register(TRANSLATED)
 def mnist_translated(root: Path, seed: int, download: bool) -> Data:
-    digits, border = plain(tv.MNIST, MNIST, MNIST_MD5, root, seed, download), (CANVAS - 28) // 2
+    digits, border = plain("MNIST", MNIST, root, seed, download), (CANVAS - 28) // 2
     train, val, test = (Split(F.pad(split.x, (border,) * 4), split.y) for split in (digits.train, digits.val, digits.test))
     return distorted(Data(train, val, test), "mnist_translated", seed, partial(translate, reach=border))

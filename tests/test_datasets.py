@@ -202,7 +202,7 @@ def tiny_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         labels = (torch.arange(n) % 10).to(torch.uint8).numpy().tobytes()
         (folder / f"{part}-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + b"".join(k.to_bytes(4, "big") for k in (n, 28, 28)) + pixels)
         (folder / f"{part}-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + n.to_bytes(4, "big") + labels)
-    sums = {file: images.calculate_md5(str(tmp_path / file)) for file in images.MNIST_MD5}
+    sums = {file: images.md5_of(tmp_path / file) for file in images.MNIST_MD5}
     monkeypatch.setattr(images, "MNIST_MD5", images.MNIST_MD5)
     for file, md5 in sums.items():
         monkeypatch.setitem(images.MNIST_MD5, file, md5)
@@ -210,7 +210,7 @@ def tiny_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_mnist_reads_torchvisions_layout(tiny_mnist: Path) -> None:
-    x, y = images.read(images.tv.MNIST, tiny_mnist, train=True)
+    x, y = images.read("MNIST", tiny_mnist, train=True)
     assert x.shape == (600, 1, 28, 28)
     assert 0 <= float(x.min()) < float(x.max()) <= 1
     assert y[:12].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
@@ -233,7 +233,7 @@ def test_a_pickle_with_the_wrong_sum_is_never_opened(tmp_path: Path) -> None:
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     trap = tmp_path / "sprung"
-    for name in images.cifar_files(images.tv.CIFAR10):
+    for name in images.files_of("CIFAR10"):
         (tmp_path / name).write_bytes(f"cposix\nsystem\n(S'touch {trap}'\ntR.".encode())
     with pytest.raises(datasets.Corrupt, match="data_batch_1"):
         datasets.load("cifar10", root=tmp_path)
@@ -244,7 +244,7 @@ def test_a_failed_download_is_a_reason_not_a_crash(tmp_path: Path, monkeypatch: 
     def refuse(*args: object, **kwargs: object) -> None:
         raise OSError("network is unreachable")
 
-    monkeypatch.setattr(images.tv.MNIST, "download", refuse)
+    monkeypatch.setattr(images.reader("MNIST"), "download", refuse)
     with pytest.raises(datasets.Missing, match="could not be downloaded: network is unreachable"):
         datasets.load("mnist", root=tmp_path / "root", download=True)
 

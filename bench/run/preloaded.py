@@ -1,19 +1,22 @@
 """What every worker needs and a server of workers does once, before it forks them. Nothing here computes with torch.
 
-Data sets and scores import scikit-learn only when they are asked for, so that commands start quickly; a worker always is.
+Data sets, scores and torch itself import much only when it is asked for, so that commands start quickly; a worker always asks.
 """
 
+import sacrebleu
 import scipy.stats
 import sklearn.datasets
 import sklearn.metrics
+import torch
 
 import bench.run.worker
 import datasets
 import models
 from bench.store import fingerprint
 
-__all__ = ["bench", "scipy", "sklearn"]
+__all__ = ["bench", "sacrebleu", "scipy", "sklearn"]
 
+torch.optim.SGD([torch.zeros(1)])  # the first optimiser of a process imports torch's compiler, which takes seconds
 for name in datasets.names(published=True):
     fingerprint.shared(name)
 for name in models.names(published=True):
