@@ -5,7 +5,8 @@
     conv1d_attention_heads       the same with 4 heads of 16 channels                                      54,081 parameters
     conv1d_attention_positions   conv1d_attention, told where it is: 2 -> 64 at the start                  54,401 parameters
 
-(batch, 1, length) -> (batch, 1, length); zeros beyond the ends. The convolutions alone see 21 of 100 samples.
+(batch, 1, length) -> (batch, 1, length); zeros beyond the ends. The convolutions alone see 21 of 100 samples. No ReLU follows
+attention. The source's later commits have GELU and scaled scores, and give positions a convolution of their own.
 
 Attention sees all of them and does not know which is where: move the input and the answer moves along. The position channel
 is a straight line from -1 to 1, one for every length, about as large as the signal; left and right differ by its sign.
@@ -36,7 +37,7 @@ class PositionChannel(nn.Module):
         return torch.cat([x, self.line.expand(len(x), 1, -1)], 1)
 
 
-def stack(task: Task, channels: int, kernel: int, middle: nn.Module, *, positions: bool = False) -> nn.Sequential:
+def stack(task: Task, channels: int, kernel: int, *middle: nn.Module, positions: bool = False) -> nn.Sequential:
     if task.input.shape[-1] != task.output.size:
         raise Unsupported(f"answers every one of {task.input.shape[-1]} positions; this task asks for {task.output.size}")
 
@@ -45,13 +46,12 @@ def stack(task: Task, channels: int, kernel: int, middle: nn.Module, *, position
 
     where = [PositionChannel(task.output.size)] if positions else []
     front = [conv(task.input.shape[0] + len(where), channels), nn.ReLU(), conv(channels, channels), nn.ReLU()]
-    back = [nn.ReLU(), conv(channels, channels), nn.ReLU(), conv(channels, 1)]
-    return nn.Sequential(*where, *front, middle, *back)
+    return nn.Sequential(*where, *front, *middle, conv(channels, channels), nn.ReLU(), conv(channels, 1))
 
 
 @register(family="convolution", takes=SIGNALS)
 def conv1d(task: Task, *, channels: int = 64, kernel: int = 5) -> nn.Sequential:
-    return stack(task, channels, kernel, nn.Conv1d(channels, channels, kernel, padding=kernel // 2))
+    return stack(task, channels, kernel, nn.Conv1d(channels, channels, kernel, padding=kernel // 2), nn.ReLU())
 
 
 @register(family="attention", takes=SIGNALS)

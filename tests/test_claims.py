@@ -108,7 +108,8 @@ def test_every_computed_claim_comes_out_as_expected(counted: list[Judged]) -> No
         ("train_loss", ["0.305"]),
         ("latency_cuda_b1_p50_ms", ["1.33", "1.24", "9.46", "9.88", "9.90", "13.02", "13.30", "13.31", "10.40", "10.37"]),
         ("error", ["2.1", "5.2", "3.1", "3.2", "1.2", "0.8", "1.5", "1.4", "0.7", "0.5", "1.12", "1.07", "2.63", "1.62", "1.20", "1.21"]),
-        ("val_loss", ["0.0072", "0.00116", "0.00265", "0.000166"]),
+        ("last_loss", ["0.00670", "0.00664", "0.00394", "0.00573", "0.00721", "0.00839", "0.00257", "0.00199", "0.00116", "6.2"]),
+        ("val_loss", ["0.00265", "0.000166"]),
     ],
 )
 def test_the_figures_of_the_sources_are_there(whole: ledger.Ledger, quantity: str, figures: list[int | str]) -> None:

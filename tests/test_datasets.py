@@ -11,7 +11,7 @@ import torchvision.transforms.functional as tvf
 from sklearn.datasets import load_digits, load_iris
 
 import datasets
-from datasets import distort, images, once, points, shapes
+from datasets import distort, images, once, points, shapes, shapes_published
 from datasets.data import derive, generator, stratified
 
 EMBEDDED = [name for name in datasets.names() if datasets.task(name).embedded]
@@ -133,6 +133,52 @@ def test_signals_against_a_reading_of_the_definition(pairs: bool, monkeypatch: p
             assert max(heights, default=0) - min(heights, default=0) < 1e-3
             if tall == list(group) and tall:
                 assert heights[0] == pytest.approx(sum(ratios[i][0] for i in tall) / len(tall), rel=1e-4)
+
+
+def rising_and_falling(width: int, height: float) -> list[int]:
+    """A triangle of the source, sample by sample: up over the left half, down over the right, in whole numbers."""
+    left = width // 2
+    return [math.floor(height * i / left + 1e-9) for i in range(left)] + [
+        math.floor(height * (width - left - i) / (width - left) + 1e-9) for i in range(width - left)
+    ]
+
+
+def test_published_signals_against_a_slow_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shapes_published, "NOISE", 0.0)
+    drawn = []
+    draw = shapes_published.draw
+    monkeypatch.setattr(shapes_published, "draw", lambda *given: drawn.append(given) or draw(*given))
+    x, y = shapes_published.signals(300, torch.Generator().manual_seed(0))
+    (triangle, base, width, height), (_, _, _, mean) = drawn
+    for n in range(300):
+        signal, target, offset = [0.0] * 100, [0.0] * 100, 0
+        there = [i for i in range(8) if base[n, i] + width[n, i] <= 100]
+        of_kind = {kind: [float(height[n, i]) for i in there if triangle[n, i] == kind] for kind in (False, True)}
+        for i in there:
+            kind, start, wide, tall = bool(triangle[n, i]), int(base[n, i]), int(width[n, i]), float(height[n, i])
+            level = sum(of_kind[kind]) / len(of_kind[kind])
+            assert offset <= start < offset + 10
+            assert 3 <= wide <= 9
+            assert 5 <= tall <= 49
+            assert float(mean[n, i]) == pytest.approx(level)
+            for into, high in ((signal, tall), (target, level)):
+                into[start : start + wide] = rising_and_falling(wide, high) if kind else [high] * wide
+            offset = start + wide + 10
+        for ours, expected in ((x, signal), (y, target)):
+            assert torch.allclose(ours[n, 0], torch.tensor(expected) / max(expected), atol=1e-6)
+
+
+def test_published_signals_have_the_shares_and_moments_of_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    n, there = 20_000, []
+    draw = shapes_published.draw
+    monkeypatch.setattr(shapes_published, "draw", lambda *given: there.append((given[3] > 0).sum(1)) or draw(*given))
+    x, y = shapes_published.signals(n, torch.Generator().manual_seed(0))
+    assert torch.equal(*there)  # as many in the target
+    assert (torch.bincount(there[0])[4:7] / n).tolist() == pytest.approx([0.15, 0.78, 0.07], abs=0.01)
+    for split in (x, y):
+        assert torch.equal(split.amin(2), torch.zeros(n, 1))
+        assert torch.equal(split.amax(2), torch.ones(n, 1))
+    assert (float(y.mean()), float(y.std()), float((x - y).square().mean())) == pytest.approx((0.203, 0.331, 0.0221), rel=0.01)
 
 
 def test_translated_digits_against_a_slow_paste() -> None:

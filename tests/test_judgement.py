@@ -118,6 +118,7 @@ CURVE = {
     "samples": [10_000 * n for n in range(1, 51)],
     "seconds": [0.1 * n for n in range(1, 51)],
     "train_loss": [1 / n for n in range(1, 51)],
+    "last_loss": [3 / n for n in range(1, 51)],
     "val_loss": [2 / n for n in range(1, 51)],
     "val_metric": [2 / n for n in range(1, 51)],
 }
@@ -138,6 +139,8 @@ def test_losses_at_an_epoch_and_ratios_of_cells(tmp_path: Path) -> None:
         ('quantity = "val_loss"\nepoch = 40', 2 / 40),
         ('quantity = "train_loss"\nepoch = 40', 1 / 40),
         ('quantity = "train_loss"', 1 / 50),
+        ('quantity = "last_loss"\nepoch = 40', 3 / 40),
+        ('quantity = "last_loss"', 3 / 50),
         ('quantity = "val_loss"', 2 / 50),
         ('quantity = "val_value"', 2 / 40),
         ('quantity = "val_loss"\nepoch = 40\nover = { model = "conv1d_attention", epoch = 20 }', 2),

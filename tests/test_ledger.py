@@ -62,7 +62,7 @@ WRONG = [
     (CLAIMED + 'ours = "yes"\n', 11, "ours must be true or false"),
     (HEAD + accuracy(97, more="ours = true\n"), 13, "only a computed figure can be our own"),
     (HEAD + accuracy(97, more="size = { depth = 1 }\n"), 13, "runs are of a model's own size"),
-    (HEAD + accuracy(97, more="epoch = 3\n"), 13, "only train_loss and val_loss are known at an epoch"),
+    (HEAD + accuracy(97, more="epoch = 3\n"), 13, "only train_loss, last_loss, val_loss are known at an epoch"),
     (HEAD + accuracy(97, more='explained = { because = "so", value = 60 }\n'), 13, "not by another value"),
     (
         HEAD + accuracy(97, more='explained = { because = "so", budget = "paper", tolerance = 50 }\n'),

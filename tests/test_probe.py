@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import datasets
-from bench.run import worker
+from bench.run import doubts, worker
 from bench.run.job import Doubt, Job
 from bench.store import fingerprint
 from bench.store.encoding import pack
@@ -280,11 +280,11 @@ def test_a_run_that_cannot_be_probed_any_more_is_trained_again(monkeypatch: pyte
     doubt = Doubt(1, "other code", False, gaussian())
     job = Job("linear", "gaussian", budget, (), "cpu", tmp_path, tmp_path, doubts=(doubt,))
     told: list[Any] = []
-    assert worker.fallen(job, worker.header(job), worker.Probes(job), told.append) == []
+    assert doubts.fallen(job, worker.header(job), doubts.Probes(job), told.append) == []
     assert told[0].seeds == (1,) and told[0].facts["code"] == fingerprint.code("linear", "gaussian")
 
     def fails(*_: Any) -> Any:
         raise probe.Unprobed("linear-gaussian cannot be probed: RuntimeError: of float32 alone")
 
     monkeypatch.setattr(probe, "measure", fails)
-    assert worker.fallen(job, worker.header(job), worker.Probes(job), told.append) == [1] and len(told) == 1
+    assert doubts.fallen(job, worker.header(job), doubts.Probes(job), told.append) == [1] and len(told) == 1

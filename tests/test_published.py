@@ -213,6 +213,34 @@ def test_the_heads_of_conv1d_attention_are_four_and_unscaled() -> None:
     assert (layer.heads, layer.scale) == (4, 1.0)
 
 
+def convolved(layer: nn.Conv1d, x: Tensor) -> Tensor:
+    """A convolution from its definition, (in, length) -> (out, length), zeros beyond the ends."""
+    reach, length = layer.kernel_size[0] // 2, x.shape[1]
+    padded = torch.nn.functional.pad(x, (reach, reach))
+    windows = torch.stack([padded[:, i : i + length] for i in range(2 * reach + 1)], 2)  # (in, length, kernel)
+    return torch.einsum("ock,clk->ol", layer.weight, windows) + layer.bias[:, None]
+
+
+@pytest.mark.parametrize("model", ["conv1d", "conv1d_attention", "conv1d_attention_heads", "conv1d_attention_positions"])
+def test_whole_stacks_for_signals_by_the_formula_of_their_source(model: str) -> None:
+    torch.manual_seed(3)
+    module = models.build(model, datasets.task("shapes")).double().requires_grad_(False)
+    x = torch.rand(3, 1, 100, dtype=torch.float64)
+    layers = [layer for layer in module if isinstance(layer, nn.Conv1d | SignalAttention)]
+    assert len(layers) == 5
+    for sample, ours in zip(x, module(x), strict=True):
+        h = torch.cat([sample, torch.linspace(-1, 1, 100)[None]]) if model.endswith("positions") else sample
+        h = convolved(layers[1], convolved(layers[0], h).clamp_min(0)).clamp_min(0)
+        if model == "conv1d":
+            h = convolved(layers[2], h).clamp_min(0)
+        else:  # nothing between attention and the next convolution
+            q, k, v = (p.weight[:, :, 0] @ h for p in (layers[2].query, layers[2].key, layers[2].value))
+            parts = [slice(64 * i // layers[2].heads, 64 * (i + 1) // layers[2].heads) for i in range(layers[2].heads)]
+            h = torch.cat([v[part] @ (q[part].mT @ k[part]).softmax(1).mT for part in parts])
+        h = convolved(layers[4], convolved(layers[3], h).clamp_min(0))
+        assert (ours - h).abs().max() < 1e-12
+
+
 @pytest.mark.parametrize(("model", "moves_along"), [("conv1d_attention", True), ("conv1d_attention_positions", False)])
 def test_without_positions_the_answer_moves_along_with_the_input(model: str, moves_along: bool) -> None:
     torch.manual_seed(0)

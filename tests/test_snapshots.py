@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -128,9 +130,12 @@ def test_an_interruption_changes_no_snapshot(tmp_path: Path) -> None:
     (checkpoint,) = (tmp_path / "stopped" / "checkpoints").glob("*.pt")
     assert 1 < len(torch.load(checkpoint, weights_only=True)["snapshots"]) < 9
     assert not list((tmp_path / "stopped" / "weights").glob("*/*/*.pt"))
-    (checkpoint.parent / f".{checkpoint.name}.123").write_bytes(b"half of one, by a process that was killed")
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    (checkpoint.parent / f".{checkpoint.name}.{gone.pid}").write_bytes(b"half of one, by a process that was killed")
     found = []
     for name in ("stopped", "whole"):
+        Store(tmp_path / name).writable()  # as every session begins
         outcome = run_cell(cell, tmp_path / name, checkpoint_every=0.0)
         assert outcome.status == "ok"
         found.append(Store(tmp_path / name).weights(outcome.runs[0]))

@@ -75,12 +75,12 @@ def test_a_broken_file_is_set_aside_with_a_message(store: Store, content: bytes)
         ("curve", {**record()["curve"], "val_loss": 1.0}, "no list"),  # type: ignore[dict-item]
         ("curve", {**record()["curve"], "val_scores": {"mse": 1.0}}, "no list"),  # type: ignore[dict-item]
         ("curve", {**record()["curve"], "val_scores": {"mse": ["low"]}}, "not made of numbers"),  # type: ignore[dict-item]
-        ("curve", [], "list indices|no curve"),
+        ("curve", [], "curve is no object"),
         ("metric", {"name": "mse"}, "which way is better"),
         ("metric", {"name": "mse", "better": "lower", "worse": "higher"}, "which way is better"),
-        ("seed", "zero", "no whole number"),
-        ("test", {"best": {"mse": "good"}, "last": {"mse": 1.0}}, "not made of numbers"),
-        ("train_seconds", None, "not made of numbers"),
+        ("seed", "zero", "seed is str"),
+        ("test", {"best": {"mse": "good"}, "last": {"mse": 1.0}}, "test.best.mse is str"),
+        ("train_seconds", None, "no train_seconds"),
     ],
 )
 def test_a_record_that_tables_could_not_use_is_set_aside(store: Store, field: str, value: object, why: str) -> None:

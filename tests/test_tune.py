@@ -172,12 +172,8 @@ def test_trials_that_all_diverge_leave_no_outcome(tmp_path: Path, monkeypatch: p
     assert tuning.write(driver.store).read_text().endswith("There are no trials yet.\n")
 
 
-def test_what_has_no_learning_rate_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Ridge(nn.Module):
-        def fit(self, train: Any, val: Any, task: Any, generator: Any) -> None: ...
-
-    monkeypatch.setattr(models, "build", lambda model, task: Ridge())
-    cell = tuner.short(Cell("mlp", "circle", datasets.task("circle"), SHORT))
+def test_what_has_no_learning_rate_is_passed_over() -> None:
+    (cell,) = tuner.to_tune("ridge", "iris", "default")
     assert (cell.status, cell.reason) == ("skipped", "it is not trained by gradient: there is nothing to tune")
 
 

@@ -14,9 +14,9 @@ from datasets.registry import did_you_mean
 
 HOLDS, FAILS, EXPLAINED, UNMEASURED = VERDICTS = ("holds", "does not hold", "explained", "not measured yet")
 COMPUTED = ("parameters", "dead_parameters", "dead_share", "arithmetic")
-TRAINED = ("value", "on_val", "value_last", "error", "val_value", "test_loss", "train_loss", "val_loss")
+TRAINED = ("value", "on_val", "value_last", "error", "val_value", "test_loss", "train_loss", "last_loss", "val_loss")
 TIMED = tuple(f"latency_{device}_b{batch}_{q}_ms" for device in DEVICES for batch in BATCHES for q in ("p50", "p95", "p99"))
-CURVES = ("train_loss", "val_loss")
+CURVES = ("train_loss", "last_loss", "val_loss")
 PLACE = ("model", "dataset", "size", "quantity", "budget", "epoch")  # what an explanation or a denominator may change
 
 Number = int | Decimal  # Decimal keeps 51.0 and 1.20 as they were printed
@@ -141,7 +141,7 @@ def misplaced(claim: Claim) -> tuple[str, str] | None:
     if claim.size and claim.quantity not in COMPUTED:
         return "size", "runs are of a model's own size; only a count can have another"
     if claim.epoch < 0 or (claim.epoch and claim.quantity not in CURVES):
-        return "epoch", f"counts from 1, and only {' and '.join(CURVES)} are known at an epoch"
+        return "epoch", f"counts from 1, and only {', '.join(CURVES)} are known at an epoch"
     quantities = [*COMPUTED, *TRAINED, *TIMED, *metrics]
     if claim.quantity not in quantities:
         return (

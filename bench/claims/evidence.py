@@ -113,11 +113,11 @@ def of_run(run: Record, claim: Claim) -> float:
             return on_val["loss"]
         case "val_value":
             return curve["val_metric"][curve["samples"].index(run["best_samples"])]
-        case "train_loss" | "val_loss":
+        case "train_loss" | "last_loss" | "val_loss":
             values = curve[claim.quantity]
             if claim.epoch:
                 return values[reached(curve["samples"], claim)]
-            return values[-1] if claim.quantity == "train_loss" else min(values)
+            return min(values) if claim.quantity == "val_loss" else values[-1]
     return on_val[claim.quantity]
 
 

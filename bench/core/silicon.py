@@ -42,11 +42,17 @@ BF16 = {
 ON_MAC = ("machdep.cpu.vendor", "machdep.cpu.family", "machdep.cpu.model", "machdep.cpu.stepping")
 
 
+def without_hook() -> dict[str, str]:
+    """The environment without what git tells its hooks of their own repository."""
+    own = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_NAMESPACE")
+    return {name: value for name, value in os.environ.items() if name not in own}
+
+
 def output_of(*command: str, folder: Path | None = None) -> str:
     """What a command prints, or '' if it is not installed or fails."""
     if shutil.which(command[0]) is None:
         return ""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=without_hook(), capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
-import fcntl
 import io
-import os
+import platform
 import re
 import shutil
 import subprocess
@@ -16,8 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from bench import INTERFACE
+from bench.core import silicon
 from bench.plan.grid import RequestError, located
 
 PARTS = ("bench", "datasets", "models")  # what a latency depends on; all else stays where it is
@@ -35,7 +36,7 @@ class Tree:
 
 
 def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    plain = {**os.environ, "LC_ALL": "C", "LANGUAGE": ""}  # what git says is read
+    plain = {**silicon.without_hook(), "LC_ALL": "C", "LANGUAGE": ""}  # what git says is read
     return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False, env=plain)
 
 
@@ -119,6 +120,15 @@ def extract(repository: Path, revision: str, folder: Path) -> None:
         archive.extractall(folder)  # keeps every name inside the folder, and makes no links
 
 
+def lock(handle: IO[str], wait: bool = True) -> None:
+    """Hold a file while it is open. OSError where another process does and we do not wait, RequestError where there are no such locks."""
+    try:
+        import fcntl
+    except ImportError as error:  # Windows
+        raise RequestError(f"the gate needs locks of files (fcntl), and {platform.system()} has none: run it on Linux or macOS") from error
+    fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def sweep(parent: Path) -> None:
     """Remove folders of gates that were killed: those whose lock nobody holds, or that are old and have none."""
     for folder in parent.glob(f"{PREFIX}*"):
@@ -128,7 +138,7 @@ def sweep(parent: Path) -> None:
                     shutil.rmtree(folder, ignore_errors=True)
                 continue
             with (folder / "lock").open() as handle:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(handle, wait=False)
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError:
             continue  # in use, or another user's
@@ -139,8 +149,8 @@ def workplace() -> Iterator[Path]:
     """A folder for checkouts and byte code, gone when the gate ends, however it ends: killed, the next gate clears it away."""
     parent = Path(tempfile.gettempdir())
     sweep(parent)
-    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name, (Path(name) / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name, (Path(name) / "lock").open("w") as handle:
+        lock(handle)
         yield Path(name)
 
 

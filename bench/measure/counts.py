@@ -196,3 +196,9 @@ def measure(module: nn.Module, task: Task, budget: Budget) -> tuple[dict[str, in
             costs[name] = None
             notes.append(f"{name} not measured: {describe(error)}")
     return costs, "; ".join(notes)
+
+
+def fitted(module: nn.Module) -> tuple[dict[str, int | None], str]:
+    """The same of a module that is fitted whole: there is no training step, and what an answer costs depends on what was fitted."""
+    blank: dict[str, int | None] = dict.fromkeys(("params_active", "flops", "peak_bytes"))
+    return {"params": sum(p.numel() for p in module.parameters())} | blank, "fitted, not trained by gradient: nothing else is counted"

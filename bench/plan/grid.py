@@ -48,6 +48,7 @@ class Cell:
     standard: Budget | None = None
     why: str = ""
     tuned: bool = False
+    fits: bool = False  # it brings `.fit`: there are no rates to tune, and no forward pass to time before it is fitted
 
     @property
     def id(self) -> str:
@@ -150,11 +151,13 @@ def cell(model: str, dataset: str, budget_name: str, seeds: int | None, untuned:
     if model in models.errors:
         return Cell(model, dataset, task, budget, "error", f"models/{model}.py {models.errors[model]}")
     try:
-        models.build(model, task)
+        fits = isinstance(models.build(model, task), models.Fits)
     except models.Unsupported as reason:
         return Cell(model, dataset, task, budget, "skipped", str(reason))
     except Exception as error:
         return Cell(model, dataset, task, budget, "out_of_memory" if out_of_memory(error) else "error", describe(error))
+    if fits:
+        return Cell(model, dataset, task, budget, fits=True)
     own, why = models.recipe(model)
     plain, standard = budget, None
     if own:

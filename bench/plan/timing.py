@@ -45,10 +45,14 @@ def parse_dtypes(text: str | None) -> list[Dtype] | None:
 
 
 def timings(cells: Sequence[Cell], devices: Sequence[str], dtypes: Sequence[Dtype] | None, threads: int) -> list[Timing]:
-    """Every cell on every device in every arithmetic; on the CPU with one thread and, if that is more, with `threads`."""
+    """Every cell on every device in every arithmetic; on the CPU with one thread and, if that is more, with `threads`.
+
+    Models that are fitted are not timed: what their answer costs depends on what they were fitted to.
+    """
     return [
         Timing(cell, device, batch, dtype, count)
         for cell in cells
+        if not cell.fits
         for device in devices
         for dtype in dtypes or [cell.budget.dtype]
         for batch in BATCHES

@@ -28,6 +28,7 @@ DASHES: list[Any] = ["-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.5, 1.5)
 PALETTE = 64  # colours of the report's pictures: lines, bands and their edges
 MARKERS = {"attention": "o", "convolution": "s", "mlp": "^", "other": "D"}
 STYLE: Any = {
+    **{name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"},  # whatever somebody's matplotlibrc says
     "font.size": 8.5,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -125,7 +125,7 @@ def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> 
     metric = first.metric
     lines = [f"## {dataset}", ""]
     if first.summary:
-        lines += [f"{first.summary[0].upper()}{first.summary[1:]}.", ""]
+        lines += [escape(f"{first.summary[0].upper()}{first.summary[1:]}."), ""]
     if metric.name:
         lines += [f"Test {metric.name}, {metric.better} is better. Budget `{first.budget}`: {first.samples:,} samples.", ""]
     if first.scored_by:

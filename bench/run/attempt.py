@@ -9,8 +9,9 @@ import torch
 import datasets
 from bench.core import machine
 from bench.plan.trials import Trial
+from bench.run.doubts import Probes, Tell
 from bench.run.job import Finished, Job, Share
-from bench.run.worker import AT_ONCE, Checkpoints, Probes, Tell, prepared
+from bench.run.worker import AT_ONCE, Checkpoints, prepared
 from bench.store import fingerprint
 from bench.store.records import Record
 from bench.train.loading import load

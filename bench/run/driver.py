@@ -178,6 +178,7 @@ class Driver:
         runs = tuple(done[seed] for seed in range(cell.budget.seeds))
         broken = [f"seed {r['seed']}: {r['reason']}" for r in runs if r["status"] != "ok"]
         stopped = [r["reason"] for r in runs if r["status"] == "ok" and r["reason"]]
+        self.store.drop_finished(self.recipe(cell), cell.budget.seeds)
         self.conclude(cell, head, "diverged" if broken else "ok", "; ".join(broken or stopped[:1]))
         self.outcomes[cell.id] = replace(self.outcomes[cell.id], trained=trained, runs=runs, seconds=seconds)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-import models
 from bench.core import opened
 from bench.plan import tuned
 from bench.plan.grid import Cell, RequestError, cells
@@ -35,7 +34,7 @@ def short(cell: Cell) -> Cell:
     """The cell as a trial runs it; one that no learning rate trains is passed over."""
     if cell.status or cell.task is None:
         return cell
-    if isinstance(models.build(cell.model, cell.task), models.Fits):
+    if cell.fits:
         return replace(cell, status="skipped", reason="it is not trained by gradient: there is nothing to tune")
     return replace(cell, budget=shortened(cell.budget))
 

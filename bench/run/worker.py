@@ -21,11 +21,11 @@ import models
 from bench.core import machine
 from bench.measure import counts, forward_counts
 from bench.plan.grid import out_of_memory, plugin
-from bench.run.job import Confirmed, Ended, Finished, Job, Message, Share
+from bench.run.doubts import Probes, Tell, fallen
+from bench.run.job import Ended, Finished, Job, Share
 from bench.store import fingerprint
 from bench.store.records import Record, Store, pack_weights
-from bench.train import probe
-from bench.train.agreement import difference, richer
+from bench.train.fitting import Fitting
 from bench.train.learners import check_answer, stays_alone
 from bench.train.loading import load
 from bench.train.loop import Training
@@ -34,8 +34,6 @@ from bench.train.snapshots import Snapshots
 from datasets.registry import describe
 
 AT_ONCE = 64  # seeds in one stack at most
-UNPROBED = ("smoke",)  # budgets whose runs keep no probe: making them again takes no longer
-Tell = Callable[[Message], None]
 
 
 def header(job: Job) -> Record:
@@ -103,54 +101,15 @@ def work(job: Job, tell: Tell) -> None:
     tell(Ended(status, machine.anonymous(reason), passing, head, time.monotonic() - start))
 
 
-class Probes:
-    """What today's code does with a job's cell, each way measured once."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.found: dict[bool, Record] = {}
-
-    def of(self, stacked: bool) -> Record:
-        """{} where nothing is kept of it, and only why, under `unprobed`, where the code does not run in miniature."""
-        job = self.job
-        if job.budget.name in UNPROBED:
-            return {}
-        if stacked not in self.found:
-            try:
-                self.found[stacked] = probe.measure(job.model, job.dataset, job.budget, stacked, job.root)
-            except probe.Unprobed as error:
-                self.found[stacked] = {"unprobed": machine.anonymous(str(error))}
-        return self.found[stacked]
-
-    def agree(self, before: Record, stacked: bool) -> bool:
-        """Whether a probe from before comes out the same today; not where nothing says so."""
-        now = self.of(stacked) if "version" in before else {}
-        return "version" in now and not difference(before, now, self.job.budget.dtype)
-
-
-def fallen(job: Job, head: Record, probes: Probes, tell: Tell) -> list[int]:
-    """Seeds whose stored runs do not stand any more; those that do are told of."""
-    # where the code is today's, only the costs are counted by other code
-    stand = [one for one in job.doubts if one.code == head["code"] or probes.agree(one.probe, one.stacked)]
-    if stand:
-        build = partial(models.build, job.model, datasets.task(job.dataset))
-        costs, notes = counts.measure(forward_counts.countable(build()), datasets.task(job.dataset), job.budget)
-        facts = {name: head[name] for name in ("conditions", "code", "source", "counted_by", "family", "summary")}
-        facts |= {"costs": costs, "notes": machine.anonymous(notes)}
-        for one in stand:
-            now = probes.found.get(one.stacked, {})
-            tell(Confirmed(facts | ({"probe": now} if richer(one.probe, now) else {}), (one.seed,)))
-    return [one.seed for one in job.doubts if one not in stand]
-
-
 @dataclass(frozen=True)
 class Subject:
-    """What a job trains: how it is built, what it costs, and why its seeds are trained one by one ('' if they stack)."""
+    """What a job trains: how it is built, what it costs, why its seeds are trained one by one ('' if they stack), and by what."""
 
     build: Callable[[], nn.Module]
     costs: dict[str, int | None]
     notes: str
     alone: str
+    training: type[Training] | type[Fitting] = Training
 
 
 def prepared(job: Job) -> Subject:
@@ -158,6 +117,8 @@ def prepared(job: Job) -> Subject:
     task, device = datasets.task(job.dataset), torch.device(job.device)
     build = partial(models.build, job.model, task)
     module = build().to(device)
+    if isinstance(module, models.Fits):  # it answers once it is fitted
+        return Subject(build, *counts.fitted(module), "it is fitted whole", Fitting)
     check_answer(module, task, job.budget, device)
     costs, notes = counts.measure(forward_counts.countable(module), task, job.budget)
     return Subject(build, costs, notes, stays_alone(module, costs["flops"], task, job.budget, device) or "")
@@ -177,14 +138,14 @@ def train(job: Job, head: Record, missing: list[int], probes: Probes, tell: Tell
         data = [one for one, _ in loaded]
         left = sum(len(group) for group, _ in groups)
         try:
-            training = Training(build, task, budget, seeds, [handed(one, budget) for one in data], device)
+            training = subject.training(build, task, budget, seeds, [handed(one, budget) for one in data], device)
         except Exception as error:
             if len(seeds) == 1:
                 raise
             why = f"does not stack: {describe(error)}"[:200]
             groups = [([seed], None) for seed in seeds] + groups
             continue
-        if snapshot is not None:
+        if snapshot is not None and isinstance(training, Training):
             checkpoints.resume(training, snapshot)
         snapshots = Snapshots(training, task, snapshot)
         start = training.position.step * budget.batch
@@ -241,7 +202,7 @@ class Checkpoints:
         blank = copy.deepcopy(training.snapshot())
         try:
             training.restore(snapshot)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except Exception as error:  # an altered one may be wrong in any way
             self.store.set_checkpoint_aside(self.store.checkpoint(self.head["recipe"], training.seeds), error)
             training.restore(blank)
             training.random = None

@@ -14,12 +14,14 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import zlib
 from typing import Any
 
 import numpy as np
 
 NAN = float("nan")
+MOST = 2**28  # bytes of an unpacked array
 NUMERIC = ("curve", "test")  # fields in which null stands for a number that was not finite
 
 
@@ -63,6 +65,12 @@ def pack(values: np.ndarray) -> str:
 
 
 def unpack(text: str) -> np.ndarray:
-    """What `pack` was given, flat."""
+    """What `pack` was given, flat. ValueError or zlib.error for other text."""
     dtype, body = text.split(":", 1)
-    return np.frombuffer(zlib.decompress(base64.b64decode(body)), dtype=dtype)
+    if not re.fullmatch(r"[<>|=]?[fiub][1248]", dtype):
+        raise ValueError(f"{dtype[:20]!r} is no type of numbers")
+    values = zlib.decompressobj()
+    flat = values.decompress(base64.b64decode(body), MOST)
+    if not values.eof:
+        raise ValueError(f"it is cut off, or unpacks to more than {MOST} bytes")
+    return np.frombuffer(flat, dtype=dtype)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import pickle
 import re
 import warnings
 import zlib
@@ -27,19 +26,14 @@ import torch
 
 from bench.store.claim import Claim, claimed
 from bench.store.encoding import as_record, as_text
+from bench.store.files import LARGEST_RECORD, StoreError, Unusable, content, partial, set_aside, sweep, tensors
 from bench.store.schema import SCHEMA, Record, check
 
 DEVICES, BATCHES = ("cpu", "cuda"), (1, 64)  # what latencies are measured for: batch 1, and 64 for throughput
 FINISHED = ("ok", "diverged")
-# what torch.load raises for a file that is truncated or altered
-BROKEN = (OSError, TypeError, RuntimeError, EOFError, LookupError, AttributeError, pickle.UnpicklingError)
 PICTURED = 0  # the seed whose last weights and those on the way are kept, for pictures
 LARGEST = 2**26  # bytes; of larger models no weights are kept
 TOPS = {"run": "runs", "cell": "runs", "latency": "latency", "trial": "trials"}  # kinds of record, and the folder where each lies
-
-
-class StoreError(RuntimeError):
-    """Results cannot be written. Everything written before is safe."""
 
 
 def pack_weights(kept: dict[str, Any]) -> bytes:
@@ -60,14 +54,6 @@ def place(record: Record) -> Path:
     return Path(TOPS[record["kind"]], record["dataset"], record["model"], f"{name}.json")
 
 
-def set_aside(path: Path) -> str:
-    """Rename a file that cannot be used, so that it is met no more and not lost; its new name."""
-    aside = path.with_name(path.name + ".broken")
-    with contextlib.suppress(OSError):
-        path.replace(aside)
-    return aside.name
-
-
 class Store:
     """Runs under one results folder."""
 
@@ -75,12 +61,13 @@ class Store:
         self.folder = folder
 
     def writable(self) -> None:
-        """Raise StoreError, before any work is done, if nothing can be written here."""
-        probe = self.folder / f".probe-{os.getpid()}"
+        """Raise StoreError, before any work is done, if nothing can be written here. Sweeps what killed processes left."""
+        probe = partial(self.folder / "probe")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"x" * 4096)
             probe.unlink()
+            sweep(self.folder)
         except OSError as error:
             raise StoreError(
                 f"cannot write to the results folder {self.folder} ({error.strerror}); name one that is yours with --results"
@@ -88,17 +75,17 @@ class Store:
 
     def write(self, path: Path, content: bytes) -> None:
         """Put a file in place, whole. StoreError if the disk is full or the folder is gone."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        half = partial(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(partial, "wb") as file:
+            with open(half, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            partial.replace(path)
+            half.replace(path)
         except OSError as error:
             with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
+                half.unlink(missing_ok=True)
             raise StoreError(
                 f"could not write {path.relative_to(self.folder)}: {error.strerror}; what was written before is safe"
             ) from error
@@ -131,28 +118,40 @@ class Store:
         """
         path = self.weights_of(run)
         try:
-            saved = torch.load(path, map_location="cpu", weights_only=True)
+            packed = content(path)
+        except FileNotFoundError:
+            return None
+        try:
+            saved = tensors(packed)
             if not {"best", "last"} & saved.keys():
                 raise KeyError("best")
             return {name: dict(saved.get(name, {})) for name in ("best", "last", "snapshots")}
-        except FileNotFoundError:
-            return None
-        except (*BROKEN, ValueError) as error:
+        except Exception as error:  # an altered file may be wrong in any way
             warnings.warn(f"{path.name} cannot be read ({type(error).__name__}); set aside as {set_aside(path)}", stacklevel=2)
             return None
 
     def read(self, path: Path) -> Record | None:
-        """One record; None, with a warning, if the file is broken (then it is set aside) or from a later version."""
+        """One record; None, with a warning, if the file is broken (then it is set aside), no file at all, or from a later version.
+
+        Where a file lies is where its record belongs: one that says something else is broken. StoreError if it cannot be read now.
+        """
         try:
-            record = as_record(path.read_text(encoding="utf-8"))
-            if record["schema"] > SCHEMA:
+            text = content(path, LARGEST_RECORD)
+        except FileNotFoundError:
+            return None
+        except Unusable as why:
+            warnings.warn(f"{path.name} is left out: {why}", stacklevel=2)
+            return None
+        try:
+            record = as_record(text.decode("utf-8-sig"))
+            if isinstance(record["schema"], int) and record["schema"] > SCHEMA:
                 warnings.warn(f"{path.name} was written by a later version and is left out", stacklevel=2)
                 return None
             check(record)
-            return dict(record)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
+            if (own := place(record)) != path.relative_to(self.folder):
+                raise ValueError(f"says of itself that it is {own.as_posix()}")
+            return record
+        except Exception as error:  # an altered record may be wrong in any way
             warnings.warn(f"{path.name} cannot be read ({error}); set aside as {set_aside(path)}", stacklevel=2)
             return None
 
@@ -204,11 +203,16 @@ class Store:
         found = []
         for path in sorted((self.folder / "checkpoints").glob(f"{recipe}-s*.pt")):
             try:
-                saved = torch.load(path, map_location="cpu", weights_only=True)
-                found.append(saved | {"seeds": list(saved["seeds"]), "position": dict(saved["position"])})
+                packed = content(path)
             except FileNotFoundError:  # another process has just finished it
                 continue
-            except BROKEN as error:
+            try:
+                saved = tensors(packed)
+                one = saved | {"seeds": list(map(int, saved["seeds"])), "position": dict(saved["position"])}
+                if self.checkpoint(recipe, one["seeds"]) != path or saved.get("recipe", recipe) != recipe:
+                    raise ValueError("it is another run's")
+                found.append(one)
+            except Exception as error:  # an altered file may be wrong in any way
                 self.set_checkpoint_aside(path, error)
         return found
 
@@ -218,18 +222,21 @@ class Store:
 
     def save_checkpoint(self, recipe: str, snapshot: dict[str, Any]) -> None:
         path = self.checkpoint(recipe, snapshot["seeds"])
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        half = partial(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(snapshot, partial)
-            partial.replace(path)
+            torch.save(snapshot | {"recipe": recipe}, half)
+            half.replace(path)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
             with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
+                half.unlink(missing_ok=True)
             warnings.warn(f"no checkpoint could be written ({' '.join(str(error).split())[:120]}); training goes on", stacklevel=2)
 
     def drop_checkpoint(self, recipe: str, seeds: list[int]) -> None:
-        """Also what a process left that was killed while it wrote one."""
-        path = self.checkpoint(recipe, seeds)
-        for old in (path, *path.parent.glob(f".{path.name}.*")):
-            old.unlink(missing_ok=True)
+        self.checkpoint(recipe, seeds).unlink(missing_ok=True)
+
+    def drop_finished(self, recipe: str, seeds: int) -> None:
+        """Checkpoints of a recipe whose first `seeds` seeds are all in the store: a kill came between the last run and this."""
+        for path in (self.folder / "checkpoints").glob(f"{recipe}-s*.pt"):
+            if (found := re.fullmatch(r".*-s\d+-(\d+)-[0-9a-f]{8}\.pt", path.name)) and int(found[1]) < seeds:
+                path.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any
 
 from bench.store.encoding import unpack
@@ -17,24 +18,109 @@ REQUIRED = {
     "latency": (*SHARED, "device", "batch", "dtype", "source", "samples_ms"),
 }
 
-
 NUMBERS = {int, float, bool}
+NUMBER = (int, float, bool)
+MAYBE = (int, float, type(None))
+TEXT = (str,)
 CURVES = ("samples", "seconds", "train_loss", "val_loss")  # one value an evaluation; others may have fewer
+EACH = "*"  # every name that is not listed
+# What a field is wherever there is one: types, a list of such, or an object's fields. Fields that are not listed may be anything plain.
+Kind = Any
+BUDGET: dict[str, Kind] = {
+    **dict.fromkeys(("name", "optimizer", "schedule", "dtype", "choose"), TEXT),
+    **dict.fromkeys(("samples", "batch", "evaluations", "seeds"), (int,)),
+    **dict.fromkeys(("lr", "decay", "warmup", "momentum", "weight_decay", "clip", "init_std", "seconds"), MAYBE),
+}
+FIELDS: dict[str, Kind] = {
+    **dict.fromkeys(("created", "recipe", "model", "dataset", "device", "summary", "conditions", "own_recipe", "source", "family"), TEXT),
+    **dict.fromkeys(("status", "reason", "code", "counted_by", "trained_by", "scored_by", "dtype", "alone"), TEXT),
+    **dict.fromkeys(("samples_ms", "events_ms", "async_ms", "graph_ms", "plan"), TEXT),
+    **dict.fromkeys(("schema", "seed", "version", "batch", "threads", "continued_from", "best_samples", "together"), (int,)),
+    **dict.fromkeys(("warm_up_calls", "kernels"), (int,)),
+    **dict.fromkeys(("train_seconds", "noop_ms"), MAYBE),
+    **dict.fromkeys(("passing", "settled"), (bool,)),
+    "notes": (str, list),
+    "sources": [TEXT],
+    "validity": [TEXT],
+    "files": {EACH: TEXT},
+    "budget": BUDGET,
+    "plain": BUDGET,  # of a trial: the recipe it was tuned from
+    "machine": {
+        **dict.fromkeys(("slug", "cpu", "gpu", "driver", "cuda", "torch", "python", "system", "commit"), TEXT),
+        **dict.fromkeys(("cores", "memory_gib", "threads"), NUMBER),
+        "silicon": {"numbers": [TEXT], "instructions": [TEXT]},
+    },
+    "metric": {"name": TEXT, "better": TEXT, "percent": (bool,)},
+    "costs": {EACH: MAYBE},
+    "exact": {EACH: MAYBE},
+    "test": {EACH: {EACH: NUMBER}},
+    "curve": {"val_scores": {EACH: [NUMBER]}, EACH: [NUMBER]},
+    "derived": {EACH: MAYBE},
+    "examples": {
+        **dict.fromkeys(("kind", "loss", "prediction", "target", "scores"), TEXT),
+        "left_out": [TEXT],
+        "derived": {EACH: MAYBE},
+    },
+    "probe": {},
+}
+NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")  # of folders and files
+DEEP, GREAT = 16, 2**63
+
+
+def plain(value: Any, depth: int = 0) -> None:
+    """ValueError for what could stop a reader: numbers that no double holds, half characters, objects in objects without end."""
+    if isinstance(value, str):
+        value.encode()  # UnicodeEncodeError is a ValueError
+    elif isinstance(value, dict | list):
+        if depth == DEEP:
+            raise ValueError("fields lie too deep in each other")
+        for one in itertools.chain(value, value.values()) if isinstance(value, dict) else value:
+            if type(one) is not float:
+                plain(one, depth + 1)
+    elif isinstance(value, int) and abs(value) >= GREAT:
+        raise ValueError("a whole number is too great")
+
+
+def match(value: Any, kind: Kind, where: str) -> None:
+    """TypeError where a field is not what `FIELDS` says."""
+    if isinstance(kind, tuple):
+        if type(value) not in kind:
+            raise TypeError(f"{where} is {type(value).__name__}, not {' or '.join(one.__name__ for one in kind)}")
+    elif isinstance(kind, list):
+        if not isinstance(value, list):
+            raise TypeError(f"{where} is no list")
+        if isinstance(kind[0], tuple) and not set(map(type, value)) <= set(kind[0]):
+            raise TypeError(f"{where} is not made of {'numbers' if kind[0] == NUMBER else ' or '.join(one.__name__ for one in kind[0])}")
+    elif not isinstance(value, dict):
+        raise TypeError(f"{where} is no object")
+    else:
+        for name, one in value.items():
+            if (own := kind.get(name, kind.get(EACH))) is not None:
+                match(one, own, f"{where}.{name}")
 
 
 def check(record: Record) -> None:
     """Raise KeyError if something that tables need is not there, TypeError or ValueError if it is not what it should be."""
-    absent = [field for field in REQUIRED[record["kind"]] if field not in record]
+    plain(record)
+    required = REQUIRED[record["kind"]]
+    absent = [field for field in required if field not in record]
+    for name, kind in FIELDS.items():
+        if name in record:
+            match(record[name], kind, name)
     absent += ["machine.slug"] if "slug" not in record.get("machine", {}) else []
-    if "budget" in REQUIRED[record["kind"]]:
+    if "budget" in required:
         absent += [f"budget.{field}" for field in ("name", "dtype", "samples") if field not in record.get("budget", {})]
-    if record["kind"] == "run" and record.get("status") == "ok":
+    if record["kind"] in ("run", "trial") and record.get("status") == "ok":
         test = record.get("test", {})
-        absent += [f"test.{which}" for which in ("best", "last") if record["metric"]["name"] not in test.get(which, {})]
+        if record["kind"] == "run":
+            absent += [f"test.{which}" for which in ("best", "last") if record["metric"]["name"] not in test.get(which, {})]
+            absent += ["train_seconds"] if record.get("train_seconds") is None else []
         absent += [f"curve.{name}" for name in CURVES if name not in record["curve"]]
-        absent += ["train_seconds"] if "train_seconds" not in record else []
     if absent:
         raise KeyError(f"no {', '.join(absent)}")
+    names = [record["model"], record["dataset"], record["machine"]["slug"], *([record["budget"]["name"]] if "budget" in required else [])]
+    if wrong := [name for name in names if not NAMED.fullmatch(name)]:
+        raise ValueError(f"{wrong[0]!r} is no name of a file")
     if record["kind"] == "latency":
         unpack(record["samples_ms"])
     if record["kind"] == "run":
@@ -42,20 +128,19 @@ def check(record: Record) -> None:
 
 
 def check_run(record: Record) -> None:
-    """That a run's numbers are numbers and its curves as long as each other."""
-    if not isinstance(record["seed"], int):
-        raise TypeError("seed is no whole number")
+    """That a metric can be read, that curves are as long as each other, and that what is kept of each sample can be unpacked."""
     if record["metric"].get("better") not in ("higher", "lower") or not record["metric"].keys() <= {"name", "better", "percent"}:
         raise ValueError("metric is not a name and which way is better")
-    curves = list(record["curve"].values())
-    if isinstance(curve := record["curve"].get("val_scores"), dict):
-        curves = [*(values for values in curves if values is not curve), *curve.values()]
-    if not all(isinstance(values, list) for values in curves):
-        raise TypeError("a curve is no list")
     if len({len(values) for name, values in record["curve"].items() if name in CURVES}) > 1:
         raise ValueError("curves are not of one length")
-    scores = (
-        [record["train_seconds"], *record["test"]["best"].values(), *record["test"]["last"].values()] if record["status"] == "ok" else []
-    )
-    if not set(map(type, itertools.chain(scores, *curves))) <= NUMBERS:
-        raise TypeError("a score or a curve is not made of numbers")
+    scores = {
+        record["metric"].get("name", ""),
+        *record.get("derived", {}),
+        *(name for which in record.get("test", {}).values() for name in which),
+    }
+    if wrong := [name for name in scores if not NAMED.fullmatch(name)]:
+        raise ValueError(f"{wrong[0]!r} is no name of a score")
+    examples = record.get("examples", {})
+    sizes = [unpack(examples[name]).size for name in ("loss", "prediction", "target", "scores") if name in examples]
+    if any(size % max(sizes[0], 1) for size in sizes):
+        raise ValueError("examples are not of one length")

@@ -66,18 +66,23 @@ class Column(Generic[T]):
         value = self.of(row)
         if value is None or value != value:
             return ""
-        return f"{value:.6g}" if self.kind == "figure" else str(value)
+        return f"{value:.6g}" if self.kind == "figure" else harmless(str(value))
 
     def said(self, row: T) -> str:
         """The column's cell of a Markdown table."""
         return self.say(row) if self.say is not None else self.field(row)
 
 
+def harmless(text: str) -> str:
+    """Text that a spreadsheet takes for text: what it would take for a formula begins with an apostrophe."""
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+
+
 def as_csv(columns: Sequence[Column[T]], rows: Sequence[T]) -> str:
     """A CSV file; what was not measured is an empty field."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([column.name for column in columns])
+    writer.writerow([harmless(column.name) for column in columns])
     writer.writerows([column.field(row) for column in columns] for row in rows)
     return text.getvalue()
 

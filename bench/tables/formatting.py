@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,8 +53,8 @@ def quality(value: Interval | None, metric: Metric) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that can stand in a cell of a Markdown table."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    """Text that can stand in a cell of a Markdown table, and makes no link, picture or element there."""
+    return re.sub(r"[\\|]|\](?=[(\[:])", r"\\\g<0>", " ".join(text.split())).replace("<", "&lt;")
 
 
 def cell_line(model: str, dataset: str, status: str, reason: str, runs: Sequence[Record], trained: int, seconds: float) -> str:

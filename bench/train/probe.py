@@ -31,6 +31,7 @@ from bench.train.agreement import VERSION
 from bench.train.batches import together
 from bench.train.choice import choose, tie
 from bench.train.evaluation import NUMBERS, means, score
+from bench.train.fitting import Fitting
 from bench.train.folding import folded, of_state
 from bench.train.learners import Single
 from bench.train.loading import load
@@ -150,6 +151,8 @@ def miniature(build: Callable[[], nn.Module], task: Task, budget: Budget, data: 
         dtype="float32",  # that is: as it comes, in float64
         seconds=math.inf,
     )
+    if isinstance(build(), models.Fits):
+        return fitted(build, task, mini, data[0], seeds[0])
     training = Training(build, task, mini, seeds, [handed(one, mini) for one in data], CPU)
     heard = Heard(training)
     training.run()
@@ -174,6 +177,18 @@ def miniature(build: Callable[[], nn.Module], task: Task, budget: Budget, data: 
         chosen = [test[which]["loss"] for which in sorted(test) if "loss" in test[which]]  # a best chosen on test is a metric alone
         found["choice"] += [float(one.best_samples), *of_state(one.best), *chosen]
     return found
+
+
+def fitted(build: Callable[[], nn.Module], task: Task, mini: Budget, data: Data, seed: int) -> dict[str, list[float]]:
+    """The numbers of a fit to a few dozen samples, by their kind."""
+    (one,) = Fitting(build, task, mini, [seed], [handed(data, mini)], CPU).run()
+    curve, record = one.curve, scored(build, one, data, task, mini, CPU)
+    return {
+        "val": [*curve.train_loss, *curve.val_loss, *curve.val_metric, *curve.train_metric],
+        "best": [float(one.best_samples)],
+        "weights": of_state(one.best),
+        "score": [float(value) for _, value in sorted(record["test"]["best"].items())],
+    }
 
 
 def own_size(build: Callable[[], nn.Module], task: Task, budget: Budget, data: Data) -> list[float]:
@@ -204,10 +219,11 @@ def numbers(model: str, dataset: str, budget: Budget, stacked: bool, root: Path 
     with arithmetic(torch.float64):
         small = [cut(one) for one in data]
         found = miniature(lambda: build().double(), task, budget, small, seeds)
-    found["rate"] += [learning_rate(budget, budget.steps * i // RATES, i) for i in range(RATES)]
-    found["ending"] = [learning_rate(budget, budget.steps - i, RATES) for i in range(1, 1 + min(RATES, budget.steps))]
-    with arithmetic(torch.float32):
-        found["own_size"] = own_size(build, task, budget, small[0])
+    if "rate" in found:
+        found["rate"] += [learning_rate(budget, budget.steps * i // RATES, i) for i in range(RATES)]
+        found["ending"] = [learning_rate(budget, budget.steps - i, RATES) for i in range(1, 1 + min(RATES, budget.steps))]
+        with arithmetic(torch.float32):
+            found["own_size"] = own_size(build, task, budget, small[0])
     if root is not None:
         found["data"] = [number for seed in seeds for number in totals(dataset, root, seed)]
     sizes = {kind: len(values) for kind, values in found.items()}

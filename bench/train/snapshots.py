@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from bench.store.records import LARGEST, PICTURED
+from bench.train.fitting import Fitting
 from bench.train.loop import Training
 from bench.train.trained import Trained
 from datasets.task import Task
@@ -32,7 +33,7 @@ class Snapshots:
     Give `save` and `progress` of `Training.run` through here: what was taken goes into the checkpoint and comes back from it.
     """
 
-    def __init__(self, training: Training, task: Task, saved: dict[str, Any] | None) -> None:
+    def __init__(self, training: Training | Fitting, task: Task, saved: dict[str, Any] | None) -> None:
         self.training = training
         self.wanted = PICTURED in training.seeds and over_the_plane(task)
         before = saved.get("snapshots") if saved and training.position.step else None

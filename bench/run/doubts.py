@@ -1,0 +1,58 @@
+"""Which stored runs of other code stand under today's: those whose probe still comes out the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import datasets
+import models
+from bench.core import machine
+from bench.measure import counts, forward_counts
+from bench.run.job import Confirmed, Job, Message
+from bench.store.records import Record
+from bench.train import probe
+from bench.train.agreement import difference, richer
+
+UNPROBED = ("smoke",)  # budgets whose runs keep no probe: making them again takes no longer
+Tell = Callable[[Message], None]
+
+
+class Probes:
+    """What today's code does with a job's cell, each way measured once."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.found: dict[bool, Record] = {}
+
+    def of(self, stacked: bool) -> Record:
+        """{} where nothing is kept of it, and only why, under `unprobed`, where the code does not run in miniature."""
+        job = self.job
+        if job.budget.name in UNPROBED:
+            return {}
+        if stacked not in self.found:
+            try:
+                self.found[stacked] = probe.measure(job.model, job.dataset, job.budget, stacked, job.root)
+            except probe.Unprobed as error:
+                self.found[stacked] = {"unprobed": machine.anonymous(str(error))}
+        return self.found[stacked]
+
+    def agree(self, before: Record, stacked: bool) -> bool:
+        """Whether a probe from before comes out the same today; not where nothing says so."""
+        now = self.of(stacked) if "version" in before else {}
+        return "version" in now and not difference(before, now, self.job.budget.dtype)
+
+
+def fallen(job: Job, head: Record, probes: Probes, tell: Tell) -> list[int]:
+    """Seeds whose stored runs do not stand any more; those that do are told of."""
+    # where the code is today's, only the costs are counted by other code
+    stand = [one for one in job.doubts if one.code == head["code"] or probes.agree(one.probe, one.stacked)]
+    if stand:
+        module = models.build(job.model, task := datasets.task(job.dataset))
+        fits = isinstance(module, models.Fits)
+        costs, notes = counts.fitted(module) if fits else counts.measure(forward_counts.countable(module), task, job.budget)
+        facts = {name: head[name] for name in ("conditions", "code", "source", "counted_by", "family", "summary")}
+        facts |= {"costs": costs, "notes": machine.anonymous(notes)}
+        for one in stand:
+            now = probes.found.get(one.stacked, {})
+            tell(Confirmed(facts | ({"probe": now} if richer(one.probe, now) else {}), (one.seed,)))
+    return [one.seed for one in job.doubts if one not in stand]

@@ -1,0 +1,253 @@
+"""Whatever happened to the files of a results folder, reading it ends, executes nothing and renames only what cannot be used."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bench.report import report
+from bench.store.files import HERE, partial
+from bench.store.records import Store, StoreError, pack_weights, place
+from bench.tables.column import Column, as_csv
+from bench.tables.formatting import escape
+from tests.conftest import ROOT
+from tests.test_store import record
+
+TRIES = int(os.environ.get("ATTENTION_BENCH_TRIES", "100"))
+REFERENCE = ROOT / "results" / "reference"
+MODELS = ("linear", "mlp")
+JUNK: list[Any] = [
+    None,
+    True,
+    -1,
+    0,
+    10**400,
+    1e308,
+    math.nan,
+    "",
+    "x",
+    "../../x",
+    "=1+1",
+    "\0",
+    "\ud800",
+    [],
+    [[]],
+    {},
+    {"": 0},
+    [None, "x"],
+]
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small part of the committed results."""
+    folder = tmp_path_factory.mktemp("few")
+    for top in ("runs", "latency"):
+        for model in MODELS:
+            for path in sorted((REFERENCE / top / "iris" / model).glob("*.json"))[:4]:
+                target = folder / path.relative_to(REFERENCE)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, target)
+    return folder
+
+
+def retyped(value: Any, data: st.DataObject) -> Any:
+    """The same with something in it replaced, removed or put somewhere else."""
+    if isinstance(value, dict) and value and data.draw(st.integers(0, 4)):
+        name = data.draw(st.sampled_from(sorted(value)))
+        if not data.draw(st.integers(0, 4)):
+            return {other: one for other, one in value.items() if other != name}
+        return value | {name: retyped(value[name], data)}
+    if isinstance(value, list) and value and data.draw(st.booleans()):
+        i = data.draw(st.integers(0, len(value) - 1))
+        return [*value[:i], retyped(value[i], data), *value[i + 1 :]]
+    return data.draw(st.sampled_from(JUNK))
+
+
+def damaged(content: bytes, data: st.DataObject) -> bytes:
+    """Cut off, with some bits turned, or with a part of it repeated."""
+    at = data.draw(st.integers(0, max(len(content) - 1, 0)))
+    how = data.draw(st.sampled_from(("cut", "flip", "repeat")))
+    if how == "cut":
+        return content[:at]
+    if how == "repeat":
+        return content[:at] + content[max(0, at - 50) :]
+    return content[:at] + bytes([content[at] ^ 1 << data.draw(st.integers(0, 7))]) + content[at + 1 :]
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for top in ("runs", "latency") for path in sorted((folder / top).rglob("*.json"))}
+
+
+@settings(max_examples=TRIES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=TRIES == 100)
+@given(data=st.data())
+def test_altered_records_end_in_no_traceback_and_rename_nothing_that_is_whole(few: Path, data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name, "in", "results")
+        shutil.copytree(few, folder)
+        paths = sorted(folder.rglob("*.json"))
+        path = data.draw(st.sampled_from(paths))
+        how = data.draw(st.sampled_from(("retype", "damage", "swap")))
+        if how == "retype":
+            path.write_text(json.dumps(retyped(json.loads(path.read_text()), data)))
+        elif how == "damage":
+            path.write_bytes(damaged(path.read_bytes(), data))
+        else:
+            path.write_bytes(data.draw(st.sampled_from(paths)).read_bytes())
+        before = files(folder)
+        store = Store(folder)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            report.write(store, lambda _: None, draw=False)
+        after = files(folder)
+        assert {one: before[one] for one in after} == after
+        assert len(before.keys() - after.keys()) <= 1
+        assert {place(one) for top in ("runs", "latency") for one in store.records(top)} <= after.keys()
+        assert [one.name for one in Path(name).iterdir()] == ["in"]
+        assert [one.name for one in Path(name, "in").iterdir()] == ["results"]
+
+
+@settings(max_examples=TRIES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=TRIES == 100)
+@given(data=st.data())
+def test_altered_tensors_are_as_they_were_or_set_aside(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        store, tensor, run = Store(Path(name)), torch.arange(64.0), record()
+        store.put_weights(run, pack_weights({"best": {"w": tensor}, "last": {"w": tensor}}))
+        store.save_checkpoint("r", {"seeds": [0, 1], "position": {"step": 3}, "state": {"w": tensor}})
+        for path in (store.weights_of(run), store.checkpoint("r", [0, 1])):
+            path.write_bytes(damaged(path.read_bytes(), data))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            kept, saved = store.weights(run), store.checkpoints("r")
+        assert kept is None or torch.equal(kept["best"]["w"], tensor)
+        assert not saved or torch.equal(saved[0]["state"]["w"], tensor)
+        assert (kept is None) != store.weights_of(run).exists()
+        assert bool(saved) == store.checkpoint("r", [0, 1]).exists()
+
+
+def test_every_byte_of_a_tensor_is_under_its_checksum(tmp_path: Path) -> None:
+    store, run = Store(tmp_path), record()
+    packed = pack_weights({"best": {"w": torch.full((8,), 1.5)}})
+    at = packed.index(torch.full((8,), 1.5).numpy().tobytes())
+    store.put_weights(run, packed[:at] + b"\x01" + packed[at + 1 :])
+    with pytest.warns(UserWarning, match="set aside"):
+        assert store.weights(run) is None
+
+
+def test_a_checkpoint_of_another_recipe_or_other_seeds_is_set_aside(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save_checkpoint("r", {"seeds": [0, 1], "position": {}})
+    for target in (store.checkpoint("q", [0, 1]), store.checkpoint("r", [0, 2])):
+        shutil.copy(store.checkpoint("r", [0, 1]), target)
+        with pytest.warns(UserWarning, match="set aside"):
+            store.checkpoints(target.name.split("-")[0])
+        assert not target.exists()
+    assert len(store.checkpoints("r")) == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"seed": 1}, {"dataset": "../../x"}, {"model": "other"}, {"recipe": "q"}, {"dataset": "d/m", "model": ""}, {"kind": "trial"}],
+    ids=str,
+)
+def test_a_record_lies_where_it_says(tmp_path: Path, fields: dict[str, Any]) -> None:
+    store = Store(tmp_path)
+    store.put_run(record(0))
+    (path,) = tmp_path.rglob("*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    with pytest.warns(UserWarning, match="set aside"):
+        assert store.runs() == []
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.EIO])
+def test_what_may_pass_renames_nothing(tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    store.put_run(record(0))
+    store.put_weights(record(0), pack_weights({"best": {}}))
+    store.save_checkpoint("r", {"seeds": [0], "position": {}})
+    before = sorted(tmp_path.rglob("*"))
+
+    def fails(self: Path) -> bytes:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "read_bytes", fails)
+    for read in (store.runs, lambda: store.weights(record(0)), lambda: store.checkpoints("r")):
+        with pytest.raises(StoreError, match=os.strerror(number)):
+            read()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("what", ["pipe", "device", "folder", "huge"])
+def test_what_is_no_record_at_all_is_left_out_unopened(tmp_path: Path, what: str) -> None:
+    store = Store(tmp_path)
+    store.put_run(record(0))
+    path = next(tmp_path.rglob("*.json")).with_name("smoke-r-s1.json")
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "device":
+        path.symlink_to("/dev/zero")
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path.touch()
+        os.truncate(path, 200 * 2**20)
+    with pytest.warns(UserWarning, match="left out"):
+        assert [one["seed"] for one in store.runs()] == [0]
+    assert os.path.lexists(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '{"schema":1,"kind":"run","x":' + "[" * 50 + "]" * 50 + "}"])
+def test_nesting_is_set_aside(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "runs" / "d" / "m" / "smoke-r-s0.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.warns(UserWarning, match="set aside"):
+        assert Store(tmp_path).runs() == []
+
+
+def test_a_record_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put_run(record(0))
+    (path,) = tmp_path.rglob("*.json")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert [one["seed"] for one in store.runs()] == [0]
+
+
+def test_a_start_sweeps_what_killed_processes_left_and_nothing_else(tmp_path: Path) -> None:
+    gone = next(n for n in range(4_000_000, 2, -1) if not psutil.pid_exists(n))
+    store = Store(tmp_path)
+    store.put_run(record(0))
+    runs = tmp_path / "runs" / "d" / "m"
+    (tmp_path / "checkpoints").mkdir()
+    swept = [tmp_path / f".probe-{gone}", tmp_path / f".probe.{gone}", runs / f".a.json.{gone}", runs / f".a.pt.{HERE}-{gone}"]
+    swept += [tmp_path / "checkpoints" / ".r.claim"]
+    left = [partial(runs / "b.json"), runs / f".c.json.{'0' * 8}-{gone}", tmp_path / ".gitignore"]
+    for path in (*swept, *left):
+        path.touch()
+    held = store.claim("held")
+    store.writable()
+    assert [path for path in swept if path.exists()] == []
+    assert all(path.exists() for path in left)
+    assert held is not None
+    assert held.path.exists()
+    held.release()
+
+
+def test_text_of_records_is_text_in_markdown_and_in_a_spreadsheet() -> None:
+    assert escape("a\\|b <b>\n![x](y) [0, 1]") == "a\\\\\\|b &lt;b> ![x\\](y) [0, 1]"
+    column: Column[str] = Column("text", "text", lambda row: row, "")
+    lines = as_csv([column], ["=1+1", "+1", "-1", "@x", "\t=1", "plain"]).splitlines()
+    assert all(line.strip('"').startswith(("'", "plain", "text")) for line in lines)
