@@ -4,8 +4,8 @@
       -> 2 × [ x + attention(norm(x)), norm -> x + mlp(x) ] -> norm -> mean weighed by softmax(linear(x)) over the tokens -> classes
 
 2 heads of 64, MLP 128; dropout 0.1 on attention's weights alone; a branch is left out with probability 0 in the first layer and 0.1 in
-the last. 283,723 parameters on CIFAR-10 (0.284 M in the paper). n is 2, for images of up to 16 pixels 1.
-Dropout draws from one stream, so seeds train one by one.
+the last. 283,723 parameters on CIFAR-10 (0.284 M in the paper). n is 2, for images of up to 16 pixels 1;
+under 32 pixels tokens have 64 numbers. Dropout draws from one stream, so seeds train one by one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from datasets.task import Task
 from models import Takes, Unsupported, register
 from models.attention import SelfAttention
 from models.dropout import Dropout
+from models.tokens import PHOTOGRAPH
 
 IMAGES = Takes("image", ("value", "classes"), "starts with convolutions over an image", "answers with one vector per image")
 
@@ -77,10 +78,18 @@ class CCT(nn.Module):
 
 @register(family="attention", takes=IMAGES)
 def cct(
-    task: Task, *, convolutions: int | None = None, dim: int = 128, depth: int = 2, heads: int = 2, hidden: int = 128, dropout: float = 0.1
+    task: Task,
+    *,
+    convolutions: int | None = None,
+    dim: int | None = None,
+    depth: int = 2,
+    heads: int = 2,
+    hidden: int | None = None,
+    dropout: float = 0.1,
 ) -> CCT:
     _, height, width = task.input.shape
+    dim = dim or (128 if min(height, width) >= PHOTOGRAPH else 64)
     n = convolutions or (1 if min(height, width) <= 16 else 2)
     if min(height, width) < 2**n:
         raise Unsupported(f"halves an image {n} times; {height}×{width} pixels are too few")
-    return CCT(task.input.shape, task.output.size, convolutions=n, dim=dim, depth=depth, heads=heads, hidden=hidden, dropout=dropout)
+    return CCT(task.input.shape, task.output.size, convolutions=n, dim=dim, depth=depth, heads=heads, hidden=hidden or dim, dropout=dropout)

@@ -3,7 +3,7 @@
     (batch, c, h, w) -> conv p, stride p, GELU, BN -> depth × [ x + (conv k of each channel alone, GELU, BN) -> conv 1, GELU, BN ]
       -> mean over the map -> classes
 
-    convmixer             width 128, depth 4, kernel 5, patches of 2, of 1 up to 8 pixels: for a CPU
+    convmixer             width 128, under 32 pixels 64, depth 4, kernel 5, patches of 2, of 1 up to 8 pixels: for a CPU
     convmixer_published   the paper's ConvMixer-256/8 for CIFAR, kernel 5, patches of 2: 594,186 parameters on CIFAR-10
 
 Batch statistics are state, so seeds train one by one.
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from datasets.task import Task
 from models import Takes, Unsupported, register
+from models.tokens import PHOTOGRAPH
 
 IMAGES = Takes("image", ("value", "classes"), "cuts an image into patches", "answers with one vector per image")
 
@@ -32,8 +33,9 @@ class Mixed(nn.Module):
 
 
 @register(family="convolution", takes=IMAGES)
-def convmixer(task: Task, *, width: int = 128, depth: int = 4, kernel: int = 5, patch: int | None = None) -> nn.Sequential:
+def convmixer(task: Task, *, width: int | None = None, depth: int = 4, kernel: int = 5, patch: int | None = None) -> nn.Sequential:
     channels, height, side = task.input.shape
+    width = width or (128 if min(height, side) >= PHOTOGRAPH else 64)
     patch = patch or (1 if min(height, side) <= 8 else 2)
     if min(height, side) < patch:
         raise Unsupported(f"an image of {height}×{side} pixels has no patch of {patch}")

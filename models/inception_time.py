@@ -5,8 +5,8 @@
               all four joined, 128 -> BN, ReLU
     a signal is answered by a convolution of 1 at every position, in place of the mean
 
-No biases but the last layer's. Depth 6 has 421,482 parameters for ten classes of one channel. Signals of up to 100 samples get depth 3
-and kernels of 20, 10, 5. Batch statistics are state, so seeds train one by one.
+No biases but the last layer's. Depth 6 has 421,482 parameters for ten classes of one channel. Signals of up to 100 samples get depth 3,
+16 channels and kernels of 20, 10, 5. Batch statistics are state, so seeds train one by one.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ class Third(nn.Module):
 
 
 @register(family="convolution", takes=SIGNALS)
-def inception_time(task: Task, *, depth: int | None = None, width: int = 32, kernel: int | None = None) -> nn.Sequential:
+def inception_time(task: Task, *, depth: int | None = None, width: int | None = None, kernel: int | None = None) -> nn.Sequential:
     channels, length = task.input.shape
     short = length <= SHORT
-    depth, kernel = depth or (3 if short else 6), kernel or (20 if short else 40)
+    depth, width, kernel = depth or (3 if short else 6), width or (16 if short else 32), kernel or (20 if short else 40)
     if depth % 3 or kernel < 4:
         raise ValueError(f"depth is a multiple of 3 and kernel at least 4, not {depth} and {kernel}")
     body = [Third(channels if i == 0 else 4 * width, width, kernel) for i in range(depth // 3)]

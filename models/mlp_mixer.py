@@ -4,7 +4,8 @@
       -> depth × [ x + mlp over tokens(norm(x)) -> x + mlp over channels(norm(x)) ] -> norm -> mean over the tokens -> classes
 
 The MLPs are Linear, GELU, Linear; the hidden layer of the first is `places` wide, of the second `hidden`. Default sizes are for small
-images: dim 128, depth 4, places 64, hidden 256, patches as tokens.py cuts them. It keeps to one size of image: its weights know places.
+images: dim 128, under 32 pixels 64, depth 4, places dim / 2, hidden 2 dim, patches as tokens.py cuts them. It keeps to one size of
+image: its weights know places.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from datasets.task import Task
 from models import Takes, Unsupported, register
-from models.tokens import patch_size
+from models.tokens import PHOTOGRAPH, patch_size
 
 IMAGES = Takes("image", ("value", "classes"), "cuts an image into patches", "answers with one vector per image")
 
@@ -53,8 +54,12 @@ class MLPMixer(nn.Module):
 
 
 @register(family="mlp", takes=IMAGES)
-def mlp_mixer(task: Task, *, dim: int = 128, depth: int = 4, places: int = 64, hidden: int = 256, patch: int | None = None) -> MLPMixer:
+def mlp_mixer(
+    task: Task, *, dim: int | None = None, depth: int = 4, places: int | None = None, hidden: int | None = None, patch: int | None = None
+) -> MLPMixer:
     _, height, width = task.input.shape
+    dim = dim or (128 if min(height, width) >= PHOTOGRAPH else 64)
+    places, hidden = places or dim // 2, hidden or 2 * dim
     patch = patch or task.patch or patch_size(height, width)
     if height % patch or width % patch:
         raise Unsupported(f"an image of {height}×{width} pixels has no whole number of patches of {patch}")

@@ -4,7 +4,8 @@
       block: x + [conv3, BN, ReLU, conv3, BN], then ReLU; where a stage begins, every other pixel of x, new channels 0
       -> mean over the map -> classes
 
-n = 3 is ResNet-20: 269,722 parameters on CIFAR-10 (0.27 M in the paper). Batch statistics are state, so seeds train one by one.
+n = 3 is ResNet-20: 269,722 parameters on CIFAR-10 (0.27 M in the paper); images under 32 pixels get n = 1.
+Batch statistics are state, so seeds train one by one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from datasets.task import Task
 from models import Takes, Unsupported, register
+from models.tokens import PHOTOGRAPH
 
 IMAGES = Takes("image", ("value", "classes"), "convolves an image", "answers with one vector per image")
 
@@ -39,7 +41,8 @@ class Residual(nn.Module):
 
 
 @register(family="convolution", takes=IMAGES)
-def resnet(task: Task, *, blocks: int = 3, channels: int = 16) -> nn.Sequential:
+def resnet(task: Task, *, blocks: int | None = None, channels: int = 16) -> nn.Sequential:
+    blocks = blocks or (3 if min(task.input.shape[1:]) >= PHOTOGRAPH else 1)
     if min(task.input.shape[1:]) < 4:
         raise Unsupported(f"halves an image twice; {task.input.shape[1]}×{task.input.shape[2]} pixels leave nothing to convolve")
     widths = [channels, channels, 2 * channels, 4 * channels]

@@ -29,7 +29,7 @@ def size(module: nn.Module) -> int:
         ("resnet", "cifar10", {}, 269_722),  # 0.27 M
         ("convmixer_published", "cifar10", {}, 594_186),
         ("cct", "cifar10", {}, 283_723),  # 0.284 M
-        ("inception_time", "mnist1d", {"depth": 6, "kernel": 40}, 421_482),
+        ("inception_time", "mnist1d", {"depth": 6, "width": 32, "kernel": 40}, 421_482),
     ],
 )
 def test_parameters_of_the_published_sizes(model: str, dataset: str, sizes: dict[str, int], count: int) -> None:
@@ -60,30 +60,31 @@ class Narrowed(nn.Module):
 
 
 def resnet_of_timm(task: Task) -> nn.Module:
-    blocks: list[nn.Module] = [BasicBlock(16, 16) for _ in range(3)]
+    n = 3 if task.input.shape[1] >= 32 else 1
+    blocks: list[nn.Module] = [BasicBlock(16, 16) for _ in range(n)]
     for planes in (32, 64):
-        blocks += [BasicBlock(planes // 2, planes, 2, Narrowed()), BasicBlock(planes, planes), BasicBlock(planes, planes)]
+        blocks += [BasicBlock(planes // 2, planes, 2, Narrowed()), *(BasicBlock(planes, planes) for _ in range(n - 1))]
     stem = [nn.Conv2d(task.input.shape[0], 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, task.output.size))
 
 
 def theirs(model: str, task: Task) -> nn.Module:
     channels, side, _ = task.input.shape
-    classes = task.output.size
+    classes, width = task.output.size, 128 if side >= 32 else 64
     if model == "resnet":
         return resnet_of_timm(task)
     if model == "convmixer":
-        return ConvMixer(128, 4, kernel_size=5, patch_size=1 if side == 8 else 2, in_chans=channels, num_classes=classes)
+        return ConvMixer(width, 4, kernel_size=5, patch_size=1 if side == 8 else 2, in_chans=channels, num_classes=classes)
     if model == "convmixer_published":
         return ConvMixer(256, 8, kernel_size=5, patch_size=1 if side == 8 else 2, in_chans=channels, num_classes=classes)
     if model == "mlp_mixer":
         patch = 2 if side == 8 else 4
         ratios = (0.5, 2.0)
-        return MlpMixer(classes, side, channels, patch, num_blocks=4, embed_dim=128, mlp_ratio=ratios)
+        return MlpMixer(classes, side, channels, patch, num_blocks=4, embed_dim=width, mlp_ratio=ratios)
     convolutions = 1 if side == 8 else 2
     return CCT(
         img_size=side,
-        embedding_dim=128,
+        embedding_dim=width,
         n_input_channels=channels,
         n_conv_layers=convolutions,
         kernel_size=3,
