@@ -1,4 +1,4 @@
-"""python -m bench list | run | tune | report | figures | page | claims | probe | merge | gate | machine | reference.
+"""python -m bench list | run | tune | study | report | figures | page | claims | probe | merge | gate | machine | reference.
 
 Exit code 2: the request is wrong.
 
@@ -21,6 +21,7 @@ from bench.plan import grid
 from bench.run import options as training
 from bench.store.encoding import finite
 from bench.store.records import Store, StoreError
+from bench.studies import options as study
 
 
 def parser() -> argparse.ArgumentParser:
@@ -71,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     grid.plugin_option(standing)
     standing.set_defaults(run=probe_)
 
+    study.add(commands, study_)
     figures.add(commands)
 
     one_page = commands.add_parser("page", help="rebuild DIR/index.html, the page with everything, offline, without training")
@@ -132,28 +134,16 @@ def opened(results: str) -> Store:
 
 def tune_(options: argparse.Namespace) -> int:
     from bench.report import tuning
-    from bench.run import session, tuner
-    from bench.run.progress import Progress, expected_seconds
+    from bench.run import tuner
 
-    n = tuner.parse_trials(options.trials)
-    cells = tuner.to_tune(options.models, options.datasets, options.budget)
-    request = session.begin(
-        results=options.results, data=options.data, workers=options.workers, plugins=options.plugin, budget=options.budget, cells=cells
-    )
-    request.store.writable()
-    bar = Progress(sum(map(expected_seconds, cells)))
-    driver = tuner.Tuner(request.store, request.blank, cells, request.engine, bar.part, n)
-    outcomes = []
-    try:
-        for cell in cells:
-            outcomes.append(driver.outcome(cell))
-            bar.line(tuner.line(cell, outcomes[-1], driver.found.get(cell.id)))
-    finally:
-        driver.close()
-        bar.close()
-        path = tuning.write(request.store)
-    print(f"{len(driver.found)} of {len(cells)} cells tuned, {sum(one.trained for one in outcomes)} trainings made now\ntuning: {path}")
-    return int(any(outcome.status not in ("ok", "skipped") for outcome in outcomes))
+    return tuner.run(options, tuning.write)
+
+
+def study_(options: argparse.Namespace) -> int:
+    from bench.report import studies
+    from bench.studies import command
+
+    return command.run(options, lambda store: f"study: {studies.write(store)}")
 
 
 def report_(options: argparse.Namespace) -> int:

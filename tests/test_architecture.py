@@ -24,6 +24,7 @@ ROOMS = (  # each imports only those before it and itself; files directly in ben
     "train",
     "measure",
     "run",
+    "studies",
     "tables",
     "report",
     "claims",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import machine
-from bench.report import report
+from bench.report import report, studies
 from bench.store.records import Store
 from bench.tables import headline
 from bench.tables.rows import rows
@@ -13,6 +13,7 @@ from bench.tables.sections import shown
 from bench.tables.verdict import family
 
 PAGES = {
+    "studies/length.md": "what attention costs as inputs grow",
     "latency.md": "every timing with its certificate",
     "peers.md": "our models beside their peers",
     "gate.md": "what the latency gate catches here",
@@ -21,6 +22,7 @@ PAGES = {
 
 PICTURES = (  # those that carry the story, where they were made
     "forest.png",
+    "studies/length.png",
     "figures/quality_params.png",
     "figures/shapes_pairs/conv1d_attention_positions-signal_attention.png",
     "figures/eng_fra/bahdanau-alignment.png",
@@ -53,6 +55,7 @@ def write(results: Path) -> Path:
     parts = [
         "# Reference results",
         " ".join(headline.sentences(most)),
+        " ".join(dict.fromkeys(sentence for store in stores(results) for sentence in studies.prices(store))),
         "The embedded grid by `make reference`, and what was run on request, see CONTRIBUTING.md. Quality is of one arithmetic (kind of"
         " device, torch's minor version) and merged from wherever it was trained (`python -m bench merge`); latencies and training seconds"
         " stand under the name of the machine that took them. `results/local/` is where your own runs go and is not committed.",

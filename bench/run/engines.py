@@ -50,12 +50,26 @@ def fitting() -> int:
     return max(1, min(machine.cores(), int(psutil.virtual_memory().available / MEMORY)))
 
 
-def serve(job: Job, connection: Connection) -> None:
-    """A worker process, from beginning to end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
+def context() -> Any:
+    """What starts worker processes: forked from a server where there is fork."""
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    found: Any = multiprocessing.get_context(method)
+    if method == "forkserver":
+        found.set_forkserver_preload(["__main__", "bench.run.preloaded"])
+    return found
+
+
+def bound_to_driver() -> None:
+    """The first thing a worker does: Ctrl-C is the driver's to answer, and no worker outlives it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()  # no worker outlives its driver
+        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+
+
+def serve(job: Job, connection: Connection) -> None:
+    """A worker process, from beginning to end."""
+    bound_to_driver()
     from bench.run.worker import work_alone
 
     work_alone(job, connection.send)
@@ -83,10 +97,7 @@ class Local:
 
     def __init__(self, workers: int) -> None:
         self.workers, self.room = workers, workers + 1
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        self.context: Any = multiprocessing.get_context(method)
-        if method == "forkserver":
-            self.context.set_forkserver_preload(["__main__", "bench.run.preloaded"])
+        self.context = context()
         self.scratch = tempfile.TemporaryDirectory(prefix="attention-bench-", ignore_cleanup_errors=True)
         self.waiting: deque[tuple[Job, int]] = deque()
         self.running: dict[Connection, Running] = {}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from bench.core import opened
 from bench.plan import tuned
@@ -11,9 +13,11 @@ from bench.plan.grid import Cell, RequestError, cells
 from bench.plan.request import whole
 from bench.plan.trials import MOST, Trial, shortened, trials, tunable
 from bench.plan.tuned import Tuned
+from bench.run import session
 from bench.run.driver import Driver, Outcome, Underway, with_cell
 from bench.run.engines import Engine
 from bench.run.job import Finished, Job, Message
+from bench.run.progress import Progress, expected_seconds
 from bench.store import fingerprint
 from bench.store.records import Record, Store
 
@@ -110,3 +114,31 @@ def line(cell: Cell, outcome: Outcome, found: Tuned | None) -> str:
         f"{place} lr {best.lr:g}, weight decay {best.weight_decay:g}: {found.metric} {best.val:.4g} on val, "
         f"plain recipe {before} ({len(found.trials)} trials, {how})"
     )
+
+
+def run(options: argparse.Namespace, told: Callable[[Store], Path]) -> int:
+    """`python -m bench tune`: `told` writes what tuning was worth. Exit code 1 if a cell could not be tuned."""
+    n = parse_trials(options.trials)
+    asked = to_tune(options.models, options.datasets, options.budget)
+    request = session.begin(
+        results=options.results,
+        data=options.data,
+        workers=options.workers,
+        plugins=options.plugin,
+        budget=options.budget,
+        cells=asked,
+    )
+    request.store.writable()
+    bar = Progress(sum(map(expected_seconds, asked)))
+    driver = Tuner(request.store, request.blank, asked, request.engine, bar.part, n)
+    outcomes = []
+    try:
+        for cell in asked:
+            outcomes.append(driver.outcome(cell))
+            bar.line(line(cell, outcomes[-1], driver.found.get(cell.id)))
+    finally:
+        driver.close()
+        bar.close()
+        path = told(request.store)
+    print(f"{len(driver.found)} of {len(asked)} cells tuned, {sum(one.trained for one in outcomes)} trainings made now\ntuning: {path}")
+    return int(any(outcome.status not in ("ok", "skipped") for outcome in outcomes))

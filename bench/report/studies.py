@@ -1,0 +1,192 @@
+"""DIR/studies/length.md and .png: what attention costs as inputs grow, from the stored study alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from bench.report.plots import COLOURS, STYLE, small
+from bench.store.records import Store
+from bench.studies.command import Record, read
+from bench.studies.length import REFERENCE, TWIN, WORKS, Crossing, Medians, Ratio, crossing, log_ratios, medians, over_processes
+from bench.tables.family import OTHERS
+from bench.tables.formatting import amount, markdown, number
+
+CONV = "backbone_conv"
+INK = {"backbone_conv": COLOURS["convolution"], "backbone_mlp": COLOURS["mlp"], "backbone_local": COLOURS["attention"]}
+GREY, TICKS = "#8a8a8a", (0.25, 0.5, 1, 2, 4, 8, 16, 32)
+
+
+def named(model: str) -> str:
+    """As people call it."""
+    return {REFERENCE: "attention", TWIN: "attention, again", "backbone_none": "no mixing", **OTHERS}.get(model, model)
+
+
+def doing(work: str, batch: int) -> str:
+    return f"{work}, batch {batch}"
+
+
+def ratio(value: Ratio) -> str:
+    return f"{number(value.mean)} × [{number(value.low)}, {number(value.high)}]"
+
+
+def said(found: Crossing, other: str, ratios: dict[int, np.ndarray]) -> str:
+    """From how many tokens on attention costs more than another mixer, as a clause."""
+    first, last = min(ratios), max(ratios)
+    if found.side == "below":
+        return f"attention costs more than {named(other)} from {first} tokens or fewer"
+    if found.side == "beyond":
+        return f"attention costs no more than {named(other)} up to {last:,} tokens"
+    if found.side == "unclear":
+        return f"where attention begins to cost more than {named(other)} cannot be told within {first} to {last:,} tokens"
+    inside = f"95 % interval {number(found.low, 2)} to {number(found.high, 2)}"
+    return f"attention costs more than {named(other)} from {number(found.tokens, 2)} tokens on ({inside})"
+
+
+def most(ratios: dict[int, np.ndarray]) -> str:
+    """What it is at the largest length."""
+    return f"{number(over_processes(list(ratios[max(ratios)])).mean, 2)} × at {max(ratios):,}"
+
+
+def price(record: Record) -> str:
+    """The answer on cost, in one sentence: attention against convolution, batch 1."""
+    ratios = log_ratios(medians(record["rows"]), CONV, *WORKS[0])
+    if len(ratios) < 2:
+        return ""
+    clause = said(crossing(ratios), CONV, ratios)
+    threads = f"one thread of {record['machine']['slug']}"
+    return f"{clause[0].upper()}{clause[1:]}, {most(ratios)} (forward pass, batch 1, {threads})."
+
+
+def noise(found: Medians) -> tuple[float, float] | None:
+    """By how much two models that are the same differ in the clock: median and largest of |ratio - 1| over all rounds."""
+    off = [abs(math.exp(float(np.mean(logs))) - 1) for work in WORKS for logs in log_ratios(found, TWIN, *work).values()]
+    return (float(np.median(off)), max(off)) if off else None
+
+
+def line(record: Record, found: Medians, work: tuple[str, int], length: int, others: Iterable[str]) -> dict[str, str]:
+    """A row of the table: attention at one length, and its price against each other model."""
+    counts = {one["model"]: one for one in record["counts"] if (one["work"], one["batch"], one["length"]) == (*work, length)}
+
+    def more(name: str, other: str) -> str:
+        own, its = (counts.get(model, {}).get(name) for model in (REFERENCE, other))
+        return f"{number(own / its)} ×" if own and its else ""
+
+    own = counts.get(REFERENCE, {})
+    told = {"tokens": f"{length:,}", "attention, ms": number(float(np.median(found[REFERENCE, length, *work])))}
+    for other in others:
+        logs = log_ratios(found, other, *work).get(length)
+        told[f"× {named(other)}"] = "" if logs is None else ratio(over_processes(list(logs)))
+    told |= {"FLOPs a sample": amount(own.get("flops")), "FLOPs × convolution": more("flops", CONV)}
+    if work[0] != "forward":
+        told |= {"MB": number(own["peak_bytes"] / 2**20) if own.get("peak_bytes") else "", "MB × convolution": more("peak_bytes", CONV)}
+    return told
+
+
+def text(record: Record, picture: str) -> str:
+    """The page of one machine's study."""
+    found = medians(record["rows"])
+    others = [name for name in record["settings"]["models"] if name != REFERENCE]
+    settings = record["settings"]
+    parts = [
+        f"# What attention costs as inputs grow, on {record['machine']['slug']}",
+        price(record),
+        f"![attention's time over that of other mixers, against tokens]({picture})",
+        f"Backbones of the grid's own size on a signal of as many samples as tokens, one thread. {settings['processes']} processes took"
+        " turns; a ratio is of one process and one moment, brackets are 95 % intervals over processes. *Training step*: forward, loss,"
+        " backward and AdamW; MB are tensors alive at its worst moment, counted.",
+    ]
+    if off := noise(found):
+        parts.append(
+            f"The clock's own error: attention timed twice differed from itself by {number(100 * off[0], 2)} % (median of"
+            f" {sum(len(log_ratios(found, TWIN, *work)) for work in WORKS)} rounds) and {number(100 * off[1], 2)} % at most."
+        )
+    for work in WORKS:
+        lengths = sorted(length for model, length, *rest in found if model == REFERENCE and tuple(rest) == work)
+        if not lengths:
+            continue
+        clauses = []
+        for other in others:
+            ratios = log_ratios(found, other, *work)
+            if len(ratios) > 1:
+                clauses.append(f"- {said(crossing(ratios), other, ratios)}; {most(ratios)}")
+        table = markdown([line(record, found, work, length, others) for length in lengths])
+        parts += [f"## {doing(*work).capitalize()}", "\n".join(clauses), table]
+    reasons = [
+        f"- {named(one['model'])}, {one['length']:,} tokens, {doing(one['work'], one['batch'])}: {one['reason']}"
+        for one in record["rows"]
+        if one["reason"]
+    ]
+    return "\n\n".join([part for part in parts if part] + (["## Not timed", "\n".join(reasons)] if reasons else [])) + "\n"
+
+
+def panel(axes: Axes, found: Medians, others: Sequence[str], work: tuple[str, int]) -> None:
+    """Attention's time over each other's, against tokens, with bands; where it passes 1 is marked."""
+    axes.axhline(1, color="#555555", lw=0.9)
+    for place, other in enumerate(others):
+        ratios = log_ratios(found, other, *work)
+        if not ratios:
+            continue
+        lengths = list(ratios)
+        bands = [over_processes(list(logs)) for logs in ratios.values()]
+        ink = GREY if other == TWIN else INK.get(other, "#333333")
+        dash = ":" if other == TWIN else ["-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.5, 1.5))][place % 4]
+        label = "itself, timed again" if other == TWIN else named(other)
+        axes.plot(lengths, [one.mean for one in bands], color=ink, ls=dash, lw=1.5, label=label)
+        axes.fill_between(lengths, [one.low for one in bands], [one.high for one in bands], color=ink, alpha=0.15, lw=0)
+        if other != TWIN and not (cross := crossing(ratios)).side:
+            axes.plot(cross.tokens, 1, "o", ms=4.5, color=ink, mec="white", mew=0.6, zorder=4)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    axes.xaxis.set_major_locator(LogLocator(4))
+    for axis, form in ((axes.xaxis, "{:,.0f}"), (axes.yaxis, "{:g}")):
+        axis.set_major_formatter(FuncFormatter(lambda value, _, form=form: form.format(value)))
+        axis.set_minor_formatter(NullFormatter())
+    axes.set_title(doing(*work), fontsize=8.5)
+    axes.set_xlabel("tokens")
+
+
+def picture(record: Record) -> bytes:
+    """A panel for each kind of work, titled by what was found at batch 1."""
+    found = medians(record["rows"])
+    others = [*(name for name in record["settings"]["models"] if name != REFERENCE), TWIN]
+    works = [work for work in WORKS if any(tuple(rest) == work for _, _, *rest in found)]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 3.7))
+        panels = figure.subplots(1, max(1, len(works)), sharey=True, squeeze=False)[0]
+        for axes, work in zip(panels, works, strict=False):
+            panel(axes, found, others, work)
+        panels[0].set_ylabel("attention's time, ×\n↑ attention costs more", fontsize=8)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="lower center", ncols=max(1, len(labels)), frameon=False, fontsize=8, title="over that of")
+        figure.suptitle(price(record) or "Too few lengths were timed", x=0.01, ha="left", fontsize=9.5, fontweight="bold")
+        figure.subplots_adjust(left=0.08, right=0.99, top=0.84, bottom=0.28, wspace=0.08)
+        return small(figure)
+
+
+def page(record: Record, alone: bool) -> str:
+    """The name of a machine's page: the only one's is length."""
+    return "length" if alone else f"length-{record['machine']['slug']}"
+
+
+def write(store: Store) -> Path:
+    """Rebuild the pages of all machines' studies; the path of the first."""
+    records = read(store)
+    folder = store.folder / "studies"
+    for record in records:
+        name = page(record, len(records) == 1)
+        store.write(folder / f"{name}.png", picture(record))
+        store.write(folder / f"{name}.md", text(record, f"{name}.png").encode())
+    return folder / f"{page(records[0], len(records) == 1)}.md" if records else folder
+
+
+def prices(store: Store) -> list[str]:
+    """The answers on cost, a sentence a machine."""
+    return [sentence for record in read(store) if (sentence := price(record))]
