@@ -52,6 +52,7 @@ def test_every_kind_that_fits_is_drawn_and_the_rest_is_told(trained: Path) -> No
     assert f"figures: {len(made)} in {trained / 'figures'}" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_same_store_gives_the_same_bytes(trained: Path) -> None:
     wanted = ("--datasets", "xor,iris", "--models", "mlp,backbone_attention")
     assert figures(trained, *wanted).returncode == 0
@@ -80,6 +81,7 @@ def test_a_request_that_cannot_be_served_is_refused(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_no_runs_and_no_place_to_write(tmp_path: Path, trained: Path) -> None:
     done = figures(tmp_path)
     assert done.returncode == 2 and "no runs in" in done.stderr
@@ -129,6 +131,7 @@ def test_a_drawing_that_raises_does_not_stop_the_rest(
     assert (trained / "figures" / "xor" / "mlp-plane_training.gif").is_file()
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit_are_a_reason(trained: Path, tmp_path: Path) -> None:
     """Another model's weights under this one's name."""
     folder = tmp_path / "results"

@@ -45,6 +45,7 @@ def test_it_trains_what_pytest_trains_and_nothing_twice(bench: Bench, tmp_path: 
     assert all(path.read_bytes() == content for path, content in before.items())
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_is_exit_code_1_and_the_rest_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plugin = tmp_path / "fails.py"
     plugin.write_text(PLUGIN)
@@ -61,6 +62,7 @@ def test_nonsense_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_interrupted_it_writes_tables_and_leaves_130(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -121,6 +121,7 @@ def test_a_plugin_brings_a_model_and_a_data_set(bench: Bench, tmp_path: Path) ->
     assert (tmp_path / "results" / "pareto" / "parity.png").is_file()
 
 
+@pytest.mark.slow
 def test_files_in_the_folders_are_picked_up_and_broken_ones_are_rows(bench: Bench, tmp_path: Path) -> None:
     copy = tmp_path / "checkout"
     for folder in ("bench", "datasets", "models", "tests"):
@@ -260,6 +261,7 @@ def test_nonsense_and_an_unwritable_folder_in_pytest(bench: Bench, tmp_path: Pat
     assert "cannot write to the results folder" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_missing_data_skip_the_cell_and_a_missing_gpu_too(bench: Bench, tmp_path: Path) -> None:
     done = bench("--models", "linear", "--datasets", "mnist,plane", "--devices", "cpu,cuda")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -302,6 +304,7 @@ def test_interrupted_it_writes_what_is_done_and_exits_with_130(tmp_path: Path) -
     assert json.loads((tmp_path / "out.json").read_text())["benchmarks"]
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_finishes_with_the_same_numbers(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints after every evaluation; SIGKILL while a checkpoint is there; the rest must equal an undisturbed run."""
     monkeypatch.setenv("ATTENTION_BENCH_CHECKPOINT_SECONDS", "0")
