@@ -18,8 +18,8 @@ from bench.__main__ import main
 from bench.report import studies
 from bench.run.turns import Failed, Turns
 from bench.store.records import Store
-from bench.studies import command, length
-from bench.studies.length import TWIN, Crossing, crossing, log_ratios, medians
+from bench.tables import lengths
+from bench.tables.lengths import TWIN, WORKS, Crossing, crossing, log_ratios, medians
 from tests.conftest import ROOT, environment
 
 
@@ -116,7 +116,7 @@ def test_from_the_command_to_the_page_and_again_from_the_record(tmp_path: Path, 
     counts = {(one["model"], one["length"], one["work"], one["batch"]): one for one in record["counts"]}
     ratio = counts["backbone_attention", 32, "forward", 1]["flops"] / counts["backbone_conv", 32, "forward", 1]["flops"]
     assert f"| {ratio:.3g} ×" in page
-    for work, batch in length.WORKS:
+    for work, batch in WORKS:
         found = {
             one["model"]: one["medians_ms"] for one in record["rows"] if (one["work"], one["batch"], one["length"]) == (work, batch, 32)
         }
@@ -143,7 +143,7 @@ def test_a_record_that_cannot_be_used_is_set_aside(text: str, tmp_path: Path) ->
     folder.mkdir(parents=True)
     (folder / "m.json").write_text(text)
     with pytest.warns(UserWarning, match="set aside"):
-        assert command.read(Store(tmp_path)) == []
+        assert lengths.read(Store(tmp_path)) == []
     assert [path.name for path in folder.iterdir()] == ["m.json.broken"]
 
 
@@ -156,10 +156,10 @@ def test_altered_times_are_no_record(tmp_path: Path) -> None:
         "counts": [],
         "rows": rows({"backbone_attention": lambda n, p: 1.0}, [16]),
     }
-    assert command.valid(record)
+    assert lengths.valid(record)
     for value in (-1.0, 0.0, "1", None, True):
         record["rows"][0]["medians_ms"][1] = value
-        assert not command.valid(record)
+        assert not lengths.valid(record)
 
 
 @pytest.mark.parametrize(

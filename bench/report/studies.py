@@ -13,11 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.report.plots import COLOURS, STYLE, small
-from bench.store.records import Store
-from bench.studies.command import Record, read
-from bench.studies.length import REFERENCE, TWIN, WORKS, Crossing, Medians, Ratio, crossing, log_ratios, medians, over_processes
+from bench.store.records import Record, Store
 from bench.tables.family import OTHERS
 from bench.tables.formatting import amount, markdown, number
+from bench.tables.lengths import REFERENCE, TWIN, WORKS, Crossing, Medians, Ratio, crossing, log_ratios, medians, over_processes, read
 
 CONV = "backbone_conv"
 INK = {"backbone_conv": COLOURS["convolution"], "backbone_mlp": COLOURS["mlp"], "backbone_local": COLOURS["attention"]}

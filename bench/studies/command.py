@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections.abc import Callable
-from typing import Any
 
 import models
 from bench.core import machine
@@ -15,21 +13,17 @@ from bench.plan.request import RequestError, whole
 from bench.run.progress import Progress
 from bench.run.turns import Failed, Turns
 from bench.store import fingerprint
-from bench.store.encoding import as_record, as_text
-from bench.store.files import LARGEST_RECORD, Unusable, content, set_aside
-from bench.store.records import Store
+from bench.store.encoding import as_text
+from bench.store.records import Record, Store
 from bench.studies import length
+from bench.tables.lengths import LENGTHS, REFERENCE, SCHEMA, TWIN, read
 
-SCHEMA = 1
-FIELDS = {"schema": int, "settings": dict, "code": str, "machine": dict, "rows": list, "counts": list}
-ROW = {"model": str, "length": int, "work": str, "batch": int, "medians_ms": list, "reason": str}
 BUILDING = 0.15  # seconds to build a model and to warm it up, beside the calls
-Record = dict[str, Any]
 
 
 def parse_lengths(text: str | None) -> list[int]:
     if text is None:
-        return list(length.LENGTHS)
+        return list(LENGTHS)
     found = sorted({whole("--lengths", part, 2**16) for part in grid.split(text)})
     if len(found) < 2:
         raise RequestError(f"--lengths takes two or more numbers of tokens, 16,64,256 say, not {text!r}")
@@ -50,41 +44,11 @@ def chosen(patterns: str) -> list[str]:
     """The models of a study. RequestError for one that cannot be, with the reason."""
     names = grid.select("model", patterns, (), models.names(published=True), " (python -m bench list)")
     for name in names:
-        if reason := models.unfit(name, length.task(length.LENGTHS[0])):
+        if reason := models.unfit(name, length.task(LENGTHS[0])):
             raise RequestError(f"{name} cannot be studied: {reason}; leave it out of --models")
-    if length.REFERENCE not in names or len(names) < 2:
-        raise RequestError(f"the study compares {length.REFERENCE} with others: name it and at least one more in --models")
+    if REFERENCE not in names or len(names) < 2:
+        raise RequestError(f"the study compares {REFERENCE} with others: name it and at least one more in --models")
     return names
-
-
-def valid(record: Record) -> bool:
-    """Whether a record has what readers rely on."""
-    fields = all(isinstance(record.get(name), kind) for name, kind in FIELDS.items())
-    if not fields or not isinstance(record["machine"].get("slug"), str) or record["schema"] != SCHEMA:
-        return False
-    rows = [one for one in record["rows"] if isinstance(one, dict) and all(isinstance(one.get(name), kind) for name, kind in ROW.items())]
-    times = [value for one in rows for value in one["medians_ms"]]
-    counts = [one for one in record["counts"] if isinstance(one, dict) and {"model", "length", "work", "batch"} <= one.keys()]
-    whole_ = len(rows) == len(record["rows"]) and len(counts) == len(record["counts"])
-    return whole_ and all(isinstance(value, float) and value > 0 for value in times)
-
-
-def read(store: Store) -> list[Record]:
-    """The studies of length in a store, one a machine. One that cannot be used is set aside, with a warning."""
-    found = []
-    for path in sorted((store.folder / "studies" / "length").glob("*.json")):
-        try:
-            record = as_record(content(path, LARGEST_RECORD).decode())
-            if not valid(record):
-                raise ValueError("not what a study keeps")
-            found.append(record)
-        except FileNotFoundError:
-            continue
-        except Unusable as error:
-            warnings.warn(f"{path.name} is left out: {error}", stacklevel=2)
-        except (ValueError, TypeError) as error:
-            warnings.warn(f"{path.name} cannot be read ({error}); set aside as {set_aside(path)}", stacklevel=2)
-    return found
 
 
 def write(store: Store, record: Record) -> None:
@@ -140,7 +104,7 @@ def measure(store: Store, record: Record, processes: int, plugins: list[str]) ->
                 answers = turns.round(length.timed, items, lambda: bar.advance(one_call))
                 record["rows"] += [length.row(item, own) for item, own in zip(items, answers, strict=True)]
                 for item in items:
-                    found = turns.ask(0, length.counted, item) if item.model != length.TWIN else None
+                    found = turns.ask(0, length.counted, item) if item.model != TWIN else None
                     bar.advance(one_call)
                     if isinstance(found, dict):
                         record["counts"].append({name: getattr(item, name) for name in ("model", "length", "work", "batch")} | found)

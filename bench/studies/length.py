@@ -12,31 +12,26 @@ within one turn; attention is timed twice, as two models that are the same: what
 from __future__ import annotations
 
 import gc
-import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 
 import models
-from bench.core.stats import interval
 from bench.measure import counts, forward_counts
 from bench.measure.latency import FEWEST, MOST, TIMED, Call, clocked
 from bench.measure.warmup import warm_up
+from bench.tables.lengths import REFERENCE, TWIN, WORKS
 from bench.train.learners import Single
 from bench.train.loop import fresh
 from bench.train.optimiser import optimizer
 from datasets.data import generator
 from datasets.task import Budget, Input, Output, Task
 
-LENGTHS = tuple(2**power for power in range(4, 13))
-WORKS = (("forward", 1), ("forward", 64), ("training step", 8))
 MOST_TOKENS = 2**14  # of a batch
-REFERENCE, TWIN = "backbone_attention", "backbone_attention, again"
 BUDGET = Budget("length", samples=8, batch=8, lr=1e-3, optimizer="adamw", weight_decay=0.01)
 CPU = torch.device("cpu")
 
@@ -125,64 +120,3 @@ def row(item: Item, answers: Sequence[Any]) -> dict[str, Any]:
     kept = asdict(item) | {"medians_ms": [] if reasons else list(answers), "reason": next(iter(reasons), "")}
     del kept["seconds"]
     return kept
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Attention's time over another model's: the geometric mean over processes and its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def over_processes(logs: Sequence[float]) -> Ratio:
-    found = interval(logs)
-    return Ratio(*(math.exp(value) for value in (found.mean, found.low, found.high)))
-
-
-Medians = dict[tuple[str, int, str, int], np.ndarray]
-
-
-def medians(rows: Sequence[dict[str, Any]]) -> Medians:
-    """(model, length, work, batch) -> milliseconds, one for each process."""
-    return {(one["model"], one["length"], one["work"], one["batch"]): np.array(one["medians_ms"]) for one in rows if one["medians_ms"]}
-
-
-def log_ratios(found: Medians, other: str, work: str, batch: int) -> dict[int, np.ndarray]:
-    """Length -> logarithms of attention's time over the other's, process by process, where both were timed."""
-    lengths = sorted(length for model, length, *rest in found if model == other and tuple(rest) == (work, batch))
-    both = [length for length in lengths if (REFERENCE, length, work, batch) in found]
-    return {n: np.log(found[REFERENCE, n, work, batch] / found[other, n, work, batch]) for n in both}
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """From how many tokens on attention costs more. `side` says where, if not within what was measured: below, beyond or unclear."""
-
-    tokens: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    side: str = ""
-
-
-def crossed(lengths: Sequence[int], logs: Sequence[float]) -> float:
-    """Where one process's ratio passes 1 for good, on straight lines over log tokens. 0 if it never was lower, inf if it still is."""
-    if logs[-1] <= 0:
-        return math.inf
-    cheap = [i for i, value in enumerate(logs) if value <= 0]
-    if not cheap:
-        return 0.0
-    i = cheap[-1]
-    share = -logs[i] / (logs[i + 1] - logs[i])
-    return float(lengths[i] * (lengths[i + 1] / lengths[i]) ** share)
-
-
-def crossing(ratios: dict[int, np.ndarray]) -> Crossing:
-    """The crossings of all processes as one, with its 95 % interval."""
-    lengths = list(ratios)
-    each = [crossed(lengths, list(logs)) for logs in zip(*ratios.values(), strict=True)]
-    if all(0 < one < math.inf for one in each):
-        found = over_processes([math.log(one) for one in each])
-        return Crossing(found.mean, found.low, found.high)
-    return Crossing(side="below" if not any(each) else "beyond" if all(one == math.inf for one in each) else "unclear")

@@ -1,0 +1,113 @@
+"""What a study of length found: records in DIR/studies/length/, one a machine, and where attention costs more than another mixer."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.core.stats import interval
+from bench.store.encoding import as_record
+from bench.store.files import LARGEST_RECORD, Unusable, content, set_aside
+from bench.store.records import Record, Store
+
+LENGTHS = tuple(2**power for power in range(4, 13))
+WORKS = (("forward", 1), ("forward", 64), ("training step", 8))
+REFERENCE, TWIN = "backbone_attention", "backbone_attention, again"
+SCHEMA = 1
+FIELDS = {"schema": int, "settings": dict, "code": str, "machine": dict, "rows": list, "counts": list}
+ROW = {"model": str, "length": int, "work": str, "batch": int, "medians_ms": list, "reason": str}
+
+
+def valid(record: Record) -> bool:
+    """Whether a record has what readers rely on."""
+    fields = all(isinstance(record.get(name), kind) for name, kind in FIELDS.items())
+    if not fields or not isinstance(record["machine"].get("slug"), str) or record["schema"] != SCHEMA:
+        return False
+    rows = [one for one in record["rows"] if isinstance(one, dict) and all(isinstance(one.get(name), kind) for name, kind in ROW.items())]
+    times = [value for one in rows for value in one["medians_ms"]]
+    counts = [one for one in record["counts"] if isinstance(one, dict) and {"model", "length", "work", "batch"} <= one.keys()]
+    whole_ = len(rows) == len(record["rows"]) and len(counts) == len(record["counts"])
+    return whole_ and all(isinstance(value, float) and value > 0 for value in times)
+
+
+def read(store: Store) -> list[Record]:
+    """The studies of length in a store, one a machine. One that cannot be used is set aside, with a warning."""
+    found = []
+    for path in sorted((store.folder / "studies" / "length").glob("*.json")):
+        try:
+            record = as_record(content(path, LARGEST_RECORD).decode())
+            if not valid(record):
+                raise ValueError("not what a study keeps")
+            found.append(record)
+        except FileNotFoundError:
+            continue
+        except Unusable as error:
+            warnings.warn(f"{path.name} is left out: {error}", stacklevel=2)
+        except (ValueError, TypeError) as error:
+            warnings.warn(f"{path.name} cannot be read ({error}); set aside as {set_aside(path)}", stacklevel=2)
+    return found
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Attention's time over another model's: the geometric mean over processes and its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def over_processes(logs: Sequence[float]) -> Ratio:
+    found = interval(logs)
+    return Ratio(*(math.exp(value) for value in (found.mean, found.low, found.high)))
+
+
+Medians = dict[tuple[str, int, str, int], np.ndarray]
+
+
+def medians(rows: Sequence[Record]) -> Medians:
+    """(model, length, work, batch) -> milliseconds, one for each process."""
+    return {(one["model"], one["length"], one["work"], one["batch"]): np.array(one["medians_ms"]) for one in rows if one["medians_ms"]}
+
+
+def log_ratios(found: Medians, other: str, work: str, batch: int) -> dict[int, np.ndarray]:
+    """Length -> logarithms of attention's time over the other's, process by process, where both were timed."""
+    lengths = sorted(length for model, length, *rest in found if model == other and tuple(rest) == (work, batch))
+    both = [length for length in lengths if (REFERENCE, length, work, batch) in found]
+    return {n: np.log(found[REFERENCE, n, work, batch] / found[other, n, work, batch]) for n in both}
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """From how many tokens on attention costs more. `side` says where, if not within what was measured: below, beyond or unclear."""
+
+    tokens: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    side: str = ""
+
+
+def crossed(lengths: Sequence[int], logs: Sequence[float]) -> float:
+    """Where one process's ratio passes 1 for good, on straight lines over log tokens. 0 if it never was lower, inf if it still is."""
+    if logs[-1] <= 0:
+        return math.inf
+    cheap = [i for i, value in enumerate(logs) if value <= 0]
+    if not cheap:
+        return 0.0
+    i = cheap[-1]
+    share = -logs[i] / (logs[i + 1] - logs[i])
+    return float(lengths[i] * (lengths[i + 1] / lengths[i]) ** share)
+
+
+def crossing(ratios: dict[int, np.ndarray]) -> Crossing:
+    """The crossings of all processes as one, with its 95 % interval."""
+    lengths = list(ratios)
+    each = [crossed(lengths, list(logs)) for logs in zip(*ratios.values(), strict=True)]
+    if all(0 < one < math.inf for one in each):
+        found = over_processes([math.log(one) for one in each])
+        return Crossing(found.mean, found.low, found.high)
+    return Crossing(side="below" if not any(each) else "beyond" if all(one == math.inf for one in each) else "unclear")
