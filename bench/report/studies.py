@@ -16,7 +16,20 @@ from bench.report.plots import COLOURS, STYLE, small
 from bench.store.records import Record, Store
 from bench.tables.family import OTHERS
 from bench.tables.formatting import amount, markdown, number
-from bench.tables.lengths import REFERENCE, TWIN, WORKS, Crossing, Medians, Ratio, crossing, log_ratios, medians, over_processes, read
+from bench.tables.lengths import (
+    REFERENCE,
+    TWIN,
+    WORKS,
+    Crossing,
+    Medians,
+    Ratio,
+    crossing,
+    log_ratios,
+    medians,
+    missing,
+    over_processes,
+    read,
+)
 
 CONV = "backbone_conv"
 INK = {"backbone_conv": COLOURS["convolution"], "backbone_mlp": COLOURS["mlp"], "backbone_local": COLOURS["attention"]}
@@ -43,8 +56,10 @@ def said(found: Crossing, other: str, ratios: dict[int, np.ndarray]) -> str:
         return f"attention costs more than {named(other)} from {first} tokens or fewer"
     if found.side == "beyond":
         return f"attention costs no more than {named(other)} up to {last:,} tokens"
-    if found.side == "unclear":
+    if found.side == "unclear" and math.isnan(found.tokens):
         return f"where attention begins to cost more than {named(other)} cannot be told within {first} to {last:,} tokens"
+    if found.side == "unclear":
+        return f"attention costs more than {named(other)} from {found.tokens:,.0f} tokens on for certain; below, it cannot be told"
     inside = f"95 % interval {number(found.low, 2)} to {number(found.high, 2)}"
     return f"attention costs more than {named(other)} from {number(found.tokens, 2)} tokens on ({inside})"
 
@@ -54,14 +69,19 @@ def most(ratios: dict[int, np.ndarray]) -> str:
     return f"{number(over_processes(list(ratios[max(ratios)])).mean, 2)} × at {max(ratios):,}"
 
 
-def price(record: Record) -> str:
-    """The answer on cost, in one sentence: attention against convolution, batch 1."""
+def finding(record: Record) -> str:
+    """Attention's price against convolution at batch 1, in a clause; empty if too little was timed."""
     ratios = log_ratios(medians(record["rows"]), CONV, *WORKS[0])
     if len(ratios) < 2:
         return ""
     clause = said(crossing(ratios), CONV, ratios)
-    threads = f"one thread of {record['machine']['slug']}"
-    return f"{clause[0].upper()}{clause[1:]}, {most(ratios)} (forward pass, batch 1, {threads})."
+    return f"{clause[0].upper()}{clause[1:]}, {most(ratios)}"
+
+
+def price(record: Record) -> str:
+    """The answer on cost, in one sentence."""
+    found = finding(record)
+    return f"{found} (forward pass, batch 1, one thread of {record['machine']['slug']})." if found else ""
 
 
 def noise(found: Medians) -> tuple[float, float] | None:
@@ -123,6 +143,9 @@ def text(record: Record, picture: str) -> str:
         for one in record["rows"]
         if one["reason"]
     ]
+    if left := missing(record):
+        rounds = ", ".join(f"{length:,} tokens, {doing(work, batch)}" for work, batch, length in left)
+        parts.append(f"Not timed yet: {rounds}.")
     return "\n\n".join([part for part in parts if part] + (["## Not timed", "\n".join(reasons)] if reasons else [])) + "\n"
 
 
@@ -165,7 +188,7 @@ def picture(record: Record) -> bytes:
         panels[0].set_ylabel("attention's time, ×\n↑ attention costs more", fontsize=8)
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="lower center", ncols=max(1, len(labels)), frameon=False, fontsize=8, title="over that of")
-        figure.suptitle(price(record) or "Too few lengths were timed", x=0.01, ha="left", fontsize=9.5, fontweight="bold")
+        figure.suptitle(finding(record) or "Too few lengths were timed", x=0.01, ha="left", fontsize=9.5, fontweight="bold")
         figure.subplots_adjust(left=0.08, right=0.99, top=0.84, bottom=0.28, wspace=0.08)
         return small(figure)
 

@@ -16,7 +16,7 @@ from bench.store import fingerprint
 from bench.store.encoding import as_text
 from bench.store.records import Record, Store
 from bench.studies import length
-from bench.tables.lengths import LENGTHS, REFERENCE, SCHEMA, TWIN, read
+from bench.tables.lengths import LENGTHS, REFERENCE, SCHEMA, TWIN, missing, read
 
 BUILDING = 0.15  # seconds to build a model and to warm it up, beside the calls
 
@@ -92,14 +92,12 @@ def source() -> str:
 def measure(store: Store, record: Record, processes: int, plugins: list[str]) -> None:
     """Complete a record, round by round."""
     settings = record["settings"]
-    rounds = list(length.items(settings["models"], settings["lengths"], settings["seconds"]))
-    done = {(one["work"], one["batch"], one["length"]) for one in record["rows"]}
-    missing = [one for one in rounds if (one[0].work, one[0].batch, one[0].length) not in done]
+    left = [length.items(settings["models"], *one, settings["seconds"]) for one in missing(record)]
     one_call = settings["seconds"] + BUILDING
-    bar = Progress(sum(len(one) * (processes + 1) * one_call for one in missing))
+    bar = Progress(sum(len(one) * (processes + 1) * one_call for one in left))
     try:
         with Turns(processes, plugins) as turns:
-            for items in missing:
+            for items in left:
                 what = f"{items[0].length} tokens, {items[0].work} at batch {items[0].batch}"
                 answers = turns.round(length.timed, items, lambda: bar.advance(one_call))
                 record["rows"] += [length.row(item, own) for item, own in zip(items, answers, strict=True)]

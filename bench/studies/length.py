@@ -3,7 +3,7 @@
     work            batch   tokens, at most
     forward             1   4,096             one pass in evaluation mode
     forward            64     256
-    training step       8   2,048             forward, loss, backward, AdamW
+    training step       8   1,024             forward, loss, backward, AdamW
 
 The task is a signal of as many samples as there are tokens, answered by one of ten classes. Each process times each model at a length
 within one turn; attention is timed twice, as two models that are the same: what their ratio differs from 1 by is the clock's.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import gc
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,14 +24,13 @@ import models
 from bench.measure import counts, forward_counts
 from bench.measure.latency import FEWEST, MOST, TIMED, Call, clocked
 from bench.measure.warmup import warm_up
-from bench.tables.lengths import REFERENCE, TWIN, WORKS
+from bench.tables.lengths import REFERENCE, TWIN
 from bench.train.learners import Single
 from bench.train.loop import fresh
 from bench.train.optimiser import optimizer
 from datasets.data import generator
 from datasets.task import Budget, Input, Output, Task
 
-MOST_TOKENS = 2**14  # of a batch
 BUDGET = Budget("length", samples=8, batch=8, lr=1e-3, optimizer="adamw", weight_decay=0.01)
 CPU = torch.device("cpu")
 
@@ -56,12 +55,9 @@ def task(length: int) -> Task:
     return Task(f"length_{length}", Input("signal", (1, length)), Output("classes", 10), (8, 8, 8), (BUDGET,), patch=1)
 
 
-def items(names: Sequence[str], lengths: Sequence[int], seconds: float) -> Iterator[list[Item]]:
+def items(names: Sequence[str], work: str, batch: int, length: int, seconds: float) -> list[Item]:
     """What is timed in one round: all models doing one work at one length."""
-    for length in lengths:
-        for work, batch in WORKS:
-            if length * batch <= MOST_TOKENS or batch == 1:
-                yield [Item(name, length, work, batch, seconds) for name in [*names, *[TWIN] * (REFERENCE in names)]]
+    return [Item(name, length, work, batch, seconds) for name in [*names, *[TWIN] * (REFERENCE in names)]]
 
 
 def forward(item: Item) -> Call:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,8 @@ from bench.store.files import LARGEST_RECORD, Unusable, content, set_aside
 from bench.store.records import Record, Store
 
 LENGTHS = tuple(2**power for power in range(4, 13))
-WORKS = (("forward", 1), ("forward", 64), ("training step", 8))
+LONGEST = {("forward", 1): 4_096, ("forward", 64): 256, ("training step", 8): 1_024}  # tokens, by work and batch: what fits into minutes
+WORKS = tuple(LONGEST)
 REFERENCE, TWIN = "backbone_attention", "backbone_attention, again"
 SCHEMA = 1
 FIELDS = {"schema": int, "settings": dict, "code": str, "machine": dict, "rows": list, "counts": list}
@@ -52,6 +53,18 @@ def read(store: Store) -> list[Record]:
     return found
 
 
+def rounds(lengths: Sequence[int]) -> Iterator[tuple[str, int, int]]:
+    """(work, batch, length) of every round that lengths ask for, short ones first."""
+    for length in lengths:
+        yield from ((*work, length) for work in WORKS if length <= max(LONGEST[work], lengths[0]))
+
+
+def missing(record: Record) -> list[tuple[str, int, int]]:
+    """The rounds that a record lacks."""
+    done = {(one["work"], one["batch"], one["length"]) for one in record["rows"]}
+    return [one for one in rounds(record["settings"]["lengths"]) if one not in done]
+
+
 @dataclass(frozen=True)
 class Ratio:
     """Attention's time over another model's: the geometric mean over processes and its 95 % interval."""
@@ -83,7 +96,8 @@ def log_ratios(found: Medians, other: str, work: str, batch: int) -> dict[int, n
 
 @dataclass(frozen=True)
 class Crossing:
-    """From how many tokens on attention costs more. `side` says where, if not within what was measured: below, beyond or unclear."""
+    """From how many tokens on attention costs more. `side` says where, if not within what was measured: below or beyond; or unclear,
+    and then `tokens` is from where on it costs more for certain, nan if nowhere."""
 
     tokens: float = math.nan
     low: float = math.nan
@@ -110,4 +124,11 @@ def crossing(ratios: dict[int, np.ndarray]) -> Crossing:
     if all(0 < one < math.inf for one in each):
         found = over_processes([math.log(one) for one in each])
         return Crossing(found.mean, found.low, found.high)
-    return Crossing(side="below" if not any(each) else "beyond" if all(one == math.inf for one in each) else "unclear")
+    if not any(each) or all(one == math.inf for one in each):
+        return Crossing(side="beyond" if any(each) else "below")
+    certain = math.nan
+    for length in reversed(lengths):
+        if over_processes(list(ratios[length])).low <= 1:
+            break
+        certain = length
+    return Crossing(certain, side="unclear")
