@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +22,8 @@ def once(name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         made: dict[str, Tensor] = torch.load(file, weights_only=True)
         return made
     made = make()
-    try:
+    with contextlib.suppress(OSError, RuntimeError):  # a full disk, a folder that is gone: torch raises RuntimeError for both
         unfinished = file.with_suffix(f".{os.getpid()}")
         torch.save(made, unfinished)
         unfinished.replace(file)
-    except (OSError, RuntimeError):  # a full disk, a folder that is gone: torch raises RuntimeError for both
-        return made
     return made

@@ -16,10 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn, zeros
 
 from datasets.task import Task
-from models import Takes, Unsupported, register
+from models import Takes, Unsupported, register, sizes
 from models.attention import SelfAttention
 from models.dropout import Dropout
-from models.tokens import PHOTOGRAPH
 
 IMAGES = Takes("image", ("value", "classes"), "starts with convolutions over an image", "answers with one vector per image")
 
@@ -88,7 +87,7 @@ def cct(
     dropout: float = 0.1,
 ) -> CCT:
     _, height, width = task.input.shape
-    dim = dim or (128 if min(height, width) >= PHOTOGRAPH else 64)
+    dim = dim or sizes.width(task)
     n = convolutions or (1 if min(height, width) <= 16 else 2)
     if min(height, width) < 2**n:
         raise Unsupported(f"halves an image {n} times; {height}×{width} pixels are too few")

@@ -14,8 +14,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from datasets.task import Task
-from models import Takes, Unsupported, register
-from models.tokens import PHOTOGRAPH
+from models import Takes, Unsupported, register, sizes
 
 IMAGES = Takes("image", ("value", "classes"), "cuts an image into patches", "answers with one vector per image")
 
@@ -35,7 +34,7 @@ class Mixed(nn.Module):
 @register(family="convolution", takes=IMAGES)
 def convmixer(task: Task, *, width: int | None = None, depth: int = 4, kernel: int = 5, patch: int | None = None) -> nn.Sequential:
     channels, height, side = task.input.shape
-    width = width or (128 if min(height, side) >= PHOTOGRAPH else 64)
+    width = width or sizes.width(task)
     patch = patch or (1 if min(height, side) <= 8 else 2)
     if min(height, side) < patch:
         raise Unsupported(f"an image of {height}×{side} pixels has no patch of {patch}")

@@ -14,8 +14,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from datasets.task import Task
-from models import Takes, Unsupported, register
-from models.tokens import PHOTOGRAPH, patch_size
+from models import Takes, Unsupported, register, sizes
+from models.tokens import patch_size
 
 IMAGES = Takes("image", ("value", "classes"), "cuts an image into patches", "answers with one vector per image")
 
@@ -58,7 +58,7 @@ def mlp_mixer(
     task: Task, *, dim: int | None = None, depth: int = 4, places: int | None = None, hidden: int | None = None, patch: int | None = None
 ) -> MLPMixer:
     _, height, width = task.input.shape
-    dim = dim or (128 if min(height, width) >= PHOTOGRAPH else 64)
+    dim = dim or sizes.width(task)
     places, hidden = places or dim // 2, hidden or 2 * dim
     patch = patch or task.patch or patch_size(height, width)
     if height % patch or width % patch:

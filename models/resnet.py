@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from datasets.task import Task
 from models import Takes, Unsupported, register
-from models.tokens import PHOTOGRAPH
+from models.sizes import photograph
 
 IMAGES = Takes("image", ("value", "classes"), "convolves an image", "answers with one vector per image")
 
@@ -42,7 +42,7 @@ class Residual(nn.Module):
 
 @register(family="convolution", takes=IMAGES)
 def resnet(task: Task, *, blocks: int | None = None, channels: int = 16) -> nn.Sequential:
-    blocks = blocks or (3 if min(task.input.shape[1:]) >= PHOTOGRAPH else 1)
+    blocks = blocks or (3 if photograph(task) else 1)
     if min(task.input.shape[1:]) < 4:
         raise Unsupported(f"halves an image twice; {task.input.shape[1]}×{task.input.shape[2]} pixels leave nothing to convolve")
     widths = [channels, channels, 2 * channels, 4 * channels]

@@ -21,8 +21,6 @@ from datasets.task import Task
 from datasets.vocabulary import PAD
 from models import Unsupported
 
-PHOTOGRAPH = 32  # pixels a side from which image models take the sizes of their papers
-
 
 def patch_size(*lengths: int) -> int:
     """Samples or pixels along a patch; signals of 100 get 25 tokens, digits 16, MNIST 49, CIFAR 64."""

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from bench.report.plots import COLOURS, STYLE, small
+from bench.core.stats import Interval
+from bench.report.plots import COLOURS, DASHES, STYLE, small
 from bench.store.records import Record, Store
 from bench.tables.family import OTHERS
 from bench.tables.formatting import amount, markdown, number
@@ -22,7 +23,6 @@ from bench.tables.lengths import (
     WORKS,
     Crossing,
     Medians,
-    Ratio,
     crossing,
     log_ratios,
     medians,
@@ -33,7 +33,7 @@ from bench.tables.lengths import (
 
 CONV = "backbone_conv"
 INK = {"backbone_conv": COLOURS["convolution"], "backbone_mlp": COLOURS["mlp"], "backbone_local": COLOURS["attention"]}
-GREY, TICKS = "#8a8a8a", (0.25, 0.5, 1, 2, 4, 8, 16, 32)
+GREY = "#8a8a8a"
 
 
 def named(model: str) -> str:
@@ -45,7 +45,7 @@ def doing(work: str, batch: int) -> str:
     return f"{work}, batch {batch}"
 
 
-def ratio(value: Ratio) -> str:
+def ratio(value: Interval) -> str:
     return f"{number(value.mean)} × [{number(value.low)}, {number(value.high)}]"
 
 
@@ -159,7 +159,7 @@ def panel(axes: Axes, found: Medians, others: Sequence[str], work: tuple[str, in
         lengths = list(ratios)
         bands = [over_processes(list(logs)) for logs in ratios.values()]
         ink = GREY if other == TWIN else INK.get(other, "#333333")
-        dash = ":" if other == TWIN else ["-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.5, 1.5))][place % 4]
+        dash = ":" if other == TWIN else DASHES[place % 4]
         label = "itself, timed again" if other == TWIN else named(other)
         axes.plot(lengths, [one.mean for one in bands], color=ink, ls=dash, lw=1.5, label=label)
         axes.fill_between(lengths, [one.low for one in bands], [one.high for one in bands], color=ink, alpha=0.15, lw=0)

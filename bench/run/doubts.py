@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from torch import nn
+
 import datasets
 import models
 from bench.core import machine
@@ -12,9 +14,17 @@ from bench.run.job import Confirmed, Job, Message
 from bench.store.records import Record
 from bench.train import probe
 from bench.train.agreement import difference, richer
+from datasets.task import Budget, Task
 
 UNPROBED = ("smoke",)  # budgets whose runs keep no probe: making them again takes no longer
 Tell = Callable[[Message], None]
+
+
+def costs_of(module: nn.Module, task: Task, budget: Budget) -> tuple[dict[str, int | None], str]:
+    """What a cell's model costs, whichever way it is trained, with notes on what was not counted."""
+    if isinstance(module, models.Fits):
+        return counts.fitted(module)
+    return counts.measure(forward_counts.countable(module), task, budget)
 
 
 class Probes:
@@ -47,9 +57,8 @@ def fallen(job: Job, head: Record, probes: Probes, tell: Tell) -> list[int]:
     # where the code is today's, only the costs are counted by other code
     stand = [one for one in job.doubts if one.code == head["code"] or probes.agree(one.probe, one.stacked)]
     if stand:
-        module = models.build(job.model, task := datasets.task(job.dataset))
-        fits = isinstance(module, models.Fits)
-        costs, notes = counts.fitted(module) if fits else counts.measure(forward_counts.countable(module), task, job.budget)
+        task = datasets.task(job.dataset)
+        costs, notes = costs_of(models.build(job.model, task), task, job.budget)
         facts = {name: head[name] for name in ("conditions", "code", "source", "counted_by", "family", "summary")}
         facts |= {"costs": costs, "notes": machine.anonymous(notes)}
         for one in stand:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -84,6 +84,16 @@ class Running:
     tries: int
 
 
+def started(own: Any, target: Callable[[Any, Connection], None], first: Any, both_ways: bool = False) -> tuple[BaseProcess, Connection]:
+    """A worker process that does `target(first, connection)`, and our end of the connection."""
+    ours, theirs = own.Pipe(duplex=both_ways)
+    process = own.Process(target=target, args=(first, theirs), daemon=True)
+    with settled():
+        process.start()
+    theirs.close()
+    return process, ours
+
+
 def died(code: int | None) -> str:
     """Why a process is gone, for its cell's row."""
     if code is not None and code < 0:
@@ -108,11 +118,7 @@ class Local:
     def start(self) -> None:
         while self.waiting and len(self.running) < self.workers:
             job, tries = self.waiting.popleft()
-            ours, theirs = self.context.Pipe(duplex=False)
-            process = self.context.Process(target=serve, args=(job, theirs), daemon=True)
-            with settled():
-                process.start()
-            theirs.close()
+            process, ours = started(self.context, serve, job)
             self.running[ours] = Running(job, process, ours, tries)
 
     def poll(self, seconds: float) -> list[tuple[Job, Message]]:

@@ -19,7 +19,7 @@ import torch
 
 from bench.core import machine
 from bench.plan.grid import plugin
-from bench.run.engines import bound_to_driver, context, died, settled
+from bench.run.engines import bound_to_driver, context, died, started
 from datasets.registry import describe
 
 
@@ -50,7 +50,7 @@ class Turns:
 
     def __init__(self, processes: int, plugins: Sequence[str] = ()) -> None:
         self.processes, self.plugins = processes, tuple(plugins)
-        self.order = random.Random(0)
+        self.context, self.order = context(), random.Random(0)
         self.running: dict[int, tuple[BaseProcess, Connection]] = {}
 
     def __enter__(self) -> Turns:
@@ -66,13 +66,7 @@ class Turns:
     def one(self, i: int) -> tuple[BaseProcess, Connection]:
         """Process i, started where it is not there."""
         if i not in self.running:
-            own = context()
-            ours, theirs = own.Pipe()
-            process = own.Process(target=follow, args=(self.plugins, theirs), daemon=True)
-            with settled():
-                process.start()
-            theirs.close()
-            self.running[i] = process, ours
+            self.running[i] = started(self.context, follow, self.plugins, both_ways=True)
         return self.running[i]
 
     def ask(self, i: int, function: Callable[[Any], Any], item: Any) -> Any:

@@ -19,9 +19,8 @@ import datasets
 import datasets.once
 import models
 from bench.core import machine
-from bench.measure import counts, forward_counts
 from bench.plan.grid import out_of_memory, plugin
-from bench.run.doubts import Probes, Tell, fallen
+from bench.run.doubts import Probes, Tell, costs_of, fallen
 from bench.run.job import Ended, Finished, Job, Share
 from bench.store import fingerprint
 from bench.store.records import Record, Store, pack_weights
@@ -118,9 +117,9 @@ def prepared(job: Job) -> Subject:
     build = partial(models.build, job.model, task)
     module = build().to(device)
     if isinstance(module, models.Fits):  # it answers once it is fitted
-        return Subject(build, *counts.fitted(module), "it is fitted whole", Fitting)
+        return Subject(build, *costs_of(module, task, job.budget), "it is fitted whole", Fitting)
     check_answer(module, task, job.budget, device)
-    costs, notes = counts.measure(forward_counts.countable(module), task, job.budget)
+    costs, notes = costs_of(module, task, job.budget)
     return Subject(build, costs, notes, stays_alone(module, costs["flops"], task, job.budget, device) or "")
 
 

@@ -17,7 +17,7 @@ import re
 import warnings
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -135,6 +135,16 @@ class Store:
 
         Where a file lies is where its record belongs: one that says something else is broken. StoreError if it cannot be read now.
         """
+
+        def checked(record: Record) -> None:
+            check(record)
+            if (own := place(record)) != path.relative_to(self.folder):
+                raise ValueError(f"says of itself that it is {own.as_posix()}")
+
+        return self.load(path, SCHEMA, checked)
+
+    def load(self, path: Path, schema: int, checked: Callable[[Record], None]) -> Record | None:
+        """What `read` does, for any kind of record: `schema` is the newest known, `checked` raises for what is none."""
         try:
             text = content(path, LARGEST_RECORD)
         except FileNotFoundError:
@@ -144,12 +154,10 @@ class Store:
             return None
         try:
             record = as_record(text.decode("utf-8-sig"))
-            if isinstance(record["schema"], int) and record["schema"] > SCHEMA:
+            if isinstance(record["schema"], int) and record["schema"] > schema:
                 warnings.warn(f"{path.name} was written by a later version and is left out", stacklevel=2)
                 return None
-            check(record)
-            if (own := place(record)) != path.relative_to(self.folder):
-                raise ValueError(f"says of itself that it is {own.as_posix()}")
+            checked(record)
             return record
         except Exception as error:  # an altered record may be wrong in any way
             warnings.warn(f"{path.name} cannot be read ({error}); set aside as {set_aside(path)}", stacklevel=2)

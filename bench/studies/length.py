@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import gc
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -94,19 +94,16 @@ def timed(item: Item) -> float:
 
 
 def counted(item: Item) -> dict[str, int | None]:
-    """Parameters, FLOPs of one sample's forward pass, and bytes alive at the worst moment of a training step."""
+    """FLOPs of one sample's forward pass, None where an operator is not known; of a training step the bytes alive at its worst moment."""
     own = task(item.length)
     module = models.build(item.built_as, own)
-    parts: dict[str, Callable[[], int]] = {
-        "flops": lambda: counts.flops(module, own),
-        "peak_bytes": lambda: counts.peak_bytes(module, own, replace(BUDGET, batch=item.batch)),
-    }
-    found: dict[str, int | None] = {"params": sum(p.numel() for p in module.parameters())}
-    for name, count in parts.items():
-        try:
-            found[name] = count()
-        except counts.Uncounted:
-            found[name] = None
+    found: dict[str, int | None] = {}
+    try:
+        found["flops"] = counts.flops(module, own)
+    except counts.Uncounted:
+        found["flops"] = None
+    if item.work != "forward":
+        found["peak_bytes"] = counts.peak_bytes(module, own, replace(BUDGET, batch=item.batch))
     return found
 
 

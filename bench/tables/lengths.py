@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bench.core.stats import interval
-from bench.store.encoding import as_record
-from bench.store.files import LARGEST_RECORD, Unusable, content, set_aside
+from bench.core.stats import Interval, interval
 from bench.store.records import Record, Store
 
 LENGTHS = tuple(2**power for power in range(4, 13))
@@ -35,22 +32,16 @@ def valid(record: Record) -> bool:
     return whole_ and all(isinstance(value, float) and value > 0 for value in times)
 
 
+def check(record: Record) -> None:
+    """ValueError for what no study keeps."""
+    if not valid(record):
+        raise ValueError("not what a study keeps")
+
+
 def read(store: Store) -> list[Record]:
     """The studies of length in a store, one a machine. One that cannot be used is set aside, with a warning."""
-    found = []
-    for path in sorted((store.folder / "studies" / "length").glob("*.json")):
-        try:
-            record = as_record(content(path, LARGEST_RECORD).decode())
-            if not valid(record):
-                raise ValueError("not what a study keeps")
-            found.append(record)
-        except FileNotFoundError:
-            continue
-        except Unusable as error:
-            warnings.warn(f"{path.name} is left out: {error}", stacklevel=2)
-        except (ValueError, TypeError) as error:
-            warnings.warn(f"{path.name} cannot be read ({error}); set aside as {set_aside(path)}", stacklevel=2)
-    return found
+    paths = sorted((store.folder / "studies" / "length").glob("*.json"))
+    return [record for path in paths if (record := store.load(path, SCHEMA, check)) is not None]
 
 
 def rounds(lengths: Sequence[int]) -> Iterator[tuple[str, int, int]]:
@@ -65,18 +56,10 @@ def missing(record: Record) -> list[tuple[str, int, int]]:
     return [one for one in rounds(record["settings"]["lengths"]) if one not in done]
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """Attention's time over another model's: the geometric mean over processes and its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def over_processes(logs: Sequence[float]) -> Ratio:
+def over_processes(logs: Sequence[float]) -> Interval:
+    """Of logarithms, one a process, the geometric mean and its 95 % interval."""
     found = interval(logs)
-    return Ratio(*(math.exp(value) for value in (found.mean, found.low, found.high)))
+    return Interval(math.exp(found.mean), math.exp(found.low), math.exp(found.high), found.n)
 
 
 Medians = dict[tuple[str, int, str, int], np.ndarray]
