@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
 from tqdm import tqdm
 
 from bench.measure import latency
@@ -16,8 +17,9 @@ from bench.plan.grid import RequestError
 from bench.report import report
 from bench.run.driver import Driver
 from bench.run.interrupt import Interrupts
+from bench.run.latencies import Latencies
 from bench.run.options import OPTIONS
-from bench.run.progress import LATENCY_OVERHEAD, Progress, expected_seconds
+from bench.run.progress import Progress, expected_seconds
 from bench.run.session import Session, asked
 from bench.store.records import StoreError
 
@@ -25,6 +27,7 @@ SESSION = pytest.StashKey[Session]()
 PROGRESS = pytest.StashKey[Progress]()
 INTERRUPTS = pytest.StashKey[Interrupts]()
 DRIVER = pytest.StashKey[Driver]()
+LATENCIES = pytest.StashKey[Latencies]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -63,25 +66,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in own]
 
 
-def weight(item: pytest.Item, session: Session) -> float:
-    params = getattr(item, "callspec", None)
-    named = params.params if params is not None else {}
-    if "cell" in named:
-        return expected_seconds(named["cell"])
-    return session.seconds_per_timing + LATENCY_OVERHEAD if "timing" in named else 1.0
+def selected(session: pytest.Session, kind: str) -> list[Any]:
+    """The cells or timings of the tests that will run."""
+    return [item.callspec.params[kind] for item in session.items if kind in getattr(item, "fixturenames", ())]  # type: ignore[attr-defined]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     if config.option.collectonly or not session.items:
         return
+    suite, cells = config.stash[SESSION], selected(session, "cell")
     terminal: Any = config.pluginmanager.getplugin("terminalreporter")
     if config.option.verbose <= 0:
         terminal.showfspath = False  # the progress bar says where we are
-    for warning in config.stash[SESSION].warnings:
+    for warning in suite.warnings:
         terminal.write_line(f"attention-bench: {warning}")
     capture: Any = config.pluginmanager.getplugin("capturemanager")
-    total = sum(weight(item, config.stash[SESSION]) for item in session.items)
+    timings = [one for one in selected(session, "timing") if not one.cell.status and (one.device != "cuda" or torch.cuda.is_available())]
+    latencies = config.stash[LATENCIES] = Latencies(suite.budget, timings, suite.blank.plugins)
+    total = latencies.weight + sum(map(expected_seconds, cells))
     interrupts = config.stash[INTERRUPTS] = Interrupts()
 
     @contextlib.contextmanager
@@ -90,8 +93,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             yield
 
     bar = config.stash[PROGRESS] = Progress(total, uncaptured)
-    cells = [item.callspec.params["cell"] for item in session.items if "cell" in getattr(item, "fixturenames", ())]  # type: ignore[attr-defined]
-    config.stash[DRIVER] = config.stash[SESSION].driver(cells, bar.part)
+    config.stash[DRIVER] = suite.driver(cells, bar.part)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -125,6 +127,11 @@ def driver(request: pytest.FixtureRequest) -> Driver:
     return request.config.stash[DRIVER]
 
 
+@pytest.fixture
+def latencies(request: pytest.FixtureRequest) -> Latencies:
+    return request.config.stash[LATENCIES]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
     """Say 'from store' for cells that had nothing to do; leave the screen to the progress bar unless -v is given."""
@@ -146,7 +153,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
     if bar is not None:
         config.stash[DRIVER].close()
         bar.close()
-        if any("cell" in item.fixturenames or "timing" in item.fixturenames for item in session.items):  # type: ignore[attr-defined]
+        if selected(session, "cell") or selected(session, "timing"):
             write_report(session)
     return (yield)
 

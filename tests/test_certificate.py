@@ -65,21 +65,32 @@ def rows_of(text: str) -> list[dict[str, str]]:
 
 def test_the_certificate_tells_everything(store: Store) -> None:
     noisy = {**CERTIFIED, "threads": 2, "validity": ["other load on the machine: 50 % of a core"], "notes": ["not counted: x | y"]}
-    store.put_latency(timed(2.0, **CERTIFIED))
+    store.put_latency(timed(2.0, **CERTIFIED, medians_ms=[2.0, 1.9, 2.1, 2.2, 1.8, 2.1]))
     store.put_latency(timed(1.0, **noisy))
     store.put_latency(timed(batch=64, source="edited"))
     store.put_latency(timed(dtype="bfloat16", samples_ms=pack(np.zeros(0, "<f4")), **{**CERTIFIED, "reason": "latency error: no"}))
     sources = {("linear", "gaussian"): {"linear"}}
     calm, loaded, failed, old = rows_of(latency_table.csv(store.latencies(), sources))
-    shown = ("threads", "p50_ms", "p50_low_ms", "p50_high_ms", "p99_ms", "samples", "samples_per_second", "noop_ms", "warm_up_calls")
-    assert [calm[name] for name in shown] == ["1", "2", "2", "2", "2", "600", "500", "0.00015", "31"]
+    shown = (
+        "threads",
+        "processes",
+        "p50_ms",
+        "p50_low_ms",
+        "p50_high_ms",
+        "p99_ms",
+        "samples",
+        "samples_per_second",
+        "noop_ms",
+        "warm_up_calls",
+    )
+    assert [calm[name] for name in shown] == ["1", "6", "2.05", "1.8", "2.2", "2", "600", "487.805", "0.00015", "31"]
     assert [calm[name] for name in ("operators", "forward_peak_bytes", "flops", "params")] == ["1234567", "2345678", "1199883", "100"]
     assert (calm["settled"], calm["validity"], calm["kernels"]) == ("True", "", "")
     assert (loaded["threads"], loaded["validity"], loaded["notes"]) == ("2", noisy["validity"][0], noisy["notes"][0])
     assert (failed["dtype"], failed["p50_ms"], failed["validity"]) == ("bfloat16", "", "latency error: no")
     assert (old["noop_ms"], old["validity"]) == ("", f"{latency_table.UNCHECKED}; {latency_table.OTHER_SOURCE}")
     page = latency_table.page(store.latencies(), sources)
-    assert "2 [2, 2]" in page
+    assert "2.05 [1.8, 2.2]" in page
     assert "| cpu, 2 threads " in page
     assert "other load on the machine: 50 % of a core; not counted: x \\| y" in page
     assert "events ms" not in page
@@ -105,7 +116,7 @@ def test_one_thread_fills_the_stable_columns_and_a_doubt_is_marked(store: Store)
     report.write(store)
     row, untimed = rows_of((store.folder / "comparison.csv").read_text())
     assert (untimed["latency_cpu_b1_operators"], untimed["latency_cpu_b1_validity"]) == ("", "")
-    assert (row["latency_cpu_b1_p50_ms"], row["latency_cpu_b1_p50_low_ms"], row["latency_cpu_b1_validity"]) == ("2", "2", "")
+    assert (row["latency_cpu_b1_p50_ms"], row["latency_cpu_b1_p50_low_ms"], row["latency_cpu_b1_validity"]) == ("2", "", "")
     assert (row["latency_cpu_all_b1_p50_ms"], row["latency_cpu_all_b1_validity"]) == ("1", "not settled after 9 warm-up calls")
     assert (row["latency_cpu_b1_operators"], row["latency_cpu_b1_forward_peak_bytes"]) == ("1234567", "2345678")
     assert "| 2†" not in (store.folder / "comparison.md").read_text()
@@ -133,3 +144,35 @@ def test_untrained_arithmetics_are_rows_of_their_own(store: Store) -> None:
         ("float32", 2.0, "timed, not trained"),
         ("bfloat16", 1.0, "timed in bfloat16, not trained"),
     }
+
+
+def turned(model: str, *medians: float, **fields: Any) -> dict[str, Any]:
+    return timed(medians[0], **{**CERTIFIED, "model": model, "medians_ms": list(medians), "turns": "once", **fields})
+
+
+def test_ratios_are_of_the_same_turns_process_by_process(store: Store) -> None:
+    """Times move by half from process to process, all alike: the ratio to convolution does not move at all."""
+    moves = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
+    store.put_latency(turned("backbone_conv", *moves))
+    store.put_latency(turned("vit", *(3 * move for move in moves)))
+    store.put_latency(turned("mlp", *moves, turns="another time"))
+    store.put_latency(turned("cnn", *moves[:3]))
+    found = {row["model"]: row for row in rows_of(latency_table.csv(store.latencies(), {}))}
+    assert [found["vit"][f"times_conv{end}"] for end in ("", "_low", "_high")] == ["3", "3", "3"]
+    assert (found["vit"]["p50_low_ms"], found["vit"]["p50_high_ms"]) == ("3", "4.5")
+    assert [found[name]["times_conv"] for name in ("backbone_conv", "mlp", "cnn")] == ["", "", ""]
+    assert found["cnn"]["p50_low_ms"] == ""  # three processes have no interval
+
+
+def test_twins_say_what_the_clock_is_worth(store: Store) -> None:
+    assert latency_table.twins([turned("vit", 2.0)]) == ""
+    pairs = [turned("vit", 2.0, twin_ms=[2.1]), turned("mlp", 2.0, twin_ms=[1.0]), turned("cnn", 2.0, twin_ms=[2.02])]
+    assert "3 timings were made twice, in the same processes, and differed by 5 % in the median and 100 % at most" in latency_table.twins(
+        pairs
+    )
+
+
+def test_times_that_are_no_times_are_refused(store: Store) -> None:
+    for nonsense in ([], [0.0], [-1.0], ["2"]):
+        store.put_latency(turned("vit", 2.0, medians_ms=nonsense))
+        assert store.latencies() == []

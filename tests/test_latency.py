@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from torch import nn
 
 import datasets
 from bench.conftest import count_kernels
-from bench.core.stats import between, quantile_intervals
+from bench.core.stats import between
 from bench.measure import cuda, forward_counts, latency
 from bench.measure.validity import Clocks, coarse, complaints, disturbed, resolution
 from bench.measure.warmup import WarmUp, agreed, warm_up
@@ -75,7 +77,6 @@ def test_intervals_of_quantiles_by_the_table() -> None:
     assert between(np.array([3, 1, 2, 6, 5, 4]), 0.5) == (1, 6)
     assert between(np.arange(5), 0.5) is None
     assert between(np.arange(20), 0.95) is None  # the 95th percentile may lie above all of them
-    assert set(quantile_intervals(np.arange(600.0))) == {f"p{q}_{end}_ms" for q in (50, 95, 99) for end in ("low", "high")}
 
 
 @pytest.mark.parametrize(("n", "share"), [(40, 0.5), (400, 0.95), (800, 0.99)])
@@ -139,21 +140,21 @@ def test_dtypes_by_name() -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_threads_are_put_back(fails: bool) -> None:
+def test_threads_and_the_search_for_cycles_are_put_back(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     before, seen = torch.get_num_threads(), []
+    real = latency.clocked
 
-    def timed(call: Callable[[], object], calls: int) -> list[float]:
-        seen.append(torch.get_num_threads())
+    def watched(call: Callable[[], object], calls: int) -> list[float]:
+        seen.append((torch.get_num_threads(), gc.isenabled()))
         if fails:
             raise ValueError
-        return latency.clocked(call, calls)
+        return real(call, calls)
 
-    try:
-        latency.measure(Timing(CELL, "cpu", 1, threads=before + 1), 0.01, timed)
-    except ValueError:
-        assert fails
-    assert seen == [before + 1]
-    assert torch.get_num_threads() == before
+    monkeypatch.setattr(latency, "clocked", watched)
+    with contextlib.suppress(ValueError):
+        latency.turn(Timing(CELL, "cpu", 1, threads=before + 1), 0.01)
+    assert set(seen) == {(before + 1, False)}
+    assert (torch.get_num_threads(), gc.isenabled()) == (before, True)
 
 
 @pytest.mark.parametrize(("dtype", "wanted"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
@@ -168,10 +169,9 @@ def test_the_arithmetic_is_the_one_stated(dtype: Any, wanted: torch.dtype, monke
         return module
 
     monkeypatch.setattr(latency, "built", watched)
-    monkeypatch.setattr(latency, "counted", lambda *asked: ({}, []))
-    record = latency.measure(Timing(CELL, "cpu", 2, dtype), 0.01)
+    timing = Timing(CELL, "cpu", 2, dtype)
+    record = latency.record(timing, [latency.turn(timing, 0.01)])
     assert seen == {(wanted, torch.float32, False)}  # autocast: the weights stay float32
-    assert record is not None
     assert record["dtype"] == dtype
 
 
@@ -186,38 +186,31 @@ def test_an_empty_call_has_no_model_in_it(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_record_has_its_certificate() -> None:
-    record = latency.measure(Timing(CELL, "cpu", 64, threads=2), 0.02)
-    assert record is not None
+    timing = Timing(CELL, "cpu", 64, threads=2)
+    exact, missing = latency.counted(CELL, "cpu", 64, "float32")
+    record = latency.record(timing, [latency.turn(timing, 0.02) for _ in range(6)], exact=exact, notes=missing)
     figures = latency_table.figures(record)
-    assert {name: record[name] for name in ("device", "batch", "dtype", "threads")} == {
-        "device": "cpu",
-        "batch": 64,
-        "dtype": "float32",
-        "threads": 2,
-    }
-    assert figures["samples"] >= latency.FEWEST
-    assert figures["p50_low_ms"] <= figures["p50_ms"] <= figures["p50_high_ms"]
+    assert [record[name] for name in ("device", "batch", "dtype", "threads")] == ["cpu", 64, "float32", 2]
+    assert figures["processes"] == 6
+    assert figures["samples"] >= 6 * latency.FEWEST
+    assert figures["p50_low_ms"] == min(record["medians_ms"]) <= figures["p50_ms"] <= figures["p50_high_ms"] == max(record["medians_ms"])
     assert 0 < figures["noop_ms"] < figures["p50_ms"]
-    assert record["warm_up_calls"] >= 3
+    assert record["warm_up_calls"] >= 6 * 3
     module = latency.built(CELL, CELL.budget, torch.device("cpu"))
     assert record["exact"] == forward_counts.measure(module, CELL.task, 64)  # type: ignore[arg-type]
     assert json.loads(json.dumps(record)) == record
 
 
-def test_nothing_measured_is_no_record_and_what_cannot_be_counted_keeps_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert latency.measure(Timing(CELL, "cpu", 1), 0.01, lambda call, calls: []) is None
-
+def test_what_cannot_be_counted_keeps_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*asked: Any) -> dict[str, int]:
         raise ValueError("no such operator in /home/alice/x.py")
 
     monkeypatch.setattr(forward_counts, "measure", fails)
     latency.counted.cache_clear()
-    record = latency.measure(Timing(CELL, "cpu", 1), 0.01)
+    exact, missing = latency.counted(CELL, "cpu", 1, "float32")
     latency.counted.cache_clear()
-    assert record is not None
-    assert record["exact"] == {}
-    assert record["notes"][0].startswith("not counted: ValueError: no such operator in …/x.py")
-    assert latency_table.figures(record)["p50_ms"] > 0
+    assert exact == {}
+    assert missing[0].startswith("not counted: ValueError: no such operator in …/x.py")
 
 
 class Device:
@@ -368,8 +361,7 @@ def test_a_capture_that_fails_tells_why_gives_the_stream_back_and_is_the_last(mo
 def test_kernels_are_counted_after_everything_was_timed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     session = begin(models="mlp", datasets_="gaussian", budget="smoke", devices="cpu", results=str(tmp_path))
     timing = session.timings[0]
-    record = latency.measure(timing, 0.01)
-    assert record is not None
+    record = latency.record(timing, [latency.turn(timing, 0.01)])
     session.on_gpu.append((timing, record))
     monkeypatch.setattr(cuda, "kernels", lambda launch: 7 if launch() is not None else 0)
     count_kernels(session)

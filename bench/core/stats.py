@@ -83,13 +83,3 @@ def between(samples: np.ndarray, share: float) -> tuple[float, float] | None:
         return None
     ordered = np.sort(samples)
     return float(ordered[below - 1]), float(ordered[above])
-
-
-def quantile_intervals(samples_ms: np.ndarray) -> dict[str, float]:
-    """Low and high of each quantile that is shown and can be bounded: p50_low_ms, p50_high_ms, …"""
-    found: dict[str, float] = {}
-    for name in quantiles(samples_ms):
-        percentile = name.removesuffix("_ms")
-        if (bounds := between(samples_ms, int(percentile[1:]) / 100)) is not None:
-            found |= dict(zip((f"{percentile}_low_ms", f"{percentile}_high_ms"), bounds, strict=True))
-    return found

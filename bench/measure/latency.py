@@ -1,16 +1,18 @@
 """Latency: one forward pass in evaluation mode, warmed up, the clock stopped after the device has finished.
 
 Inference mode is entered before the clock starts. bfloat16 is training's: autocast, entered anew in every pass, so that casting
-the float32 weights, each once, is part of what is timed. pytest-benchmark keeps the time of every call; the rest of the record says whether
+the float32 weights, each once, is part of what is timed. One process finds a `Turn`; a record is of the turns of several. It says whether
 to believe it (validity.py), what the call costs exactly (forward_counts.py), and on a GPU where the time goes (cuda.py).
 """
 
 from __future__ import annotations
 
+import gc
+import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import lru_cache, partial
 from typing import Any
 
@@ -23,11 +25,11 @@ from bench.core import machine
 from bench.measure import cuda, forward_counts
 from bench.measure.counts import answer
 from bench.measure.validity import Clocks, complaints, resolution
-from bench.measure.warmup import warm_up
+from bench.measure.warmup import WarmUp, warm_up
 from bench.plan.grid import Cell
 from bench.plan.timing import Timing
 from bench.store import fingerprint
-from bench.store.encoding import pack
+from bench.store.encoding import pack, unpack
 from bench.store.records import Record
 from bench.train.learners import precision
 from bench.train.loop import fresh, synchronise
@@ -50,6 +52,19 @@ class Subject:
     idle: Call
 
 
+@dataclass(frozen=True)
+class Turn:
+    """What one process found: seconds of the calls and of an empty one, how it warmed up, what its clocks went on by meanwhile; of a
+    GPU the samples of other ways to time it, and why some are not there."""
+
+    seconds: list[float]
+    empty: float
+    warm: WarmUp
+    spent: Clocks
+    on_gpu: dict[str, Any]
+    missing: list[str]
+
+
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """With `count` threads; the former number afterwards."""
@@ -61,6 +76,7 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@lru_cache(maxsize=1)  # all timings of a cell follow each other
 def built(cell: Cell, budget: Budget, device: torch.device) -> nn.Module:
     """The cell's model, untrained: a forward pass takes as long."""
     assert cell.task is not None
@@ -95,13 +111,29 @@ def prepare(timing: Timing) -> Subject:
 
 
 def clocked(call: Call, calls: int) -> list[float]:
-    """Seconds of each call, by the loop that pytest-benchmark uses."""
+    """Seconds of each call."""
     times = []
     for _ in range(calls):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
     return times
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Without Python's search for cycles."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def number_of_calls(warm: WarmUp, seconds: float) -> int:
+    """As many as fit into the seconds of a timing, but enough for a median."""
+    return int(min(MOST, max(FEWEST, TIMED * seconds / warm.typical)))
 
 
 def quiet(dtype: Dtype) -> AbstractContextManager[Any]:
@@ -121,10 +153,43 @@ def counted(cell: Cell, device: str, batch: int, dtype: Dtype) -> tuple[dict[str
         return {}, [f"not counted: {machine.anonymous(describe(error))}"]
 
 
-def record(timing: Timing, seconds: list[float], reason: str = "", **fields: Any) -> Record:
-    """What the store keeps: every timed call, in milliseconds; or none, and the reason."""
+def structure(cell: Cell) -> str:
+    """What is built and what it is given: cells of one model for which this is equal take equally long."""
+    assert cell.task is not None
+    module = built(cell, cell.budget, torch.device("cpu"))
+    tensors = [(name, tuple(tensor.shape), tensor.dtype) for name, tensor in module.state_dict().items()]
+    return f"{cell.model} {cell.task.input} {cell.task.output} {cell.task.patch} {module} {tensors}"
+
+
+def turn(timing: Timing, seconds: float) -> Turn:
+    """Time a cell for about `seconds` in this process. Raises what the model raises."""
+    with threads(timing.threads), quiet(timing.dtype):
+        subject = prepare(timing)
+        with undisturbed():
+            warm = warm_up(subject.call, seconds)
+            calls = number_of_calls(warm, seconds)
+            empty = statistics.median(clocked(subject.idle, IDLE))
+            before = Clocks.now()
+            samples = clocked(subject.call, calls)
+            spent = Clocks.now().since(before)
+        on_gpu, missing = cuda.measure(subject.launch, min(calls, BESIDE)) if timing.device == "cuda" else ({}, [])
+    return Turn(samples, empty, warm, spent, on_gpu, missing)
+
+
+def doubts(timing: Timing, turns: Sequence[Turn]) -> list[str]:
+    """What was wrong with a timing, all turns together: the system's counters are too coarse for one."""
+    calls = sum(one.warm.calls for one in turns)
+    warm = WarmUp(calls, sum(one.warm.settled for one in turns) > len(turns) / 2, 0.0)
+    spent = Clocks(*(sum(figures) for figures in zip(*(astuple(one.spent) for one in turns), strict=True)))
+    median = statistics.median(statistics.median(one.seconds) for one in turns)
+    empty = statistics.median(one.empty for one in turns)
+    return complaints(warm, spent, timing.device == "cpu" and timing.threads == 1, median, resolution(), empty)
+
+
+def record(timing: Timing, turns: Sequence[Turn], reason: str = "", exact: dict[str, int] | None = None, **fields: Any) -> Record:
+    """What the store keeps: every timed call, in milliseconds, and the median of each process; or none, and the reason."""
     cell = timing.cell
-    return {
+    kept: Record = {
         "model": cell.model,
         "dataset": cell.dataset,
         "device": timing.device,
@@ -133,37 +198,23 @@ def record(timing: Timing, seconds: list[float], reason: str = "", **fields: Any
         "threads": timing.threads,
         "source": fingerprint.closure(models.source(cell.model)),
         "reason": reason,
-        "samples_ms": pack(1e3 * np.array(seconds, "<f4")),
-        **fields,
+        "samples_ms": pack(1e3 * np.array([seconds for one in turns for seconds in one.seconds], "<f4")),
         "machine": {"slug": machine.slug(), **machine.facts()},
     }
-
-
-def measure(timing: Timing, seconds: float, timed: Callable[[Call, int], list[float]] = clocked) -> Record | None:
-    """Time a cell for about `seconds` with `timed(call, calls)`. None if that kept nothing; raises what the model raises."""
-    alone = timing.device == "cpu" and timing.threads == 1
-    with threads(timing.threads):
-        subject = prepare(timing)
-        with quiet(timing.dtype):
-            warm = warm_up(subject.call, seconds)
-            calls = int(min(MOST, max(FEWEST, TIMED * seconds / warm.typical)))
-            empty = float(np.median(clocked(subject.idle, IDLE)))
-            before = Clocks.now()
-            samples = timed(subject.call, calls)
-            spent = Clocks.now().since(before)
-            if not samples:
-                return None
-            on_gpu, missing = cuda.measure(subject.launch, min(calls, BESIDE)) if timing.device == "cuda" else ({}, [])
-    exactly, uncounted = counted(timing.cell, timing.device, timing.batch, timing.dtype)
-    fields: Record = {
-        "warm_up_calls": warm.calls,
-        "settled": warm.settled,
-        "noop_ms": 1e3 * empty,
-        "validity": complaints(warm, spent, alone, float(np.median(samples)), resolution(), empty),
-        "notes": [*missing, *uncounted],
-        "exact": exactly,
+    if not turns:
+        return kept
+    ways = {name: pack(np.concatenate([unpack(one.on_gpu[name]) for one in turns if name in one.on_gpu])) for name in turns[0].on_gpu}
+    return kept | {
+        "medians_ms": [1e3 * statistics.median(one.seconds) for one in turns],
+        "warm_up_calls": sum(one.warm.calls for one in turns),
+        "settled": all(one.warm.settled for one in turns),
+        "noop_ms": 1e3 * statistics.median(one.empty for one in turns),
+        "validity": doubts(timing, turns),
+        "exact": exact or {},
+        **ways,
+        **fields,
+        "notes": [*dict.fromkeys(text for one in turns for text in one.missing), *fields.get("notes", [])],
     }
-    return record(timing, samples, **fields, **on_gpu)
 
 
 def with_kernels(timing: Timing, record: Record) -> Record:

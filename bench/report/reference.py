@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.core import machine
 from bench.report import report, studies
 from bench.store.records import Store
-from bench.tables import headline
+from bench.tables import headline, routes
 from bench.tables.rows import rows
 from bench.tables.sections import shown
 from bench.tables.verdict import family
@@ -22,6 +22,7 @@ PAGES = {
 
 PICTURES = (  # those that carry the story, where they were made
     "forest.png",
+    "routes.png",
     "studies/length.png",
     "figures/quality_params.png",
     "figures/shapes_pairs/conv1d_attention_positions-signal_attention.png",
@@ -55,6 +56,7 @@ def write(results: Path) -> Path:
     parts = [
         "# Reference results",
         " ".join(headline.sentences(most)),
+        max((" ".join(routes.sentences(routes.reached(sections))) for sections in tables.values()), key=len, default=""),
         " ".join(dict.fromkeys(sentence for store in stores(results) for sentence in studies.prices(store))),
         "The embedded grid by `make reference`, and what was run on request, see CONTRIBUTING.md. Quality is of one arithmetic (kind of"
         " device, torch's minor version) and merged from wherever it was trained (`python -m bench merge`); latencies and training seconds"

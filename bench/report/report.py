@@ -1,7 +1,7 @@
 """Tables, plots and the page that answers the question, from the store alone: rebuilt byte for byte, offline, untrained.
 
-DIR/README.md  comparison.md  comparison.csv  verdicts.csv  columns.md  latency.md  latency.csv  forest.png  curves/<dataset>.png
-pareto/<dataset>.png
+DIR/README.md  comparison.md  comparison.csv  verdicts.csv  columns.md  latency.md  latency.csv  forest.png  routes.png
+curves/<dataset>.png  pareto/<dataset>.png
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.core.silicon import described
 from bench.store.records import Store
-from bench.tables import headline, latency_table
+from bench.tables import headline, latency_table, routes
 from bench.tables.column import as_csv, as_lines
 from bench.tables.columns import DOUBTED, columns, dictionary, timed
 from bench.tables.family import ATTENTION, OTHERS, SETS
@@ -23,7 +23,7 @@ from bench.tables.rows import sources as sources_of
 from bench.tables.sections import shown
 from bench.tables.verdict import Verdict, family, on, ranked
 
-FOREST = "forest.png"
+FOREST, MAP = "forest.png", "routes.png"
 OUTSIDE = "Other sizes, routes built for one kind of mixing, and shuffled twins: 95 % intervals, each on its own; no verdicts."
 MARKED = f"{DOUBTED} says that something was wrong with a timing: [latency.md](latency.md) has what, with quantiles and their intervals"
 
@@ -50,17 +50,19 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bo
     else:
         pictured = {name for name in pictured if (store.folder / "pareto" / f"{name}.png").is_file()}
     page = store.folder / "README.md"
-    forest = (store.folder / FOREST).is_file()
-    store.write(page, readme(table, sections, compared, pictured, forest).encode())
+    there = {name for name in (FOREST, MAP) if (store.folder / name).is_file()}
+    store.write(page, readme(table, sections, compared, pictured, there).encode())
     return page
 
 
 def draw_pictures(store: Store, sections: dict[str, list[Row]], compared: Sequence[Verdict], say: Callable[[str], None]) -> None:
-    """The forest of the family's differences, if there are any; curves and costs of each data set."""
+    """The forest of the family's differences and the map of routes, if there are any; curves and costs of each data set."""
     from bench.report import forest, plots  # and matplotlib, which tables can do without
+    from bench.report.routes import routes_map
 
-    if picture := forest.forest(compared):
-        store.write(store.folder / FOREST, picture)
+    for name, picture in ((FOREST, forest.forest(compared)), (MAP, routes_map(routes.reached(sections)))):
+        if picture:
+            store.write(store.folder / name, picture)
     for dataset, rows_ in sections.items():
         say(f"drawing {dataset}")
         store.write(store.folder / "curves" / f"{dataset}.png", plots.curves(dataset, rows_))
@@ -192,7 +194,7 @@ def machines(table: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def readme(table: list[Row], sections: dict[str, list[Row]], compared: Sequence[Verdict], pictured: set[str], forest: bool) -> str:
+def readme(table: list[Row], sections: dict[str, list[Row]], compared: Sequence[Verdict], pictured: set[str], there: set[str]) -> str:
     """The page made for people: the answer first, then a section per data set, then the machine."""
 
     def rest(dataset: str, own: list[Row]) -> list[Row]:
@@ -205,7 +207,9 @@ def readme(table: list[Row], sections: dict[str, list[Row]], compared: Sequence[
     parts = [
         "# When does attention beat convolutions and MLPs, and what does it cost?",
         " ".join(headline.sentences(compared)),
-        f"![attention minus each other mixer, a row for each data set]({FOREST})" if forest else "",
+        f"![attention minus each other mixer, a row for each data set]({FOREST})" if FOREST in there else "",
+        " ".join(routes.sentences(routes.reached(sections))),
+        f"![R² of each mixer on each route]({MAP})" if MAP in there else "",
         answer(sections, compared) or "On no data set of the family was attention run beside another mixer.",
         headline.RULE,
         *(["## Outside the family", OUTSIDE, outside] if (outside := outside_family(sections)) else []),

@@ -11,7 +11,6 @@ from tqdm import tqdm
 
 from bench.plan.grid import Cell
 
-LATENCY_OVERHEAD = 0.1  # seconds to build and warm a model
 STEP = {
     "points": 2e-3,
     "table": 1.5e-3,

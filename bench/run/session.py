@@ -52,10 +52,6 @@ class Session:
         return timing.timings(self.cells, self.devices, self.dtypes, threads)
 
     @property
-    def seconds_per_timing(self) -> float:
-        return 0.1 if self.budget == "smoke" else 0.3
-
-    @property
     def warnings(self) -> list[str]:
         """What to know before anything is run."""
         trained = {(self.devices[0], cell.budget.dtype) for cell in self.cells if not cell.status}

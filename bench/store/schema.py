@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from typing import Any
 
@@ -34,12 +35,14 @@ BUDGET: dict[str, Kind] = {
 FIELDS: dict[str, Kind] = {
     **dict.fromkeys(("created", "recipe", "model", "dataset", "device", "summary", "conditions", "own_recipe", "source", "family"), TEXT),
     **dict.fromkeys(("status", "reason", "code", "counted_by", "trained_by", "scored_by", "dtype", "alone"), TEXT),
-    **dict.fromkeys(("samples_ms", "events_ms", "async_ms", "graph_ms", "plan"), TEXT),
+    **dict.fromkeys(("samples_ms", "events_ms", "async_ms", "graph_ms", "plan", "turns", "timed_as"), TEXT),
     **dict.fromkeys(("schema", "seed", "version", "batch", "threads", "continued_from", "best_samples", "together"), (int,)),
     **dict.fromkeys(("warm_up_calls", "kernels"), (int,)),
     **dict.fromkeys(("train_seconds", "noop_ms"), MAYBE),
     **dict.fromkeys(("passing", "settled"), (bool,)),
     "notes": (str, list),
+    "medians_ms": [NUMBER],
+    "twin_ms": [NUMBER],
     "sources": [TEXT],
     "validity": [TEXT],
     "files": {EACH: TEXT},
@@ -123,6 +126,9 @@ def check(record: Record) -> None:
         raise ValueError(f"{wrong[0]!r} is no name of a file")
     if record["kind"] == "latency":
         unpack(record["samples_ms"])
+        for times in (record[name] for name in ("medians_ms", "twin_ms") if name in record):
+            if not times or not all(0 < value < math.inf for value in times):
+                raise ValueError("times are not positive numbers, one at least")
     if record["kind"] == "run":
         check_run(record)
 

@@ -11,7 +11,6 @@ within one turn; attention is timed twice, as two models that are the same: what
 
 from __future__ import annotations
 
-import gc
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +21,7 @@ import torch
 
 import models
 from bench.measure import counts, forward_counts
-from bench.measure.latency import FEWEST, MOST, TIMED, Call, clocked
+from bench.measure.latency import Call, clocked, number_of_calls, undisturbed
 from bench.measure.warmup import warm_up
 from bench.tables.lengths import REFERENCE, TWIN
 from bench.train.learners import Single
@@ -83,14 +82,9 @@ def timed(item: Item) -> float:
     """Milliseconds of one call, the median of those that fit into the item's seconds."""
     inference = item.work == "forward"
     call = forward(item) if inference else training_step(item)
-    gc.collect()
-    gc.disable()
-    try:
-        with torch.inference_mode(inference):
-            warm = warm_up(call, item.seconds)
-            return 1e3 * statistics.median(clocked(call, int(min(MOST, max(FEWEST, TIMED * item.seconds / warm.typical)))))
-    finally:
-        gc.enable()
+    with undisturbed(), torch.inference_mode(inference):
+        warm = warm_up(call, item.seconds)
+        return 1e3 * statistics.median(clocked(call, number_of_calls(warm, item.seconds)))
 
 
 def counted(item: Item) -> dict[str, int | None]:
