@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     grid.plugin_option(rebuild)
     rebuild.add_argument("--tables", action="store_true", help="tables only; pictures stay as they are")
     machine_option(rebuild)
-    rebuild.add_argument("--json", action="store_true", help="print the rows of comparison.csv as JSON")
+    rebuild.add_argument("--json", action="store_true", help="print the rows of comparison.csv as JSON, and write nothing")
     rebuild.set_defaults(run=report_)
 
     verdicts = commands.add_parser("claims", help="which published figures hold: counted now, or from the store; never trains")
@@ -150,8 +150,11 @@ def report_(options: argparse.Namespace) -> int:
     from bench.report import report
 
     store = opened(options.results)
+    if options.json:
+        print(as_json(report.facts(store, options.machine)))
+        return 0
     path = report.write(store, lambda text: print(text, file=sys.stderr), not options.tables, options.machine)
-    print(as_json(report.facts(store, options.machine)) if options.json else f"report: {path}")
+    print(f"report: {path}")
     return 0
 
 
