@@ -22,7 +22,7 @@ from bench.tables.rows import Row
 from bench.tables.scales import scale
 from bench.tables.verdict import OPEN, Verdict, between, judge
 
-SHOWN = {"cpu_b1": "CPU latency ×", "cuda_b1": "CUDA latency ×"}  # of all timings, where there is room for few
+SHOWN = {"latency_cpu_b1": "CPU latency ×", "latency_cuda_b1": "CUDA latency ×"}  # of all timings, where there is room for few
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,16 @@ class Pair:
         return told if len(told) == len(found) and len({one.by for one in told}) == 1 else []
 
     def ratio(self, name: str) -> float | None:
-        """A cost of A over that of B, None where one is not known: counted, or timed at a place, `cpu_b1` say."""
-        a, b = (row.costs.get(name, row.latency.get(f"latency_{name}_p50_ms")) for row in (self.a, self.b))
+        """A cost of A over that of B, None where one is not known: counted, or a median time, `latency_cpu_b1` say."""
+        a, b = (row.costs.get(name, row.latency.get(f"{name}_p50_ms")) for row in (self.a, self.b))
         return a / b if a and b else None
 
     @property
     def doubt(self) -> str:
         """What was wrong with the timings that are compared."""
-        told = {f"{row.model}: {why}" for row in (self.a, self.b) for place, why in row.doubts.items() if why and self.ratio(place)}
+        told = {
+            f"{row.model}: {why}" for row in (self.a, self.b) for place, why in row.doubts.items() if why and self.ratio(f"latency_{place}")
+        }
         return "; ".join(sorted(told))
 
 
@@ -119,7 +121,10 @@ def ratio(name: str) -> Callable[[Pair], float | None]:
 
 def times(name: str) -> Callable[[Pair], str]:
     """A ratio for people, marked where a timing is doubted."""
-    return lambda one: number(one.ratio(name)) + DOUBTED * bool(one.ratio(name) and any(row.doubts.get(name) for row in (one.a, one.b)))
+    return lambda one: (
+        number(one.ratio(name))
+        + DOUBTED * bool(one.ratio(name) and any(row.doubts.get(name.removeprefix("latency_")) for row in (one.a, one.b)))
+    )
 
 
 def cost(name: str, about: str, head: str = "") -> Column[Pair]:
@@ -166,12 +171,12 @@ COLUMNS: list[Column[Any]] = [
         cost(key, f"Median latency (batch {batch}; {where})", SHOWN.get(key, ""))
         for place, where in PLACES.items()
         for batch in BATCHES
-        for key in [f"{place}_b{batch}"]
+        for key in [f"latency_{place}_b{batch}"]
     ),
     Column(
         "machine",
         "text",
-        lambda one: one.a.machine if any(one.ratio(key) for key in one.a.doubts) else None,
+        lambda one: one.a.machine if any(one.ratio(f"latency_{place}") for place in one.a.doubts) else None,
         "The machine that timed both.",
     ),
     Column("validity", "text", lambda one: one.doubt, "What was wrong with these timings; empty: nothing was found."),
