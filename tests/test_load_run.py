@@ -66,7 +66,7 @@ def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
         with pytest.raises(RequestError, match=words):
             bench.load_run(tmp_path, asked[0], asked[1], budget=(*asked, None)[2], seed=(*asked, None, None)[3])
     store.put_run(run("stranger", 0, 0.1, dataset="iris"))
-    with pytest.raises(RequestError, match="registered nowhere; first import the plugin"):
+    with pytest.raises(RequestError, match="registered nowhere; first import the plugin file"):
         bench.load_run(tmp_path, "stranger", "iris")
     store.put_weights(one, pack_weights({"last": {"w": torch.ones(2)}}))
     with pytest.raises(RequestError, match="kept its last weights only"):

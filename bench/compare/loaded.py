@@ -32,9 +32,7 @@ def load(results: str, model: str, dataset: str, budget: str | None, seed: int |
     try:
         datasets.task(dataset), models.source(model)
     except KeyError as error:
-        raise RequestError(
-            f"{model} or {dataset} is registered nowhere; first import the plugin that it comes from: bench.plan.grid.plugin(FILE)"
-        ) from error
+        raise RequestError(f"{model} or {dataset} is registered nowhere; first import the plugin file that it comes from") from error
     if row.runs[0]["budget"].get("choose") == "test":
         raise RequestError(
             f"the value of {model} under the budget {row.budget} is its best test score of any evaluation: no weights are kept of it"
