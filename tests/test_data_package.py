@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import frictionless
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from frictionless import system
 
 from bench.__main__ import main
@@ -50,6 +52,8 @@ def test_the_files_are_what_the_package_says(results: Path) -> None:
     package = json.loads((results / "datapackage.json").read_text())
     assert [one["path"] for one in package["resources"]] == ["comparison.csv", "runs.csv", "latency.csv", "verdicts.csv"]
     assert complaints(results) == []
+    types = {field["name"]: field["type"] for one in package["resources"] for field in one["schema"]["fields"]}
+    assert [types[name] for name in ("model", "seeds", "value", "samples_per_second")] == ["string", "integer", "number", "number"]
     assert {one.name for one in results.glob("*.csv")} == {one["path"] for one in package["resources"]}
 
 
@@ -85,10 +89,23 @@ def test_comparison_is_the_mean_of_its_runs(results: Path) -> None:
 
 
 def test_no_column_is_empty_in_every_line(results: Path) -> None:
-    for name in ("comparison.csv", "latency.csv"):
+    for name in ("comparison.csv", "runs.csv", "latency.csv"):
         table = pd.read_csv(results / name)
-        assert not [column for column in table if table[column].isna().all() and column != "value_last"], name
+        assert not [column for column in table if table[column].isna().all()], name
     assert "latency_cpu_b1_p50_ms" in pd.read_csv(results / "comparison.csv")
+
+
+def test_a_folder_with_nothing_but_what_was_left_out_validates_too(tmp_path: Path) -> None:
+    Store(tmp_path).put_cell(run("vit", 0, 0.0, status="skipped", reason="cuts an image"))
+    report.write(Store(tmp_path), draw=False)
+    assert complaints(tmp_path) == []
+    assert len(pd.read_csv(tmp_path / "comparison.csv")) == 1 and len(pd.read_csv(tmp_path / "runs.csv")) == 0
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation, project = yaml.safe_load((ROOT / "CITATION.cff").read_text()), tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {"cff-version", "message", "title", "authors", "license", "version"} <= citation.keys()
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
 
 
 def test_json_writes_nothing(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,6 +121,12 @@ def test_rebuilt_byte_for_byte_whatever_was_there_before(results: Path) -> None:
     (results / "runs.csv").write_text("rubbish")
     report.write(Store(results), draw=False)
     assert {path.name: path.read_bytes() for path in results.iterdir() if path.is_file()} == made
+
+
+def test_a_forest_of_other_records_does_not_stay(tmp_path: Path) -> None:
+    (tmp_path / report.FOREST).write_bytes(b"drawn of what is gone")
+    report.draw_pictures(Store(tmp_path), {}, [], lambda text: None)
+    assert not (tmp_path / report.FOREST).exists()
 
 
 def test_the_notebook_reads_the_results_with_pandas_alone(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

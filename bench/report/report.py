@@ -55,13 +55,12 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bo
 
 def write_data(store: Store, table: list[Row], timings: list[latency_table.Flat], compared: list[Verdict]) -> None:
     """The CSV files, and what their columns are."""
+    seeds = runs.seeds(table)
+    of_seeds = filled(runs.columns(scores(table)), seeds) or runs.COLUMNS
     of_timings = filled(latency_table.COLUMNS, timings) or latency_table.COLUMNS
     data: list[tuple[Table, Sequence[Any]]] = [
         (Table("comparison", "A line for each model, data set, budget and arithmetic.", written(table), TERMS), table),
-        (
-            Table("runs", "A line for each trained seed behind comparison.csv.", runs.columns(scores(table)), (*TERMS, "seed")),
-            runs.seeds(table),
-        ),
+        (Table("runs", "A line for each trained seed behind comparison.csv.", of_seeds, (*TERMS, "seed")), seeds),
         (Table("latency", "A line for each process that timed forward passes.", of_timings, latency_table.KEY), timings),
         (Table("verdicts", headline.ABOUT, headline.COLUMNS, ("dataset", "model", "against")), compared),
     ]
