@@ -198,7 +198,8 @@ def test_what_cannot_be_compared_is_exit_code_2_and_says_the_way_out(results: Pa
     for seed in range(5):
         store.put_run(losses("later", seed + 5, 0.1))
         store.put_run(losses("newer", seed, 0.1, version=9))
-        store.put_run(losses("vit", seed, 0.1, version=8))
+        store.put_run(losses("vit", seed, 0.1, version=8, files={"a.csv": "1", "only": "here"}))
+        store.put_run(losses("edited", seed, 0.1, version=8, files={"a.csv": "2"}))
         store.put_run(losses("ranked", seed, 0.1, metric=mae, test={which: {"mae": 0.1} for which in ("best", "last")}))
         store.put_run(losses("away", seed, 0.1, dataset="plane"))
         store.put_run(losses("hasty", seed, 0.1, budget=DEFAULT | {"name": "smoke"}))
@@ -218,6 +219,7 @@ def test_what_cannot_be_compared_is_exit_code_2_and_says_the_way_out(results: Pa
         ),
         (("vit", "later"), "gaussian: no seed in common: 0, 1, 2, 3, 4 of vit and 5, 6, 7, 8, 9 of later; differences are paired by seed"),
         (("vit", "newer"), "gaussian: trained on different data: another version; run both again"),
+        (("vit", "edited"), "gaussian: trained on different data: another content of a.csv; run both again"),
         (("vit", "ranked"), "gaussian: ranked by different metrics, mse and mae"),
         (("vit", "hasty"), "gaussian: no budget in common: default of vit, smoke of hasty"),
         (("vit", "broken"), "gaussian: broken under the budget default: diverged, 1 of 1 seeds: the loss stopped being finite"),
@@ -236,3 +238,19 @@ def test_as_its_users_call_it(results: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("dataset,budget_a,budget_b,metric,seeds,a,b,")
+
+
+@pytest.mark.slow  # reads all reference results, twice; quick sibling: the test above
+def test_what_the_readme_prints_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    lines = [
+        line.split("#")[0].split()
+        for line in (ROOT / "README.md").read_text().splitlines()
+        if line.startswith("    python -m bench compare")
+    ]
+    own = [line[3:] for line in lines if "results/reference" in line]
+    assert len(own) == 2
+    for line in own:
+        assert main(line) == 0, line
+    said = capsys.readouterr().out
+    assert "A = backbone_attention, B = backbone_conv" in said and r"\begin{tabular}" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import datasets
 from bench.plan import grid
 from bench.plan.request import RequestError
 from bench.store.records import Record, Store, pack_weights
-from tests.conftest import run_cell
+from tests.conftest import ROOT, run_cell
 from tests.test_report import run
 
 
@@ -48,6 +49,9 @@ def test_the_first_seed_whose_weights_are_there(tmp_path: Path) -> None:
     Store(tmp_path).weights_of(first).unlink()
     found, own = bench.load_run(tmp_path, "linear", "iris"), bench.load_run(tmp_path, "linear", "iris", seed=second["seed"])
     assert all(torch.equal(a, b) for a, b in zip(found.parameters(), own.parameters(), strict=True))
+    (printed,) = re.findall(r"```python\n(import bench\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    exec(printed.replace('"results/local", "vit", "digits"', f'{str(tmp_path)!r}, "linear", "iris"'), names := {})
+    assert isinstance(names["module"], torch.nn.Module)
     with pytest.raises(RequestError, match=r"seed 0: the store has no weights of this run; train it again with --retrain"):
         bench.load_run(tmp_path, "linear", "iris", seed=0)
 

@@ -7,7 +7,7 @@ DIR::vit          a model in another results folder
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.compare.options import HOW
@@ -75,9 +75,13 @@ def table(sides: Sequence[Side], asked: str | None) -> list[list[Row]]:
     ]
 
 
-def read_data(row: Row) -> Mapping[str, object]:
-    """By which data set's version its runs were trained, and which files that read, as far as they say."""
-    return {"version": row.runs[0].get("version"), "files": row.runs[0].get("files")} if row.runs else {}
+def other_data(a: Record, b: Record) -> str:
+    """What says that two runs of one data set and seed were trained on different data, '' if nothing does. Older records say little."""
+    if a.get("version") != b.get("version") and None not in (a.get("version"), b.get("version")):
+        return "another version"
+    files = [run.get("files") or {} for run in (a, b)]
+    changed = sorted(name for name in files[0].keys() & files[1].keys() if files[0][name] != files[1][name])
+    return f"another content of {', '.join(changed)}" if changed else ""
 
 
 def hindrance(a: Row, b: Row) -> str:
@@ -87,10 +91,8 @@ def hindrance(a: Row, b: Row) -> str:
             return f"{row.model} under the budget {row.budget or 'none'}: {row.status}{', ' if row.reason else ''}{row.reason}"
     if a.metric != b.metric:
         return f"ranked by different metrics, {a.metric.name} and {b.metric.name}"
-    for what, own in read_data(a).items():
-        other = read_data(b).get(what)
-        if own is not None and other is not None and own != other:
-            return f"trained on different data: another {'version' if what == 'version' else 'content of the files'}; run both again"
+    if different := other_data(a.runs[0], b.runs[0]):
+        return f"trained on different data: {different}; run both again"
     if not a.values.keys() & b.values.keys():
         seeds = " and ".join(f"{', '.join(map(str, sorted(row.values)))} of {row.model}" for row in (a, b))
         return f"no seed in common: {seeds}; differences are paired by seed"
