@@ -1,4 +1,4 @@
-"""python -m bench list | run | tune | study | report | figures | page | claims | probe | merge | gate | machine | reference.
+"""python -m bench list | run | tune | study | compare | report | figures | page | claims | probe | merge | gate | machine | reference.
 
 Exit code 2: the request is wrong.
 
@@ -14,10 +14,12 @@ import sys
 from typing import Any
 
 from bench.claims import ledger
+from bench.compare import options as compare
 from bench.core import machine
 from bench.figures import options as figures
 from bench.gate import options as gate
 from bench.plan import grid
+from bench.plan.opened import opened
 from bench.run import options as training
 from bench.store.encoding import finite
 from bench.store.records import Store, StoreError
@@ -55,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     grid.plugin_option(rebuild)
     rebuild.add_argument("--tables", action="store_true", help="tables only; pictures stay as they are")
     machine_option(rebuild)
-    rebuild.add_argument("--json", action="store_true", help="print the rows of comparison.csv as JSON")
+    rebuild.add_argument("--json", action="store_true", help="print the rows of comparison.csv as JSON, and write nothing")
     rebuild.set_defaults(run=report_)
 
     verdicts = commands.add_parser("claims", help="which published figures hold: counted now, or from the store; never trains")
@@ -74,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
 
     study.add(commands, study_)
     figures.add(commands)
+    compare.add(commands)
 
     one_page = commands.add_parser("page", help="rebuild DIR/index.html, the page with everything, offline, without training")
     one_page.add_argument("--results", default=str(machine.LOCAL), metavar="DIR", help="the store to read (default: results/local)")
@@ -124,14 +127,6 @@ def as_json(facts: Any) -> str:
     return json.dumps(finite(facts), indent=1, allow_nan=False)
 
 
-def opened(results: str) -> Store:
-    """The store in a folder. RequestError if there is none."""
-    folder = grid.located(results)
-    if not (folder / "runs").is_dir() and not (folder / "latency").is_dir():
-        raise grid.RequestError(f"no results in {results}; make some: pytest bench --benchmark-only --results {results}")
-    return Store(folder)
-
-
 def tune_(options: argparse.Namespace) -> int:
     from bench.report import tuning
     from bench.run import tuner
@@ -150,8 +145,11 @@ def report_(options: argparse.Namespace) -> int:
     from bench.report import report
 
     store = opened(options.results)
+    if options.json:
+        print(as_json(report.facts(store, options.machine)))
+        return 0
     path = report.write(store, lambda text: print(text, file=sys.stderr), not options.tables, options.machine)
-    print(as_json(report.facts(store, options.machine)) if options.json else f"report: {path}")
+    print(f"report: {path}")
     return 0
 
 

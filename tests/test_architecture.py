@@ -31,6 +31,7 @@ ROOMS = (  # each imports only those before it and itself; files directly in ben
     "peers",
     "page",
     "figures",
+    "compare",
     "gate",
 )
 OUTSIDE = {"__init__", "__main__", "conftest"}  # files of bench/ that lie in no room; besides pytest's test_*.py
@@ -103,7 +104,7 @@ def test_models_know_tasks_but_no_data() -> None:
 
 
 TRAINS = {"train", "measure", "run"}
-READS = ("tables", "report", "page", "figures")
+READS = ("tables", "report", "page", "figures", "compare")
 
 
 @pytest.mark.parametrize("path", [path for path in IN_ROOMS if path.parent.name in READS], ids=named)

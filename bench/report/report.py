@@ -1,7 +1,7 @@
 """Tables, plots and the page that answers the question, from the store alone: rebuilt byte for byte, offline, untrained.
 
-DIR/README.md  comparison.md  comparison.csv  verdicts.csv  columns.md  latency.md  latency.csv  forest.png  routes.png
-curves/<dataset>.png  pareto/<dataset>.png
+DIR/README.md  comparison.md  latency.md  columns.md  datapackage.json  forest.png  routes.png
+DIR/comparison.csv  runs.csv  latency.csv  verdicts.csv  curves/<dataset>.png  pareto/<dataset>.png
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any
 
 from bench.core.silicon import described
 from bench.store.records import Store
-from bench.tables import headline, latency_table, routes
-from bench.tables.column import as_csv, as_lines
-from bench.tables.columns import DOUBTED, columns, dictionary, timed
+from bench.tables import dictionary, headline, latency_table, routes, runs
+from bench.tables.column import as_csv, as_lines, filled
+from bench.tables.columns import DOUBTED, columns, scores, timed, written
+from bench.tables.dictionary import Table
 from bench.tables.family import ATTENTION, OTHERS, SETS
 from bench.tables.formatting import amount, escape, markdown, number, quality
 from bench.tables.rows import LATENCY, Row, newest_facts, rows
@@ -24,6 +25,7 @@ from bench.tables.sections import shown
 from bench.tables.verdict import Verdict, family, on, ranked
 
 FOREST, MAP = "forest.png", "routes.png"
+TERMS = ("model", "dataset", "budget", "dtype", "arithmetic")  # what names a line of comparison.csv
 OUTSIDE = "Other sizes, routes built for one kind of mixing, and shuffled twins: 95 % intervals, each on its own; no verdicts."
 MARKED = f"{DOUBTED} says that something was wrong with a timing: [latency.md](latency.md) has what, with quantiles and their intervals"
 
@@ -32,17 +34,13 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bo
     """Make everything from what is in the store, or all but the pictures; returns the path of the page. Times are of `machine`."""
     table = rows(store, machine)
     sections = shown(table)
-    own = columns(table)
-    store.write(store.folder / "comparison.csv", as_csv(own, table).encode())
     compared = family(sections)
-    store.write(store.folder / "verdicts.csv", headline.as_csv(compared).encode())
-    store.write(store.folder / "columns.md", dictionary(own).encode())
-    store.write(store.folder / "comparison.md", comparison(table).encode())
     timings = store.latencies()
     sources: dict[tuple[str, str], set[str]] = defaultdict(set)
     for row in table:
         sources[row.model, row.dataset] |= sources_of(row) if row.runs else set()
-    store.write(store.folder / "latency.csv", latency_table.csv(timings, sources).encode())
+    write_data(store, table, latency_table.lines(timings, sources), compared)
+    store.write(store.folder / "comparison.md", comparison(table).encode())
     store.write(store.folder / "latency.md", latency_table.page(timings, sources).encode())
     pictured = {name for name, own in sections.items() if any(row.runs for row in own)}
     if draw:
@@ -55,6 +53,24 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bo
     return page
 
 
+def write_data(store: Store, table: list[Row], timings: list[latency_table.Flat], compared: list[Verdict]) -> None:
+    """The CSV files, and what their columns are."""
+    seeds = runs.seeds(table)
+    of_seeds = filled(runs.columns(scores(table)), seeds) or runs.COLUMNS
+    of_timings = filled(latency_table.COLUMNS, timings) or latency_table.COLUMNS
+    data: list[tuple[Table, Sequence[Any]]] = [
+        (Table("comparison", "A line for each model, data set, budget and arithmetic.", written(table), TERMS), table),
+        (Table("runs", "A line for each trained seed behind comparison.csv.", of_seeds, (*TERMS, "seed")), seeds),
+        (Table("latency", "A line for each timing of a forward pass.", of_timings, latency_table.KEY), timings),
+        (Table("verdicts", headline.ABOUT, headline.COLUMNS, ("dataset", "model", "against")), compared),
+    ]
+    for one, lines in data:
+        store.write(store.folder / f"{one.name}.csv", as_csv(one.columns, lines).encode())
+    described = [one for one, _ in data]
+    store.write(store.folder / "columns.md", dictionary.pages(described).encode())
+    store.write(store.folder / "datapackage.json", dictionary.package(described).encode())
+
+
 def draw_pictures(store: Store, sections: dict[str, list[Row]], compared: Sequence[Verdict], say: Callable[[str], None]) -> None:
     """The forest of the family's differences and the map of routes, if there are any; curves and costs of each data set."""
     from bench.report import forest, plots  # and matplotlib, which tables can do without
@@ -63,6 +79,8 @@ def draw_pictures(store: Store, sections: dict[str, list[Row]], compared: Sequen
     for name, picture in ((FOREST, forest.forest(compared)), (MAP, routes_map(routes.reached(sections)))):
         if picture:
             store.write(store.folder / name, picture)
+        else:  # one that was drawn of other records
+            (store.folder / name).unlink(missing_ok=True)
     for dataset, rows_ in sections.items():
         say(f"drawing {dataset}")
         store.write(store.folder / "curves" / f"{dataset}.png", plots.curves(dataset, rows_))
@@ -72,7 +90,7 @@ def draw_pictures(store: Store, sections: dict[str, list[Row]], compared: Sequen
 def facts(store: Store, machine: str | None = None) -> list[dict[str, Any]]:
     """The rows of comparison.csv, unrounded; what was not measured is None."""
     table = rows(store, machine)
-    own = columns(table)
+    own = written(table)
     return [{column.name: column.of(row) for column in own} for row in table]
 
 

@@ -42,7 +42,7 @@ class OnPage:
 class Column(Generic[T]):
     """One figure or text of a row `T`.
 
-    kind    text as it is, counts as whole numbers, figures with six digits; `of` gives None for what was not measured
+    kind    text as it is, counts as whole numbers, figures with so many `digits`; `of` gives None for what was not measured
     better  lower or higher; '' where neither is; `metric` where the row's metric says it
     about   what it is, one sentence, for the dictionary
     head    its title in the Markdown table, '' if it is not there, and `say` how people read it; `late` as on the page
@@ -60,13 +60,14 @@ class Column(Generic[T]):
     late: bool = False
     axis: str = ""
     page: OnPage | None = None
+    digits: int = 6
 
     def field(self, row: T) -> str:
         """The column's field of a CSV file."""
         value = self.of(row)
         if value is None or value != value:
             return ""
-        return f"{value:.6g}" if self.kind == "figure" else harmless(str(value))
+        return f"{value:.{self.digits}g}" if self.kind == "figure" else harmless(str(value))
 
     def said(self, row: T) -> str:
         """The column's cell of a Markdown table."""
@@ -76,6 +77,11 @@ class Column(Generic[T]):
 def harmless(text: str) -> str:
     """Text that a spreadsheet takes for text: what it would take for a formula begins with an apostrophe."""
     return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+
+
+def filled(columns: Sequence[Column[T]], rows: Sequence[T]) -> list[Column[T]]:
+    """The columns that are not empty in every row."""
+    return [column for column in columns if any(column.field(row) for row in rows)]
 
 
 def as_csv(columns: Sequence[Column[T]], rows: Sequence[T]) -> str:

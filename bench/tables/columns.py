@@ -13,9 +13,12 @@ import numpy as np
 import datasets
 from bench.store.records import BATCHES
 from bench.tables import latency_table
-from bench.tables.column import Column, OnPage
-from bench.tables.formatting import amount, escape, markdown, number, quality
+from bench.tables.column import Column, OnPage, filled
+from bench.tables.formatting import amount, escape, number, quality
+from bench.tables.made import commits
 from bench.tables.rows import COUNTED, LATENCY, TIMED, Row
+from bench.tables.runs import mean_val
+from bench.tables.scales import unit
 from datasets.task import Metric
 
 DOUBTED = "†"
@@ -52,6 +55,10 @@ def bound(name: str) -> Callable[[Row], float | None]:
 
 def last(row: Row) -> float | None:
     return float(np.mean(list(row.values_last.values()))) if row.values_last else None
+
+
+def deviation(row: Row) -> float | None:
+    return float(np.std([*row.values.values()], ddof=1)) if len(row.values) > 1 else None
 
 
 def score(name: str) -> Callable[[Row], float | None]:
@@ -117,6 +124,7 @@ def timings(device: str) -> list[Column[Row]]:
 COLUMNS: list[Column[Row]] = [
     Column("model", "text", known("model"), "The model's name.", head="model", page=OnPage("model", cell="model")),
     Column("dataset", "text", known("dataset"), "The data set's name.", head="data set", page=OnPage("data set")),
+    Column("family", "text", known("family"), "What the model mixes by; a colour of the plots."),
     Column("budget", "text", known("budget"), "What a run may spend, and its recipe.", head="budget", page=OnPage("budget", cell="budget")),
     Column("dtype", "text", known("dtype"), "Arithmetic of training; bfloat16 is autocast.", page=OnPage()),
     Column(
@@ -145,6 +153,8 @@ COLUMNS: list[Column[Row]] = [
         head="metric",
         page=OnPage("metric", cell="metric"),
     ),
+    Column("unit", "text", lambda row: unit(row.metric), "What that metric is counted in."),
+    Column("direction", "text", lambda row: row.metric.better if row.metric.name else "", "Whether a higher or a lower `value` is better."),
     Column(
         *("value", "figure", lambda row: value.mean if (value := row.value) else None),
         "That metric on the test split, with the weights best on val: the mean over seeds. Shares are from 0 to 1.",
@@ -155,9 +165,11 @@ COLUMNS: list[Column[Row]] = [
     ),
     Column("low", "figure", bound("low"), "Lower end of the 95 % Student interval of `value` over seeds.", page=OnPage()),
     Column("high", "figure", bound("high"), "Upper end of the 95 % Student interval of `value` over seeds.", page=OnPage()),
+    Column("sd", "figure", deviation, "Standard deviation of `value` over seeds (n - 1)."),
+    Column("val", "figure", mean_val, "As `value`, on val, where those weights were chosen.", better="metric"),
     Column("value_last", "figure", last, "As `value`, with the weights at the end of training.", better="metric"),
     Column(
-        *("seeds", "count", lambda row: len(row.values), "Seeds that `value` is the mean of."),
+        *("seeds", "count", lambda row: len(row.values), "Seeds that `value` is the mean of: n."),
         head="seeds",
         say=lambda row: str(len(row.values) or ""),
         page=OnPage("n", "seeds", cell="whole", blank=0),
@@ -197,7 +209,9 @@ COLUMNS: list[Column[Row]] = [
         axis="training seconds per seed",
         page=OnPage("training", "s per seed", cell="number"),
     ),
-    *(column for device in latency_table.PLACES for column in timings(device)),
+    Column("date", "text", lambda row: row.newest[:10], "The day the newest of its runs was trained, in UTC."),
+    Column("commit", "text", lambda row: commits(row.runs), "The commits whose code trained its runs; -dirty: with local changes."),
+    *(TIMINGS := [column for device in latency_table.PLACES for column in timings(device)]),
 ]
 
 
@@ -222,27 +236,12 @@ def columns(table: Sequence[Row]) -> list[Column[Row]]:
     return [*COLUMNS, *scores(table)]
 
 
+def written(table: Sequence[Row]) -> list[Column[Row]]:
+    """The columns of comparison.csv: those of timings only where something was timed."""
+    absent = {one.name for one in TIMINGS} - {one.name for one in filled(TIMINGS, table)}
+    return [one for one in columns(table) if one.name not in absent]
+
+
 def column(name: str) -> Column[Row]:
     """A column by its name, for a plot's axis. KeyError if there is none."""
     return {one.name: one for one in COLUMNS}[name]
-
-
-def dictionary(own: Sequence[Column[Row]]) -> str:
-    """columns.md: what each column of comparison.csv and of latency.csv is."""
-
-    def line(one: Column[Any]) -> dict[str, str]:
-        better = "as the metric says" if one.better == "metric" else one.better
-        return {"column": f"`{one.name}`", "unit": one.unit, "better": better, "what it is": escape(one.about)}
-
-    def shown(one: Column[Row]) -> dict[str, str]:
-        return {"in comparison.md": one.head, "on the page": one.page.label if one.page else ""}
-
-    parts = [
-        "# Columns",
-        "Of every table that is made for machines, in their order. A figure that was not measured is an empty field.",
-        "## comparison.csv",
-        markdown([line(one) | shown(one) for one in own]),
-        "## latency.csv",
-        markdown([line(one) for one in latency_table.COLUMNS]),
-    ]
-    return "\n\n".join(parts) + "\n"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bench.core.stats import share
+from bench.tables import column
+from bench.tables.column import Column
 from bench.tables.family import ATTENTION, FEWEST, LEVEL, OTHERS, SETS, SIZE
 from bench.tables.formatting import number
 from bench.tables.scales import scale
@@ -126,14 +126,33 @@ def leaning(family: Sequence[Verdict]) -> str:
     return f"the mean of attention is better than that of {listed(parts)} data sets" if parts else "nothing was compared"
 
 
+def figure(of: Callable[[Verdict], float]) -> Callable[[Verdict], float | None]:
+    """Blank where nothing was compared."""
+    return lambda one: None if math.isnan(one.mean) else of(one)
+
+
+def compared_by(one: Verdict) -> str:
+    """The metric, or its logarithm where differences are of that."""
+    return f"log {one.metric.name}" if scale(one.metric).ratio else one.metric.name
+
+
+ABOUT = f"Attention against each other mixer in one backbone: the committed family of {SIZE} comparisons, a line for each."
+COLUMNS: list[Column[Verdict]] = [  # of verdicts.csv
+    Column("dataset", "text", lambda one: one.dataset, "The data set's name."),
+    Column("model", "text", lambda one: ATTENTION, "The model that is compared."),
+    Column("against", "text", lambda one: one.other, "The model it is compared with."),
+    Column("metric", "text", compared_by, "What differences are of; `log`: of its logarithm, a ratio of errors."),
+    Column("budget", "text", lambda one: one.budget, "What a run may spend, and its recipe."),
+    Column("seeds", "count", lambda one: one.n, "n: seeds that both have."),
+    Column("better_by", "figure", figure(lambda one: one.mean), "How much better `model` is, the mean; positive is better.", digits=10),
+    Column("low", "figure", figure(lambda one: one.low), f"Lower end of its {100 * LEVEL:.2f} % interval.", digits=10),
+    Column("high", "figure", figure(lambda one: one.high), "Upper end of that interval.", digits=10),
+    Column("margin", "figure", figure(lambda one: scale(one.metric).margin), "A smaller difference is none.", digits=10),
+    Column("verdict", "text", lambda one: one.word, "beats, loses, equal or cannot tell."),
+    Column("why", "text", lambda one: one.why, "Why there is no verdict."),
+]
+
+
 def as_csv(family: Sequence[Verdict]) -> str:
-    """Every comparison of the family in full precision. A `log` metric's differences are of logarithms: positive is always better."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(("dataset", "model", "against", "metric", "budget", "seeds", "better_by", "low", "high", "margin", "verdict", "why"))
-    for one in family:
-        figures = [one.mean, one.low, one.high, scale(one.metric).margin]
-        name = f"log {one.metric.name}" if scale(one.metric).ratio else one.metric.name
-        numbers = ["" if math.isnan(one.mean) else f"{figure:.10g}" for figure in figures]
-        table.writerow((one.dataset, ATTENTION, one.other, name, one.budget, one.n, *numbers, one.word, one.why))
-    return text.getvalue()
+    """Every comparison of the family."""
+    return column.as_csv(COLUMNS, family)

@@ -16,8 +16,9 @@ from bench.core import machine
 from bench.core.stats import between, quantiles
 from bench.store.encoding import unpack
 from bench.store.records import Record
-from bench.tables.column import Column, Kind, as_csv
+from bench.tables.column import Column, Kind
 from bench.tables.formatting import amount, escape, markdown, number
+from bench.tables.made import commit, day
 
 UNCHECKED = "not checked: timed before version 0.3"
 OTHER_SOURCE = "another source than the trained weights"
@@ -73,7 +74,11 @@ COLUMNS = [
     own("kernels", "count", "Kernels that one forward pass launches; CUDA only.", "", "lower"),
     own("validity", "text", "What was wrong with the timing; empty: nothing was found."),
     own("notes", "text", "What to know about the timing."),
+    own("torch", "text", "Version of torch."),
+    own("date", "text", "The day it was timed, in UTC."),
+    own("commit", "text", "The commit whose code was timed; -dirty: with local changes."),
 ]
+KEY = ("model", "dataset", "machine", "device", "threads", "dtype", "batch")
 NAMES = {column.name for column in COLUMNS}
 Sources = Mapping[tuple[str, str], set[str]]  # model and data set -> digests of source under which its runs stand
 HEAD = (
@@ -180,6 +185,7 @@ def flat(r: Record, sources: Sources) -> dict[str, Any]:
     """The row of latency.csv, without what other records have to do with."""
     row = {name: r.get(name) for name in ("model", "dataset", "device", "dtype", "batch", "settled", "timed_as")}
     row |= {"machine": machine.name_of(r), "threads": threads(r), **figures(r)}
+    row |= {"torch": r["machine"].get("torch"), "date": day(r), "commit": commit(r)}
     return {**row, "validity": validity(r, sources), "notes": "; ".join(notes(r))}
 
 
@@ -190,9 +196,10 @@ def ordered(records: Sequence[Record]) -> list[Record]:
     return sorted(records, key=key)
 
 
-def csv(records: Sequence[Record], sources: Sources) -> str:
+def lines(records: Sequence[Record], sources: Sources) -> list[Flat]:
+    """The rows of latency.csv: a line for each timing."""
     own = ordered(records)
-    return as_csv(COLUMNS, [flat(r, sources) | ratio for r, ratio in zip(own, against_convolution(own), strict=True)])
+    return [flat(r, sources) | ratio for r, ratio in zip(own, against_convolution(own), strict=True)]
 
 
 def bounded(found: Mapping[str, float], name: str, unit: str = "") -> str:

@@ -49,3 +49,11 @@ SCALES = {
 def scale(metric: Metric) -> Scale:
     """Of a metric that nobody listed: of shares like accuracy's, else without bounds and without a margin."""
     return SCALES.get(metric.name, SHARE if metric.percent else Scale(-math.inf, math.inf, 0))
+
+
+UNITS = {"bleu": "BLEU", "cross_entropy": "nats", "mse": "target squared", "mae": "target", "r2": "share of variance"}
+
+
+def unit(metric: Metric) -> str:
+    """What a metric's values are counted in, '' for one that nobody listed; shares are from 0 to 1."""
+    return UNITS.get(metric.name, "share" if metric.percent else "")

@@ -95,10 +95,14 @@ def compare(dataset: str, other: str, own: Sequence[Row], level: float) -> Verdi
             return replace(empty, why=UNRUN)
         if not rows[model].values:
             return replace(empty, why=f"{model.removeprefix('backbone_')} {rows[model].status}")
-    a, b = rows[ATTENTION], rows[other]
+    return between(rows[ATTENTION], rows[other], level)
+
+
+def between(a: Row, b: Row, level: float) -> Verdict:
+    """How much better a row is than another of the same data set, metric and seeds, as far as it goes, without a word."""
     seeds = sorted(a.values.keys() & b.values.keys())
     few = f"no verdict from {len(seeds)} seed{'s' * (len(seeds) != 1)}"
-    empty = replace(empty, metric=a.metric, budget=a.budget, n=len(seeds))
+    empty = Verdict(a.dataset, b.model, a.metric, a.budget, len(seeds))
     if len(seeds) < 2:
         return replace(empty, why=few)
     estimate, why = difference(a, b, seeds)
@@ -106,7 +110,7 @@ def compare(dataset: str, other: str, own: Sequence[Row], level: float) -> Verdi
     mean = 0.0 if abs(mean) < 1e-12 else mean  # what is left of rounding has no direction
     if not why and half <= 1e-12 * max(1.0, abs(mean)):
         why = "the seeds do not differ"
-    if a.budget == "smoke":
+    if "smoke" in (a.budget, b.budget):
         why = "smoke runs decide nothing"
     elif len(seeds) < FEWEST:
         why = few
