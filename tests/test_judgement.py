@@ -62,8 +62,11 @@ def test_a_final_figure_is_that_of_the_last_step(tmp_path: Path) -> None:
     runs = seeds("vit", [0.99] * 3, "paper")
     for record in runs:
         record["test"]["last"] = {"loss": 0.7, "accuracy": 0.9}
-    final = accuracy(90, budget="paper").replace('"best"', '"final"')
-    assert verdict(tmp_path, final.replace('"value"', '"value_last"'), *runs).verdict == HOLDS
+        record["budget"] = {"name": "published", "dtype": "float32", "samples": 20, "choose": "test"}
+    assert verdict(tmp_path, accuracy(99), *runs).why.endswith("as the source chose")
+    final = accuracy(90).replace('"best"', '"final"')
+    found = verdict(tmp_path, final.replace('"value"', '"value_last"'))
+    assert (found.verdict, found.why) == (HOLDS, "0.00 points lower; 3 seeds of `published`, `box`")
     found = verdict(tmp_path, final.replace('"value"', '"test_loss_last"').replace('unit = "%"\n', ""))
     assert found.found.value is not None
     assert found.found.value.mean == pytest.approx(0.7)

@@ -14,7 +14,7 @@ from bench.claims.counting import Uncountable, counted
 from bench.core import machine
 from bench.core.stats import Interval, interval
 from bench.store.records import Record, Store
-from bench.tables.rows import Row, everything, tabulated
+from bench.tables.rows import CHOSEN, Row, everything, tabulated
 from datasets.registry import describe
 
 FEWEST = 3  # seeds without which no trained figure is judged
@@ -149,7 +149,9 @@ class Evidence:
         cells = tuple((c.model, c.dataset, c.budget) for c in (claim, below) if c is not None)
         if row is None:
             return Found(missing=f"no run at budget `{claim.budget}`", budget=claim.budget, wanted=cells)
-        place = Found(budget=claim.budget, machine="`, `".join(row.trained_on), note=row.reason)
+        said = row.reason.split("; ")
+        note = "; ".join(part for part in said if part != CHOSEN or claim.quantity in ("value", "error"))
+        place = Found(budget=claim.budget, machine="`, `".join(row.trained_on), note=note)
         if not row.values:
             return replace(place, missing=f"{row.status}: {row.reason}", note="")
         try:
