@@ -168,6 +168,7 @@ def probe_(options: argparse.Namespace) -> int:
 
 def claims_(options: argparse.Namespace) -> int:
     from bench.claims import page as claims
+    from bench.claims import wording
     from bench.claims.evidence import Evidence
     from bench.report import reference
 
@@ -177,14 +178,14 @@ def claims_(options: argparse.Namespace) -> int:
         raise grid.RequestError(f"no results in {options.results}: it is no folder; leave --results out for those committed")
     evidence = Evidence(reference.stores(folder) if options.results is None else [Store(folder)])
     found = claims.judged(whole, evidence)
-    written = claims.write(folder, whole, found, evidence)
+    written = claims.write(folder, whole, found, evidence, machine.REFERENCE if options.results is None else folder)
     if options.json:
         print(as_json(claims.facts(found)))
     else:
         print(f"{claims.terminal(whole, found)}\nclaims: {written}")
     surprises = [one for one in found if one.surprising]
     for one in surprises:
-        said = f"{claims.subject(one.claim)}: {claims.measured(one.found.value, one.claim)} {one.why}".strip()
+        said = f"{wording.subject(one.claim)}: {wording.measured(one.found.value, one.claim)} {one.why}".strip()
         print(f"attention-bench: {whole.name}:{one.claim.line}: {one.verdict}, expected: {one.claim.expect}: {said}", file=sys.stderr)
     return 1 if surprises else 0
 

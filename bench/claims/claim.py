@@ -13,10 +13,22 @@ from bench.store.records import BATCHES, DEVICES
 from datasets.registry import did_you_mean
 
 HOLDS, FAILS, EXPLAINED, UNMEASURED = VERDICTS = ("holds", "does not hold", "explained", "not measured yet")
+KINDS = {"count": "Counts and sums", "trained": "Trained figures", "timed": "Timings"}
 COMPUTED = ("parameters", "dead_parameters", "dead_share", "arithmetic")
-TRAINED = ("value", "on_val", "value_last", "error", "val_value", "test_loss", "train_loss", "last_loss", "val_loss")
 TIMED = tuple(f"latency_{device}_b{batch}_{q}_ms" for device in DEVICES for batch in BATCHES for q in ("p50", "p95", "p99"))
-CURVES = ("train_loss", "last_loss", "val_loss")
+CURVES = {  # quantities that are known after each epoch -> the curve they stand in
+    "train_loss": "train_loss",
+    "last_loss": "last_loss",
+    "train_value": "train_metric",
+    "val_loss": "val_loss",
+    "val_last": "val_metric",
+}
+TAKEN = {  # when a source took a figure -> what of ours is that figure, besides the metrics of the task at the best weights
+    "best": ("value", "error", "val_value", "test_loss"),
+    "final": ("value_last", "test_loss_last", "val_last", "val_loss"),
+    "training": ("train_loss", "last_loss", "train_value", "settled"),
+}
+TRAINED = tuple(quantity for quantities in TAKEN.values() for quantity in quantities)
 PLACE = ("model", "dataset", "size", "quantity", "budget", "epoch")  # what an explanation or a denominator may change
 
 Number = int | Decimal  # Decimal keeps 51.0 and 1.20 as they were printed
@@ -26,7 +38,8 @@ Number = int | Decimal  # Decimal keeps 51.0 and 1.20 as they were printed
 class Claim:
     """One figure. `model` and `dataset` are '' where the suite has no such cell; then `label` says whose it is.
 
-    `ours`: no source printed it, we found it by rebuilding; `published` is then what we recorded.
+    `ours`: no source printed it, we found it by rebuilding; `published` is then what we recorded. `order` makes it a conclusion:
+    the figure is said to lie above or below `published`.
     """
 
     line: int
@@ -44,17 +57,25 @@ class Claim:
     about: str = ""
     unit: str = ""
     tolerance: Number = 0
+    order: str = ""
+    taken: str = ""
     formula: str = ""
     protocol: str = ""
     remark: str = ""
     expect: str = ""
     explained: Mapping[str, Any] = field(default_factory=dict)
     not_measured: str = ""
+    near: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def computed(self) -> bool:
         """Whether it needs no run: a count or a sum."""
         return self.quantity in COMPUTED
+
+    @property
+    def kind(self) -> str:
+        """One of KINDS."""
+        return "count" if self.computed else "timed" if self.quantity in TIMED else "trained"
 
     @property
     def scale(self) -> int:
@@ -82,28 +103,46 @@ def unknown(noun: str, name: str, among: Sequence[str]) -> str:
 
 def nonsense(claim: Claim, tolerated: bool) -> tuple[str, str] | None:
     """The key at fault and what is wrong with it, None if the claim can be judged."""
-    for prefix, place in (("", claim), ("explained.", claim.alternative), ("over.", claim.denominator)):
+    places = [("", claim), ("explained.", claim.alternative), ("over.", claim.denominator), ("near.", claim.elsewhere(claim.near))]
+    for prefix, place in places:
         if place is not None and (problem := misplaced(place)):
             return prefix + problem[0], problem[1]
     if claim.tolerance < 0:
         return "tolerance", "a tolerance is not negative"
+    for key, among in (("order", ("", "<", ">")), ("taken", ("", *TAKEN))):
+        if getattr(claim, key) not in among:
+            return key, f"{key} is one of {', '.join(filter(None, among))}"
     if claim.computed:
         if claim.expect not in VERDICTS[:-1]:
             return "expect", f"a computed figure needs the verdict we expect: {', '.join(VERDICTS[:-1])}"
         if (claim.quantity == "arithmetic") != bool(claim.formula):
             return "formula", "arithmetic needs a formula, and nothing else has one"
-    elif claim.ours:
-        return "ours", f"only a computed figure can be our own ({', '.join(COMPUTED)}); {claim.quantity} is measured"
-    elif claim.expect:
-        return "expect", f"only a computed figure has an expected verdict ({', '.join(COMPUTED)}); {claim.quantity} is measured"
-    if claim.quantity != "arithmetic" and not claim.not_measured:
-        if not claim.dataset:
-            return "dataset", "names no cell, so it needs 'not_measured' = why"
-        if not claim.computed and not tolerated:
-            return "tolerance", "a measured figure needs a tolerance"
-        if not claim.computed and claim.quantity not in TIMED and not claim.budget:
-            return "budget", "a trained figure needs the budget that judges it"
+    elif claim.ours or claim.expect:
+        key, what = ("ours", "be our own") if claim.ours else ("expect", "have an expected verdict")
+        return key, f"only a computed figure can {what} ({', '.join(COMPUTED)}); {claim.quantity} is measured"
+    if not claim.not_measured and (problem := unjudgeable(claim, tolerated)):
+        return problem
     return unexplained(claim) if claim.explained else None
+
+
+def unjudgeable(claim: Claim, tolerated: bool) -> tuple[str, str] | None:
+    """What is missing for a verdict."""
+    if claim.quantity != "arithmetic" and not claim.dataset:
+        return "dataset", "names no cell, so it needs 'not_measured' = why"
+    if claim.computed:
+        return None
+    if tolerated == bool(claim.order):
+        return "tolerance", "a measured figure needs either a tolerance or, as a conclusion, an order"
+    if claim.kind != "trained":
+        return None
+    if not claim.budget:
+        return "budget", "a trained figure needs the budget that judges it"
+    own = "best" if claim.quantity not in TRAINED else next(taken for taken, names in TAKEN.items() if claim.quantity in names)
+    if claim.taken != own:
+        said = f"a {claim.taken} figure" if claim.taken else "a trained figure that does not say when it was taken"
+        means = "; ".join(f"{taken}: {', '.join(names)}" for taken, names in TAKEN.items())
+        return "taken", f"{said} is not judged on {claim.quantity}, which is {own} ({means}); else it needs 'not_measured' = why"
+    return None
 
 
 def unexplained(claim: Claim) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""What stands against a claim: models built and counted, sums done, and runs and latencies read from the stores."""
+"""What stands against a claim: what is counted, and what runs and latencies of the stores say."""
 
 from __future__ import annotations
 
@@ -8,34 +8,30 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 import datasets
-import models
-from bench.claims.claim import COMPUTED, TIMED, Claim
-from bench.claims.formula import total
+from bench.claims.claim import CURVES, TIMED, Claim
+from bench.claims.counting import Uncountable, counted
 from bench.core import machine
 from bench.core.stats import Interval, interval
-from bench.measure import counts
 from bench.store.records import Record, Store
-from bench.tables.rows import Row, everything, tabulated
-from datasets.data import generator
+from bench.tables.rows import CHOSEN, Row, everything, tabulated
 from datasets.registry import describe
-from datasets.task import Task
 
-MOST_DRAWS, PATIENCE, BATCH = 64, 2, 8
-
-
-class Uncountable(ValueError):
-    """A computed figure that cannot be computed."""
+FEWEST = 3  # seeds without which no trained figure is judged
+INSTEAD = {  # where a figure was not recorded or timed, what is shown in its place, unjudged
+    "last_loss": ("train_loss",),
+    **{
+        name: [other for device in ("cuda", "cpu") for b in (64, 1) if (other := f"latency_{device}_b{b}_p50_ms") != name] for name in TIMED
+    },
+}
+Cell = tuple[str, str, str]  # model, data set, budget
 
 
 @dataclass(frozen=True)
 class Found:
     """A figure in the unit of the claim and where it is from. `note` is what its runs say themselves.
 
-    `missing` says why there is none, or why the one there is judges nothing.
+    `missing` says why there is none, or why the one there is judges nothing; `wanted` the runs that would mend that.
     """
 
     value: Interval | None = None
@@ -43,6 +39,7 @@ class Found:
     budget: str = ""
     machine: str = ""
     note: str = ""
+    wanted: tuple[Cell, ...] = ()
 
     @property
     def judges(self) -> bool:
@@ -53,72 +50,34 @@ def exact(value: float) -> Found:
     return Found(interval([value]))
 
 
-def dead(module: nn.Module, task: Task) -> int:
-    """Elements of parameters that no gradient reaches: exactly 0 for all weights and batches drawn, until `PATIENCE`
-    draws reach no new one.
-
-    Weights are redrawn as in `cost.active`, for a ReLU that some shut, others open. That one is more careful, and far slower:
-    in float64 it also sees gradients that cancel but for rounding. The tests compare the two.
-    """
-    module.eval()
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    unreached: list[Tensor] = [torch.ones_like(p, dtype=torch.bool) for p in parameters]
-    left, waited = sum(p.numel() for p in parameters), 0
-    for draw in range(MOST_DRAWS):
-        g = generator("claims", draw)
-        module.zero_grad()
-        counts.loss(module, task, *task.sample(BATCH, g)).backward()
-        for mask, p in zip(unreached, parameters, strict=True):
-            if p.grad is not None:
-                mask &= p.grad == 0
-        before, left = left, sum(int(mask.sum()) for mask in unreached)
-        waited = waited + 1 if left == before else 0
-        if left == 0 or waited == PATIENCE:
-            break
-        with torch.no_grad():
-            for p in parameters:
-                noise = torch.randn(p.shape, generator=g)
-                p.mul_(noise.sign()).add_(noise, alpha=0.02)
-    return left + sum(p.numel() for p in module.parameters() if not p.requires_grad)
-
-
-def counted(claim: Claim) -> float:
-    """A computed figure, in the claim's unit."""
-    if claim.quantity == "arithmetic":
-        return total(claim.formula) * claim.scale
-    task = datasets.task(claim.dataset)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        module = models.build(claim.model, task, **claim.size)
-    whole = sum(p.numel() for p in module.parameters())
-    if claim.quantity == "parameters":
-        return whole
-    return dead(module, task) * (claim.scale / whole if claim.quantity == "dead_share" else 1)
-
-
 def of_run(run: Record, claim: Claim) -> float:
     """A trained figure of one seed. KeyError or ValueError, with the reason, if the run does not have it."""
-    name, curve = run["metric"]["name"], run["curve"]
-    on_val = run["test"].get("on_val", run["test"]["best"])  # a budget that chose on test recorded only its metric there
+    name, curve, test = run["metric"]["name"], run["curve"], run["test"]
+    chosen = test.get("on_val", test["best"])  # a budget that chose on test recorded only its metric there
     match claim.quantity:
         case "value":
-            return run["test"]["best"][name]
+            return test["best"][name]
         case "error":
-            return 1 - run["test"]["best"][name]
+            return 1 - test["best"][name]
         case "value_last":
-            return run["test"]["last"][name]
-        case "on_val":
-            return run["test"]["on_val"][name]
+            return test["last"][name]
         case "test_loss":
-            return on_val["loss"]
+            return chosen["loss"]
+        case "test_loss_last":
+            return test["last"]["loss"]
         case "val_value":
             return curve["val_metric"][curve["samples"].index(run["best_samples"])]
-        case "train_loss" | "last_loss" | "val_loss":
-            values = curve[claim.quantity]
-            if claim.epoch:
-                return values[reached(curve["samples"], claim)]
-            return min(values) if claim.quantity == "val_loss" else values[-1]
-    return on_val[claim.quantity]
+        case "settled":
+            return settled(curve["train_loss"], curve["samples"]) / datasets.task(claim.dataset).sizes[0]
+    if claim.quantity in CURVES:
+        return curve[CURVES[claim.quantity]][reached(curve["samples"], claim) if claim.epoch else -1]
+    return chosen[claim.quantity]
+
+
+def settled(losses: Sequence[float], samples: Sequence[int]) -> int:
+    """Samples after which a loss has come 95 % of its way from the first value to the least."""
+    least = min(losses)
+    return next(n for n, loss in zip(samples, losses, strict=True) if loss <= least + 0.05 * (losses[0] - least))
 
 
 def reached(samples: Sequence[int], claim: Claim) -> int:
@@ -155,7 +114,7 @@ class Evidence:
 
     def of(self, claim: Claim) -> Found:
         """The measured figure in the claim's unit. Uncountable if a model cannot be built as the claim says, or a formula is none."""
-        if claim.quantity in COMPUTED:
+        if claim.computed:
             try:
                 key = (claim.quantity, claim.model, claim.dataset, tuple(sorted(claim.size.items())), claim.formula, claim.scale)
                 if key not in self.counts:
@@ -165,15 +124,20 @@ class Evidence:
                 raise Uncountable(describe(error)) from error
         if not claim.dataset:
             return Found()
-        return self.latency(claim) if claim.quantity in TIMED else self.trained(claim)
+        return self.latency(claim) if claim.kind == "timed" else self.trained(claim)
 
     def latency(self, claim: Claim) -> Found:
-        if claim.quantity.startswith("latency_cuda") and not any("latency_cuda_b1_p50_ms" in row.latency for row in self.timed):
-            return Found(missing="no CUDA device")
+        """The first machine's that timed it, and what it is divided by."""
+        below = claim.denominator
         for row in self.timed:
-            if (row.model, row.dataset) == (claim.model, claim.dataset) and claim.quantity in row.latency:
-                return replace(exact(row.latency[claim.quantity]), machine=row.machine)
-        return Found(missing="not timed")
+            value = row.latency.get(claim.quantity) if (row.model, row.dataset) == (claim.model, claim.dataset) else None
+            if value is not None and below is not None:
+                beside = (r for r in self.timed if (r.model, r.dataset, r.machine) == (below.model, below.dataset, row.machine))
+                other = next((r.latency[below.quantity] for r in beside if below.quantity in r.latency), None)
+                value = value / other if other else None
+            if value is not None:
+                return replace(exact(value), machine=row.machine)
+        return Found(missing=f"not timed on {'a CUDA device' if 'cuda' in claim.quantity else 'a CPU'}")
 
     def row(self, claim: Claim, arithmetic: str = "") -> Row | None:
         """The cell's row in an arithmetic; if in any, in the one with most seeds."""
@@ -181,17 +145,24 @@ class Evidence:
         return max((row for row in own if arithmetic in ("", row.arithmetic)), key=lambda row: len(row.values), default=None)
 
     def trained(self, claim: Claim) -> Found:
-        row = self.row(claim)
+        row, below = self.row(claim), claim.denominator
+        cells = tuple((c.model, c.dataset, c.budget) for c in (claim, below) if c is not None)
         if row is None:
-            return Found(missing=f"no run at budget `{claim.budget}`", budget=claim.budget)
-        place = Found(budget=claim.budget, machine="`, `".join(row.trained_on))
+            return Found(missing=f"no run at budget `{claim.budget}`", budget=claim.budget, wanted=cells)
+        said = row.reason.split("; ")
+        note = "; ".join(part for part in said if part != CHOSEN or claim.quantity in ("value", "error"))
+        place = Found(budget=claim.budget, machine="`, `".join(row.trained_on), note=note)
         if not row.values:
-            return replace(place, missing=f"{row.status}: {row.reason}")
+            return replace(place, missing=f"{row.status}: {row.reason}", note="")
         try:
             by_seed = {run["seed"]: of_run(run, claim) * claim.scale for run in row.runs}
             short = cut_short(row)
-            if claim.denominator is not None:
-                by_seed = self.divided(by_seed, row, claim)
+            if below is not None:
+                other = self.row(below, row.arithmetic)
+                if other is None or not other.values:
+                    none = f"no run of `{below.model}` at budget `{below.budget}` in `{row.arithmetic}`"
+                    return replace(place, missing=none, wanted=cells)
+                by_seed = divided(by_seed, row, other, below)
             if not all(math.isfinite(value) for value in by_seed.values()):
                 raise ValueError("not finite")
         except KeyError as error:
@@ -200,30 +171,38 @@ class Evidence:
             return replace(place, missing="the runs' record is incomplete")
         except ValueError as error:
             return replace(place, missing=str(error))
-        return replace(place, value=interval(list(by_seed.values())), missing="its runs were cut short" if short else "", note=row.reason)
-
-    def divided(self, by_seed: Mapping[int, float], row: Row, claim: Claim) -> dict[int, float]:
-        """Figures of a row divided by another cell's of the same arithmetic and seeds. ValueError if there are none."""
-        below = claim.denominator
-        assert below is not None
-        other = self.row(below, row.arithmetic)
-        if other is None or not other.values:
-            raise ValueError(f"no run of `{below.model}` at budget `{below.budget}` in `{row.arithmetic}`")
-        if (below.dataset, below.budget) == (claim.dataset, claim.budget) and other.conditions != row.conditions:
-            raise ValueError(f"`{claim.model}` and `{below.model}` were trained under different conditions")
-        if cut_short(other):
-            raise ValueError(f"the runs of `{below.model}` were cut short")
-        others = {run["seed"]: of_run(run, below) * below.scale for run in other.runs}
-        shared = [seed for seed in by_seed if others.get(seed)]
-        if not shared:
-            raise ValueError(f"no seed of both `{claim.model}` and `{below.model}`")
-        return {seed: by_seed[seed] / others[seed] for seed in shared}
+        found = replace(place, value=interval(list(by_seed.values())))
+        if short:
+            return replace(found, missing="its runs were cut short")
+        if len(by_seed) < FEWEST:
+            return replace(found, missing=f"{len(by_seed)} of the {FEWEST} seeds that a verdict needs", wanted=cells)
+        return found
 
     def nearest(self, claim: Claim) -> Found:
-        """The same figure under another budget: the one that may explain it, else the largest that was run."""
-        others = {r.budget: r.samples for r in self.table if (r.model, r.dataset) == (claim.model, claim.dataset) and r.values}
-        first = claim.explained.get("budget")
-        for budget in sorted(others, key=lambda name: (name != first, -others[name], name)):
-            if budget != claim.budget and (found := self.trained(replace(claim, budget=budget))).value is not None:
-                return found
+        """What else there is of the cell, to be shown: of its own budget, of that which may explain it, of the largest; else of
+        the cell that is `near`. What stands in for the figure where a run lacks it."""
+        first = (claim.budget, claim.explained.get("budget"))
+        for place in (claim, claim.elsewhere(claim.near)) if claim.dataset and not claim.computed else ():
+            others = {r.budget: r.samples for r in self.table if (r.model, r.dataset) == (place.model, place.dataset) and r.values}
+            budgets = sorted(others, key=lambda name: (first.index(name) if name in first else 2, -others[name], name))
+            for budget in [""] if claim.kind == "timed" else budgets:
+                for quantity in (claim.quantity, *INSTEAD.get(claim.quantity, ())):
+                    found = self.of(replace(place, budget=budget, quantity=quantity))
+                    if found.value is not None:
+                        cell = f"`{place.model}` on `{place.dataset}`" if place != claim else ""
+                        other = quantity.replace("_", " ") if quantity != claim.quantity else ""
+                        return replace(found, note="; ".join(filter(None, [cell, f"{other} instead" if other else "", found.note])))
         return Found()
+
+
+def divided(by_seed: Mapping[int, float], row: Row, other: Row, below: Claim) -> dict[int, float]:
+    """Figures of a row divided by those of another cell of its arithmetic, seed by seed. ValueError if they do not belong together."""
+    if (other.dataset, other.budget) == (row.dataset, row.budget) and other.conditions != row.conditions:
+        raise ValueError(f"`{row.model}` and `{below.model}` were trained under different conditions")
+    if cut_short(other):
+        raise ValueError(f"the runs of `{below.model}` were cut short")
+    others = {run["seed"]: of_run(run, below) * below.scale for run in other.runs}
+    shared = [seed for seed in by_seed if others.get(seed)]
+    if not shared:
+        raise ValueError(f"no seed of both `{row.model}` and `{below.model}`")
+    return {seed: by_seed[seed] / others[seed] for seed in shared}

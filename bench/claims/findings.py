@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.claims.claim import EXPLAINED, FAILS, HOLDS
-from bench.claims.judgement import Judged, measured, published, subject, within
+from bench.claims.judgement import Judged
+from bench.claims.wording import measured, published, subject
 from bench.core.stats import Interval, interval
 from bench.tables.formatting import markdown, number, quality
 from bench.tables.rows import Row
@@ -43,8 +44,8 @@ def missed(one: Judged) -> Sentence:
 
 
 def ratios(judged: Sequence[Judged]) -> list[Sentence]:
-    """Claims that divide one cell's figure by another's, and hold."""
-    return [(j.claim.source, f"{compared(j)}: it holds.") for j in judged if j.claim.over and j.verdict == HOLDS]
+    """Conclusions, and claims that divide one cell's figure by another's, that hold."""
+    return [(j.claim.source, f"{compared(j)}: it holds.") for j in judged if (j.claim.over or j.claim.order) and j.verdict == HOLDS]
 
 
 def miscounts(judged: Sequence[Judged]) -> list[Sentence]:
@@ -63,7 +64,7 @@ def dead(judged: Sequence[Judged]) -> list[Sentence]:
 
 
 def contradictions(judged: Sequence[Judged]) -> list[Sentence]:
-    """Two figures of one source for one and the same thing."""
+    """Two figures of one source for one and the same thing, further apart than their tolerances allow."""
     said: dict[tuple[str, ...], list[Judged]] = defaultdict(list)
     for j in judged:
         c = j.claim
@@ -71,15 +72,15 @@ def contradictions(judged: Sequence[Judged]) -> list[Sentence]:
             said[c.source, c.model, c.dataset, str(dict(c.size)), c.quantity, c.budget, str(c.epoch)].append(j)
     sentences = []
     for (source, model, dataset, *_), group in said.items():
-        figures = list(dict.fromkeys(published(j.claim) for j in group))
-        if len(figures) > 1:
-            both = f"{' and '.join(figures)} are given for `{model}` on `{dataset}`"
+        least, most = (f(group, key=lambda j: j.claim.published) for f in (min, max))
+        if most.claim.published - least.claim.published > least.claim.tolerance + most.claim.tolerance:
+            both = f"{published(least.claim)} and {published(most.claim)} are given for `{model}` on `{dataset}`"
             sentences.append((source, f"{both}; one budget judges them here: at most one can hold."))
     return sentences
 
 
 def exact(judged: Sequence[Judged]) -> list[Sentence]:
-    counts = [j for j in judged if j.claim.quantity == "parameters" and not j.claim.ours]
+    counts = [j for j in judged if j.claim.quantity == "parameters" and not (j.claim.ours or j.claim.tolerance)]
     right = sum(j.verdict == HOLDS for j in counts)
     return [("", f"{right} of {len(counts)} published parameter counts are right to the last unit.")] if counts else []
 
@@ -92,7 +93,7 @@ def telling(judged: Sequence[Judged], table: Sequence[Row]) -> list[Sentence]:
     worst, wrong = [missed(j) for j in cells.values()], miscounts(judged)
     whole = [("", sentence) for sentence in (*chosen(table)[:1], *protocols(judged)[:1])]
     first = [*exact(judged), *worst[:1], *wrong[:1], *whole, *ratios(judged)][: MOST - 1]
-    rest = [*wrong[1:], *contradictions(judged), *worst[1:]]
+    rest = [*contradictions(judged), *wrong[1:], *worst[1:]]
     last = dead(judged)
     return (first + rest)[: MOST - len(last)] + last
 
@@ -140,7 +141,7 @@ def points(gain: Interval, row: Row) -> str:
 
 def protocols(judged: Sequence[Judged]) -> list[str]:
     """Figures measured under two budgets, and which comes nearer: a sentence and a table, or nothing."""
-    both = [j for j in judged if j.claim.explained.get("budget") and j.found.judges and j.other.judges]
+    both = [j for j in judged if j.claim.explained.get("budget") and j.found.value is not None and j.other.value is not None]
     if not both:
         return []
     body: list[dict[str, str]] = []
@@ -152,13 +153,10 @@ def protocols(judged: Sequence[Judged]) -> list[str]:
         best = budgets[int(distances[1] < distances[0])]
         nearer[best] += 1
         values = [measured(value, j.claim) for value in (j.found.value, j.other.value)]
-        alike = [b for b, v in zip(budgets, (j.found.value, j.other.value), strict=True) if within(v, j.claim.published, j.claim.tolerance)]
         line = {"claim": subject(j.claim), "published": published(j.claim), **{f"`{b}`": v for b, v in zip(budgets, values, strict=True)}}
-        body.append(line | {"nearer": f"`{best}`", "within the tolerance": ", ".join(f"`{b}`" for b in alike) or "neither"})
+        body.append(line | {"nearer": f"`{best}`"})
     counts = ", ".join(
         f"{n} {'is' if n == 1 else 'are'} nearer under `{budget}`" for budget, n in sorted(nearer.items(), key=lambda pair: -pair[1])
     )
-    return [
-        f"Of {len(both)} figure{'s' if len(both) > 1 else ''} measured under both readings of their protocol, {counts}.",
-        markdown(body),
-    ]
+    measured_ = f"{len(both)} figure{'s' if len(both) > 1 else ''} measured under both readings of their protocol, whether judged or not"
+    return [f"Of {measured_}, {counts}.", markdown(body)]

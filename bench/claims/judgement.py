@@ -1,29 +1,31 @@
-"""A claim held against the evidence: one of four verdicts, and why. `RULE` says how, for the page."""
+"""A claim held against the evidence: one of four verdicts, and why. `RULE` says how, for the pages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 
-from bench.claims.claim import EXPLAINED, FAILS, HOLDS, TIMED, UNMEASURED, Claim, Number
-from bench.claims.evidence import Evidence, Found
+from bench.claims.claim import EXPLAINED, FAILS, HOLDS, UNMEASURED, Claim, Number
+from bench.claims.evidence import FEWEST, Cell, Evidence, Found
+from bench.claims.wording import gap, instead, measured, origin, plain, with_unit
 from bench.core.stats import Interval
-from bench.tables.formatting import number
 
-FEWEST = 3  # seeds without which an interval counts for nothing
 WIDEST = 3  # tolerances: an interval wider than so many to each side tells nothing
 EXACT = 1e-9  # relative: what rounding does to a sum, and far below one parameter
 RULE = (
-    "A trained figure **holds** if what was measured is within the tolerance that `{ledger}` gives it, or if the published"
-    f" value lies within the 95 % interval of at least {FEWEST} seeds. That interval may reach at most {WIDEST} tolerances to each side:"
-    " a published value inside a wider one is *too uncertain* to judge, and counts as not measured yet. A count or a sum holds if it is"
-    " the published one, to the last unit or to the digits printed. A figure that misses is **explained** only if its explanation names"
-    " a condition that was checked and met, within the tolerance and whatever the interval: the same figure under another budget or on"
-    " other data comes out as published, or comes out as the explanation predicts. Of a count, *explained* says that we know what the"
-    " description gives, not where the printed number came from. Otherwise a figure **does not hold**. It is **not measured yet** where the"
-    " runs that could judge it have not been made or were cut short, or where nothing here can judge it: other data, other networks,"
-    " another protocol, or a device this machine lacks. The nearest figure we have then stands in italics, unjudged."
+    "A count or a sum **holds** if it is the published one, to the last unit or to the digits printed. A trained figure is judged only"
+    " on the quantity that its source names (of the last step, the best of all evaluations, or on the training data), on the source's"
+    f" own data (a note says where fewer of its samples are trained on) and by at least {FEWEST} seeds; it **holds** if their mean is"
+    " within the tolerance that `{ledger}` gives it, set before the runs from how seeds scatter. A wide interval never makes a figure"
+    " hold: where the published value lies inside the 95 %"
+    f" interval and beyond the tolerance, or where the interval reaches more than {WIDEST} tolerances to each side, the runs are *too"
+    " uncertain* to judge it. A conclusion, that one figure lies above another, holds if the whole interval does. A figure that misses is"
+    " **explained** only if its explanation names a condition that was checked and met as strictly: the same figure under another budget"
+    " or on other data comes out as published, or comes out as the explanation predicts; until that was run, there is no verdict. Of a"
+    " count, *explained* says that we know what the description gives, not where the printed number came from. Otherwise a figure **does"
+    " not hold**. It is **not measured yet** where the runs that could judge it have not been made, are too few or were cut short, or"
+    " where nothing here can judge it: other data, other networks, another protocol, or a device this machine lacks. The nearest figure"
+    " we have then stands in italics, unjudged."
 )
 BUDGETS = (
     "`default`, `paper` and `published` are *budgets*: how long a run trains, and by which recipe. `published` repeats the source's own"
@@ -31,21 +33,11 @@ BUDGETS = (
     " the source and chooses on val; `default` is our shorter recipe. A name such as `amd-epyc-2-cores` is the machine the runs are from."
     " Models ending in `_published` are built exactly as their source wrote them, mistakes included."
 )
-WORDS = {
-    "value": "test score",
-    "error": "test error",
-    "parameters": "parameters",
-    "dead_parameters": "dead parameters",
-    "dead_share": "share of dead parameters",
-}
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim, what was found, the verdict, and why. `other` is what its explanation looked at, `near` the nearest figure.
-
-    `wanted` are the (model, data set, budget) that have not been run and that a verdict could use.
-    """
+    """A claim, what was found, the verdict, and why. `other` is what its explanation looked at, `near` the nearest figure."""
 
     claim: Claim
     found: Found
@@ -53,7 +45,6 @@ class Judged:
     why: str
     other: Found = field(default_factory=Found)
     near: Found = field(default_factory=Found)
-    wanted: Sequence[tuple[str, str, str]] = ()
 
     @property
     def waits(self) -> bool:
@@ -61,64 +52,14 @@ class Judged:
         return self.verdict == UNMEASURED and not self.claim.not_measured
 
     @property
+    def wanted(self) -> Sequence[Cell]:
+        """The runs that have not been made and that a verdict could use."""
+        return () if self.claim.not_measured else (*self.found.wanted, *self.other.wanted)
+
+    @property
     def surprising(self) -> bool:
         """Whether a computed figure came out otherwise than the ledger expects."""
         return self.claim.computed and self.verdict != self.claim.expect
-
-
-def plain(value: float | Number, digits: int = 4) -> str:
-    """A number without an exponent, thousands separated; a measured one to so many significant digits, a count to all."""
-    if isinstance(value, int | Decimal):
-        return format(value, ",f" if isinstance(value, Decimal) else ",")
-    rounded = number(value, digits)
-    return format(Decimal(rounded), "f") if "e" in rounded else rounded
-
-
-def with_unit(text: str, claim: Claim) -> str:
-    return f"{text} {claim.unit}".rstrip()
-
-
-def published(claim: Claim) -> str:
-    return with_unit(plain(claim.published), claim)
-
-
-def measured(value: Interval | None, claim: Claim) -> str:
-    """Mean ± half the 95 % interval, in the claim's unit; '' if there is none."""
-    if value is None:
-        return ""
-    mean = f"{value.mean:.2f}" if claim.scale == 100 else plain(value.mean)
-    return with_unit(mean + ("" if value.n < 2 else f" ± {plain(value.half, 2)}"), claim)
-
-
-def topic(claim: Claim) -> str:
-    """What a claim is about, in words."""
-    return claim.about or WORDS.get(claim.quantity, claim.quantity.replace("_", " "))
-
-
-def subject(claim: Claim) -> str:
-    """What a claim is about, in words and with its cell."""
-    what = topic(claim)
-    if not claim.dataset:
-        return f"{what}: {claim.label}" if claim.label else what
-    size = "".join(f", {name} {value}" for name, value in claim.size.items())
-    return f"{what}, `{claim.model}` on `{claim.dataset}`{size}"
-
-
-def subjects(group: Sequence[Judged]) -> str:
-    """What claims on one topic are about, their cells named together."""
-    cells = [(f"`{c.model}`" if c.model else c.label, f"`{c.dataset}`" if c.dataset else "") for c in (j.claim for j in group)]
-    who, where = (list(dict.fromkeys(filter(None, names))) for names in zip(*cells, strict=True))
-    whole = len(who) * max(1, len(where)) == len(group)
-    comma = "; " if any("," in name for name in who) else ", "
-    named = " on ".join(comma.join(names) for names in (who, where) if names) if whole else comma.join(" on ".join(cell) for cell in cells)
-    return f"{topic(group[0].claim)}, {len(group)} figures: {named}"
-
-
-def spanned(group: Sequence[Judged]) -> str:
-    """The published figures of several claims with one unit; of more than three, from the least to the greatest."""
-    figures = [j.claim.published for j in group]
-    some = len(figures) > 3
-    return with_unit((" – " if some else ", ").join(map(plain, (min(figures), max(figures)) if some else figures)), group[0].claim)
 
 
 def within(value: Interval, target: Number, tolerance: Number) -> bool:
@@ -126,86 +67,50 @@ def within(value: Interval, target: Number, tolerance: Number) -> bool:
     return abs(value.mean - float(target)) <= float(tolerance) + EXACT * abs(float(target))
 
 
-def inside(value: Interval, claim: Claim) -> bool:
-    """Whether the published value lies in the interval of enough seeds."""
-    return value.n >= FEWEST and value.low <= float(claim.published) <= value.high
-
-
-def too_wide(value: Interval, claim: Claim) -> bool:
-    return value.half > WIDEST * float(claim.tolerance)
-
-
-def gap(claim: Claim, value: Interval) -> str:
-    """How far the measured value is from the published one, in words."""
-    difference = value.mean - float(claim.published)
-    if claim.unit == "%" and claim.scale == 100:
-        return f"{abs(difference):.2f} points {'higher' if difference > 0 else 'lower'}"
-    if claim.computed:
-        return with_unit(plain(abs(difference)), claim) + (" more" if difference > 0 else " fewer") + " than published"
-    text = plain(abs(difference), 3) if claim.over else with_unit(plain(abs(difference), 3), claim)
-    return text + (" higher" if difference > 0 else " lower")
-
-
-def origin(found: Found) -> str:
-    """The runs a figure is from."""
-    n = found.value.n if found.value else 0
-    if not found.machine:
-        return ""
-    seeds = f"{n} seed{'' if n == 1 else 's'} of `{found.budget}`, " if found.budget else ""
-    return "; ".join(filter(None, [f"{seeds}`{found.machine}`", found.note]))
+def held(value: Interval, claim: Claim, target: Number, tolerance: Number) -> str:
+    """HOLDS or FAILS, or UNMEASURED where the interval is too wide to tell."""
+    low, high = (value.low, value.high) if value.n > 1 else (value.mean, value.mean)
+    if claim.order:
+        above = low > float(target) if claim.order == ">" else high < float(target)
+        below = high <= float(target) if claim.order == ">" else low >= float(target)
+        return HOLDS if above else FAILS if below else UNMEASURED
+    near, inside = within(value, target, tolerance), value.n > 1 and low <= float(target) <= high
+    if inside and (not near or value.half > WIDEST * float(tolerance)):
+        return UNMEASURED
+    return HOLDS if near else FAILS
 
 
 def judge(claim: Claim, evidence: Evidence) -> Judged:
     """The verdict, by RULE."""
     found = evidence.of(claim)
+    other = evidence.of(claim.alternative) if claim.alternative is not None else Found()
     if claim.not_measured or not found.judges:
-        return unmeasured(claim, found, evidence)
+        return unmeasured(claim, found, other, evidence)
     assert found.value is not None
-    if inside(found.value, claim) and too_wide(found.value, claim):
+    verdict = held(found.value, claim, claim.published, claim.tolerance)
+    if verdict == UNMEASURED:
         why = f"too uncertain: {found.value.n} seeds give ± {with_unit(plain(found.value.half, 2), claim)}; {origin(found)}"
-        return Judged(claim, found, UNMEASURED, why, near=found)
-    held = within(found.value, claim.published, claim.tolerance) or inside(found.value, claim)
-    distance = "" if claim.computed and held else gap(claim, found.value)
+        return Judged(claim, found, UNMEASURED, why, other, near=found)
+    distance = "" if claim.order or (claim.computed and verdict == HOLDS) else gap(claim, found.value)
     why = "; ".join(filter(None, [distance, origin(found)]))
-    if claim.alternative is None:
-        return Judged(claim, found, HOLDS if held else FAILS, why)
-    other, target = evidence.of(claim.alternative), claim.explained.get("value", claim.published)
-    wanted = missing(claim.alternative, other)
-    if held:
-        return Judged(claim, found, HOLDS, why, other, wanted=wanted)
-    if other.value is None or other.missing:
-        return Judged(claim, found, FAILS, f"{why}; an explanation waits to be checked: {other.missing}", other, wanted=wanted)
+    if claim.alternative is None or verdict == HOLDS:
+        return Judged(claim, found, verdict, why, other)
+    if not other.judges:
+        return Judged(claim, found, UNMEASURED, f"{why}; an explanation waits to be checked: {other.missing}", other, near=found)
+    assert other.value is not None
     looked = "" if claim.alternative == claim else f"; {instead(claim)} {measured(other.value, claim.alternative)}"
-    if within(other.value, target, claim.explained.get("tolerance", claim.tolerance)):
-        return Judged(claim, found, EXPLAINED, why + looked, other)
-    return Judged(claim, found, FAILS, f"{why}{looked}, which does not explain it", other)
+    target, tolerance = claim.explained.get("value", claim.published), claim.explained.get("tolerance", claim.tolerance)
+    met = held(other.value, claim.alternative, target, tolerance)
+    if met == UNMEASURED:
+        return Judged(claim, found, UNMEASURED, f"{why}{looked}, too uncertain to explain it", other, near=found)
+    explains = "" if met == HOLDS else ", which does not explain it"
+    return Judged(claim, found, EXPLAINED if met == HOLDS else FAILS, why + looked + explains, other)
 
 
-def instead(claim: Claim) -> str:
-    """Where an explanation looked: what it changes."""
-    changes = {name: value for name, value in claim.explained.items() if name not in ("because", "value", "tolerance")}
-    if set(changes) == {"budget"}:
-        return f"at `{changes['budget']}`"
-    return ", ".join(f"{name.replace('_', ' ')} {str(value).replace('_', ' ')}" for name, value in changes.items())
-
-
-def missing(claim: Claim, found: Found) -> list[tuple[str, str, str]]:
-    """The run that would make the figure, if it can be run at all."""
-    if found.value is not None or found.machine or claim.computed or not (claim.dataset and claim.budget):
-        return []
-    runs = [(claim.model, claim.dataset, claim.budget)]
-    below = claim.denominator
-    return runs + ([(below.model, below.dataset, below.budget)] if below is not None else [])
-
-
-def unmeasured(claim: Claim, found: Found, evidence: Evidence) -> Judged:
-    """No verdict: why, the nearest figure, and the runs that would help."""
-    searched = claim.dataset and claim.quantity not in TIMED
-    near = found if found.value is not None else evidence.nearest(claim) if searched else Found()
-    wanted = [] if claim.not_measured else missing(claim, found)
-    if claim.alternative is not None and not claim.not_measured:
-        wanted += missing(claim.alternative, evidence.of(claim.alternative))
-    reasons = [found.missing if claim.quantity in TIMED or not claim.not_measured else "", claim.not_measured]
+def unmeasured(claim: Claim, found: Found, other: Found, evidence: Evidence) -> Judged:
+    """No verdict: why, and the nearest figure."""
+    near = found if found.value is not None else evidence.nearest(claim)
+    reasons = [claim.not_measured or found.missing]
     if near.value is not None:
-        reasons.append(f"nearest: {origin(near)}")
-    return Judged(claim, found, UNMEASURED, "; ".join(filter(None, reasons)), near=near, wanted=wanted)
+        reasons.append(origin(near) if near is found and not claim.not_measured else f"nearest: {origin(near)}")
+    return Judged(claim, found, UNMEASURED, "; ".join(filter(None, reasons)), other, near)

@@ -4,6 +4,8 @@
     dataset = ["mnist", "cifar10"]                    ->   Claim(vit, cifar10, 51.0)
     published.vit = [97.87, 51.0]
 
+Lists of other keys run alongside those of `published`: the second data set, size, epoch or tolerance is of the second figure.
+
 Anything the file should not say is a RequestError that names file and line.
 """
 
@@ -12,15 +14,15 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from bench.claims.claim import Claim, nonsense, unknown
-from bench.core import machine
+from bench.claims.text import Page, called
 from bench.plan.grid import RequestError
 from datasets.registry import did_you_mean
 
@@ -29,63 +31,50 @@ FILE = Path(__file__).with_name("claims.toml")
 At = Callable[..., int]  # a key of a table -> its line
 NUMBER, TEXT = (int, Decimal), (str,)
 WHERE: dict[str, tuple[type, ...]] = {"model": TEXT, "dataset": TEXT, "size": (dict,), "quantity": TEXT, "budget": TEXT, "epoch": (int,)}
-FIELDS = WHERE | {
-    **dict.fromkeys(("source", "about", "unit", "protocol", "expect", "formula", "remark", "not_measured"), TEXT),
-    "dataset": (str, list),
-    "published": (*NUMBER, list, dict),
-    "tolerance": (*NUMBER, list),
-    "ours": (bool,),
-    "over": (dict,),
-    "explained": (dict,),
+TEXTS = ("source", "about", "unit", "protocol", "expect", "formula", "remark", "not_measured", "order", "taken")
+ONE: dict[str, tuple[type, ...]] = {"published": NUMBER, "tolerance": NUMBER, "size": (dict,), "near": (dict,), "epoch": (int,)}
+ONE |= dict.fromkeys(("dataset", "about", "formula"), TEXT)
+FIELDS = WHERE | dict.fromkeys(TEXTS, TEXT) | {key: (*kinds, list) for key, kinds in ONE.items()}
+FIELDS |= {"published": (*NUMBER, list, dict), "relative": (Decimal,), "ours": (bool,), "over": (dict,), "explained": (dict,)}
+PARTS = {"over": WHERE, "near": WHERE, "explained": WHERE | {"because": TEXT, "value": NUMBER, "tolerance": NUMBER}}
+BESIDES: dict[str, dict[str, tuple[type, ...]]] = {  # what a source says and shows that is no figure: all keys are needed
+    "note": {"source": TEXT, "text": TEXT},
+    "picture": {"source": TEXT, "shows": TEXT, "its": (list,), "ours": (list,), "made": TEXT},
 }
-PARTS = {"over": WHERE, "explained": WHERE | {"because": TEXT, "value": NUMBER, "tolerance": NUMBER}}
-ONE = {"published": NUMBER, "tolerance": NUMBER, "dataset": TEXT}
-TABLES: dict[str, tuple[type, str]] = {"sources": (dict, "[sources.NAME]"), "claim": (list, "[[claim]]"), "note": (list, "[[note]]")}
+TABLES: dict[str, tuple[type, str]] = {"sources": (dict, "[sources.NAME]")} | {name: (list, f"[[{name}]]") for name in ("claim", *BESIDES)}
 WORDS = {str: "a text", bool: "true or false", int: "a whole number", Decimal: "a number", list: "a list", dict: "a table"}
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where it lies. With `showed`, what it showed in our words, it has a page; `beside` is the source on whose page it stands."""
+
+    at: str = ""
+    showed: str = ""
+    beside: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of a source: in words, its files in the source's repository; ours beside it, paths below the results with * for any
+    name; how to make them."""
+
+    shows: str
+    its: list[str]
+    ours: list[str]
+    made: str
+
+
+@dataclass(frozen=True)
 class Ledger:
-    """All claims in the order of the file, sources by their short names, and what is claimed in words."""
+    """All claims in the order of the file, titles of the sources by their short names, and what each says and shows besides."""
 
     name: str
     sources: dict[str, str]
+    about: dict[str, Source]
     claims: list[Claim]
     notes: dict[str, list[str]]
-
-
-def called(path: Path) -> str:
-    """A ledger as messages and pages name it: from the project's folder, or one that lies elsewhere with its own folder."""
-    return path.relative_to(machine.ROOT).as_posix() if path.is_relative_to(machine.ROOT) else f"{path.parent.name}/{path.name}"
-
-
-class Page:
-    """The text of the file, to find the line of a table or of a key in it."""
-
-    def __init__(self, path: Path, text: str) -> None:
-        self.name, self.lines = called(path), text.splitlines()
-
-    def found(self, pattern: str, start: int = 0, end: int | None = None) -> list[int]:
-        """Numbers, from 1, of the lines after `start` and up to `end` that begin so; quotes do not count."""
-        end = len(self.lines) if end is None else end
-        return [n + 1 for n in range(start, end) if re.match(rf"\s*{pattern}", self.lines[n].replace('"', ""))]
-
-    def line(self, table: str, index: int, key: str = "") -> int:
-        """The line of the index-th [[table]], or of `key` in it: `a.b` is `a.b = …`, or b below [table.a], or in what a is."""
-        starts = self.found(rf"\[\[\s*{table}\s*\]\]")
-        if index >= len(starts):  # written inline
-            return (self.found(rf"{table}\s*=") or [1])[0]
-        start = starts[index]
-        end = next(iter(self.found(r"\[\[", start)), len(self.lines) + 1) - 1
-        head, _, tail = key.partition(".")
-        below = self.found(rf"\[\s*{table}\.{re.escape(head)}\s*\]", start, end)
-        places = self.found(rf"{re.escape(key)}\s*[.=]", start, end) if key else []
-        places += self.found(rf"{re.escape(tail)}\s*=", below[0], end) if below and tail else []
-        places += below + (self.found(rf"{re.escape(head)}\s*[.=]", start, end) if tail else [])
-        return (places or [start])[0]
-
-    def wrong(self, line: int, message: str) -> NoReturn:
-        raise RequestError(f"{self.name}:{line}: {message}")
+    pictures: dict[str, list[Picture]]
 
 
 def read(path: Path = FILE) -> Ledger:
@@ -119,34 +108,42 @@ def checked_in(page: Page, content: Mapping[str, Any]) -> Ledger:
             page.wrong(line, f"{key!r} is written {head}")
     if not content.get("claim"):
         page.wrong(1, "no [[claim]] in it")
-    sources = titled(page, content.get("sources", {}))
-    notes = noted(page, content.get("note", []), sources)
+    about = described(page, content.get("sources", {}))
+    sources = {name: content["sources"][name]["title"] for name in about}
     claims = [one for i, entry in enumerate(content["claim"]) for one in figures(page, i, entry, sources)]
-    return Ledger(page.name, sources, claims, notes)
+    notes = {name: [one["text"] for one in own] for name, own in besides(page, "note", content, sources).items()}
+    pictures = {name: [Picture(**one) for one in own] for name, own in besides(page, "picture", content, sources).items()}
+    return Ledger(page.name, sources, about, claims, notes, pictures)
 
 
-def titled(page: Page, titles: Mapping[str, Any]) -> dict[str, str]:
-    """The sources' titles by their short names."""
-    for name, about in titles.items():
+def described(page: Page, given: Mapping[str, Any]) -> dict[str, Source]:
+    """What is said of each source besides its title."""
+    for name, about in given.items():
         line = (page.found(rf"\[\s*sources\.{re.escape(name)}\s*\]") or [1])[0]
-        if not isinstance(about, dict) or list(about) != ["title"] or not isinstance(about["title"], str):
-            page.wrong(line, f"source {name!r} needs a title and nothing else")
-    return {name: about["title"] for name, about in titles.items()}
+        if not isinstance(about, dict) or "title" not in about:
+            page.wrong(line, f"source {name!r} needs a title")
+        typed(page, about, dict.fromkeys(("title", *Source.__dataclass_fields__), TEXT), lambda key="", line=line: line)
+        if about.get("beside", name) not in given:
+            page.wrong(line, unknown("source", about["beside"], list(given)))
+    return {name: Source(**{key: text for key, text in about.items() if key != "title"}) for name, about in given.items()}
 
 
-def noted(page: Page, entries: Sequence[dict[str, Any]], sources: Mapping[str, str]) -> dict[str, list[str]]:
-    """What each source claims in words."""
-    notes: dict[str, list[str]] = {name: [] for name in sources}
-    for i, note in enumerate(entries):
-        at = partial(page.line, "note", i)
-        typed(page, note, {"source": TEXT, "text": TEXT}, at)
-        for key in ("source", "text"):
-            if key not in note:
-                page.wrong(at(), f"a note needs {key!r}")
-        if note["source"] not in sources:
-            page.wrong(at("source"), unknown("source", note["source"], list(sources)))
-        notes[note["source"]].append(note["text"])
-    return notes
+def besides(page: Page, table: str, content: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """The [[note]]s or [[picture]]s of each source, without its name."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in sources}
+    for i, entry in enumerate(content.get(table, [])):
+        at = partial(page.line, table, i)
+        typed(page, entry, BESIDES[table], at)
+        for key in BESIDES[table]:
+            if key not in entry:
+                page.wrong(at(), f"a {table} needs {key!r}")
+        if entry["source"] not in sources:
+            page.wrong(at("source"), unknown("source", entry["source"], list(sources)))
+        for key in ("its", "ours"):
+            if not all(isinstance(path, str) for path in entry.get(key, [])):
+                page.wrong(at(key), f"{key} must be a list of paths")
+        found[entry["source"]].append({key: value for key, value in entry.items() if key != "source"})
+    return found
 
 
 def typed(page: Page, entry: Mapping[str, Any], fields: Mapping[str, tuple[type, ...]], at: At, within: str = "") -> None:
@@ -161,7 +158,8 @@ def typed(page: Page, entry: Mapping[str, Any], fields: Mapping[str, tuple[type,
         if isinstance(value, NUMBER) and not finite(value):
             page.wrong(at(name), f"{name} must be a finite number, not {str(value)[:40]}")
         if key == "size":
-            typed(page, entry[key], dict.fromkeys(entry[key], (int, str)), at, f"{name}.")
+            for size in (one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)):
+                typed(page, size, dict.fromkeys(size, (int, str)), at, f"{name}.")
 
 
 def finite(value: int | Decimal) -> bool:
@@ -177,7 +175,8 @@ def figures(page: Page, index: int, entry: dict[str, Any], sources: Mapping[str,
     at = partial(page.line, "claim", index)
     typed(page, entry, FIELDS, at)
     for part, fields in PARTS.items():
-        typed(page, entry.get(part, {}), fields, at, within=f"{part}.")
+        for one in entry[part] if isinstance(entry.get(part), list) else [entry.get(part, {})]:
+            typed(page, one, fields, at, within=f"{part}.")
     for name in ("source", "quantity", "published"):
         if name not in entry:
             page.wrong(at(), f"a claim needs {name!r}")
@@ -188,21 +187,31 @@ def figures(page: Page, index: int, entry: dict[str, Any], sources: Mapping[str,
     table = isinstance(entry["published"], dict)
     if table and "model" in entry:
         page.wrong(at("model"), "the keys of 'published' are the models already")
-    same = {k: v for k, v in entry.items() if k not in ("published", "dataset", "tolerance", "model")}
-    places = entry["dataset"] if isinstance(entry.get("dataset"), list) else [entry.get("dataset", "")]
-    tolerances = entry["tolerance"] if isinstance(entry.get("tolerance"), list) else [entry.get("tolerance", 0)] * len(places)
-    for who, given in entry["published"].items() if table else [(entry.get("model", ""), entry["published"])]:
+    if "relative" in entry and ("tolerance" in entry or not 0 <= entry["relative"] < 1):
+        page.wrong(at("relative"), "a tolerance as a share of the figure lies between 0 and 1, and there is no other")
+    lists = {key: value for key, value in entry.items() if isinstance(value, list) and key != "published"}
+    same = {key: value for key, value in entry.items() if key not in (*lists, "published", "relative")}
+    given = entry["published"] if table else {entry.get("model", ""): entry["published"]}
+    for who, figures_ in given.items():
         key = f"published.{who}" if table else "published"
-        values = given if isinstance(given, list) else [given]
+        values = figures_ if isinstance(figures_, list) else [figures_]
         if not values:
             page.wrong(at(key), f"{key} names no figure")
-        if not len(values) == len(places) == len(tolerances):
-            page.wrong(at(key), f"{len(values)} figures and {len(tolerances)} tolerances for {len(places)} data sets")
-        for dataset, value, tolerance in zip(places, values, tolerances, strict=True):
-            typed(page, {"published": value, "tolerance": tolerance, "dataset": dataset}, ONE, at)
-            cell = {"label": who} if table and not dataset else {"model": who, "dataset": dataset}
-            claim = Claim(at(), **same, **cell, published=value, tolerance=tolerance)
-            problem = nonsense(claim, "tolerance" in entry)
+        for other, along in lists.items():
+            if len(along) != len(values):
+                page.wrong(at(key), f"{len(values)} figures and {len(along)} of {other!r}")
+        if len(values) > 1 and not lists:
+            page.wrong(at(key), f"{len(values)} figures and nothing to tell them apart: a list of dataset, size or epoch")
+        for i, value in enumerate(values):
+            own = {"published": value} | {name: along[i] for name, along in lists.items()}
+            typed(page, own, ONE, at)
+            where = same | own
+            if table:
+                where |= {"model": who} if where.get("dataset") else {"label": who}
+            if "relative" in entry:
+                where["tolerance"] = entry["relative"] * value
+            claim = Claim(at(), **where)
+            problem = nonsense(claim, tolerated="tolerance" in where)
             if problem is not None:
                 page.wrong(at(key if table and problem[0] == "model" else problem[0]), problem[1])
             yield claim

@@ -40,7 +40,9 @@ def pictures(folder: Path) -> list[str]:
 def more(folder: Path) -> list[str]:
     """Links to the other pages of a store, those there are."""
     links = [f"[{what}]({folder.name}/{page})" for page, what in PAGES.items() if (folder / page).is_file()]
-    return ["More: " + ", ".join(links) + "."] if links else []
+    sources = [f"[{path.stem.upper()}]({folder.name}/sources/{path.name})" for path in sorted((folder / "sources").glob("*.md"))]
+    beside = ["What each source showed beside what we measure, with pictures: " + ", ".join(sources) + "."] if sources else []
+    return beside + (["More: " + ", ".join(links) + "."] if links else [])
 
 
 def stores(results: Path) -> list[Store]:

@@ -26,6 +26,7 @@ from datasets.task import Metric
 from models import FAMILIES
 
 UNKNOWN = Metric("", "higher")
+CHOSEN = "its best test score of any evaluation, as the source chose"
 LATENCY = "latency_cpu_b1_p50_ms"  # the column that stands for a model's latency where there is room for one
 COUNTED = ("operators", "forward_peak_bytes")  # beside each latency
 TIMED = ("p50_ms", "p50_low_ms", "p50_high_ms", "p95_ms", "p99_ms", *COUNTED)
@@ -143,7 +144,7 @@ def trained(records: list[Record]) -> Row:
         return row
     stopped = next((r["reason"] for r in records if r["reason"]), "")
     emulated = next(filter(None, (machine.doubt(r["machine"], r.get("device", "cpu"), row.dtype) for r in records)), "")
-    chosen = "its best test score of any evaluation, as the source chose" if first["budget"].get("choose") == "test" else ""
+    chosen = CHOSEN if first["budget"].get("choose") == "test" else ""
     row.reason = "; ".join(filter(None, [stopped, chosen, first.get("notes", ""), first.get("own_recipe", ""), emulated]))
     row.values = {r["seed"]: r["test"]["best"][row.metric.name] for r in records}
     row.values_last = {r["seed"]: r["test"]["last"][row.metric.name] for r in records}
