@@ -212,7 +212,7 @@ def test_what_is_drawn_are_the_maps_on_one_scale(model: str, task: Task) -> None
     assert {drawn.get_clim() for drawn in shown} == {(low, top)}
 
 
-@pytest.mark.parametrize("dataset", ["digits", "iris"])
+@pytest.mark.parametrize("dataset", [pytest.param("digits", marks=pytest.mark.slow), "iris"])
 def test_pictures_are_the_same_bytes_every_time_and_small(dataset: str) -> None:
     predicted = {seed: noisy(dataset, seed, datasets.task(dataset).output.size) for seed in (0, 1)}
     for draw in (confusion.confusion, attention.attention):

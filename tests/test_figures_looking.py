@@ -244,7 +244,14 @@ def subject(model: str) -> Subject:
     return one
 
 
-@pytest.mark.parametrize(("model", "draw"), [("vit", looking.rollout), ("stn", looking.stn), ("ram", glimpses.glimpses)])
+@pytest.mark.parametrize(
+    ("model", "draw"),
+    [
+        pytest.param("vit", looking.rollout, marks=pytest.mark.slow),
+        ("stn", looking.stn),
+        pytest.param("ram", glimpses.glimpses, marks=pytest.mark.slow),
+    ],
+)
 def test_pictures_are_the_same_bytes_every_time_and_small(model: str, draw: object) -> None:
     first, second = (draw(subject(model)) for _ in range(2))  # type: ignore[operator]
     assert first == second and len(first) < 100_000

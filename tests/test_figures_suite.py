@@ -61,7 +61,7 @@ def picture(reference: dict[str, list[Row]]) -> Pictures:
 @pytest.mark.parametrize("kind", costs.COSTS)
 def test_a_panel_shows_every_measured_model_and_the_front_of_plots(kind: str, reference: dict[str, list[Row]], picture: Pictures) -> None:
     cost = costs.COSTS[kind]
-    kept = suite.scored(reference, 2)
+    kept = suite.scored(reference)
     panels = [axes for axes in picture(kind).axes if axes.get_visible()]
     assert [axes.get_title(loc="left") for axes in panels] == list(kept)
     for axes, own in zip(panels, kept.values(), strict=True):
@@ -127,7 +127,7 @@ def test_no_text_meets_another_or_leaves_the_picture(kind: str, picture: Picture
         assert gap * math.sin(math.radians(a.get_rotation())) >= 1.2 * a.get_fontsize() * figure.dpi / 72
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])])
 def test_the_same_rows_give_the_same_small_picture(kind: str, reference: dict[str, list[Row]]) -> None:
     few = {name: reference[name] for name in ("digits", "shapes", "xor")}
     content = kinds.suites[kind](few)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from bench import INTERFACE
 from bench.__main__ import main
 from bench.core import machine
 from bench.gate import calibration, contest, survey, trees, trio, work
+from bench.gate import verdicts as verdicts_
 from bench.gate.trees import Tree
-from bench.gate.trio import Arm, Nursery, arms
+from bench.gate.trio import Nursery, arms
 from bench.plan.grid import RequestError
+from bench.store.claim import claimed
 from tests.conftest import ROOT, environment
 
 HERE = Tree("here", ROOT)
@@ -65,6 +67,12 @@ def {name}(task):
 '''
 
 
+def surveyed(nursery: Nursery, base: Tree, head: Tree, models: str, data: str = "iris") -> survey.Contest:
+    one = survey.Contest(base, head, 0.01, 1)
+    survey.survey(one, nursery, partial(survey.grid, models, data, [1]), lambda *_: None)
+    return one
+
+
 def write(tree: Path, name: str, *, body: str = "pass", more: str = "[]") -> None:
     (tree / "models" / f"{name}.py").write_text(MODEL.format(name=name, body=body, more=more))
 
@@ -97,7 +105,7 @@ def verdicts(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict
     """Every way in which head can differ from base, in one survey."""
     folder = tmp_path_factory.mktemp("trees")
     base, head = copy(folder / "base"), copy(folder / "head")
-    for name in ("t_same", "t_deleted", "t_renamed", "t_raises", "t_dies", "t_operator", "t_broken", "t_unsupported"):
+    for name in ("t_same", "t_deleted", "t_renamed", "t_raises", "t_dies", "t_operator", "t_broken", "t_unsupported", "t_import"):
         write(base, name, body="raise ValueError('as before')" if name == "t_broken" else "pass")
     write(base, "t_fixed", body="raise ValueError('as before')")
     write(base, "t_dies_in_base", body="os._exit(3)")
@@ -109,8 +117,8 @@ def verdicts(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict
     write(head, "t_operator", more="[nn.ReLU()]")
     write(head, "t_broken", body="raise ValueError('as before')")
     write(head, "t_unsupported", body="raise Unsupported('no longer')")
-    one = survey.Contest(Tree("base", base), Tree("head", head), 0.01, 1)
-    survey.survey(one, nursery, "t_*", "iris", [1], lambda *_: None, None)
+    (head / "models" / "t_import.py").write_text('"""Broken."""\nimport nothing_of_that_name\n')
+    one = surveyed(nursery, Tree("base", base), Tree("head", head), "t_*")
     return {cell.id.removesuffix("-iris-cpu-b1"): cell for cell in one.cells}
 
 
@@ -128,6 +136,7 @@ def verdicts(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict
         ("t_broken", "broken", "as before"),
         ("t_unsupported", "missing", "no longer"),
         ("t_operator", "", ""),
+        ("t_import", "failing", "nothing_of_that_name"),  # and no model of another file
     ],
 )
 def test_each_difference_has_its_verdict(verdicts: dict[str, survey.Cell], name: str, word: str, why: str) -> None:
@@ -153,29 +162,39 @@ def test_a_tree_is_measured_from_its_own_files_and_never_written_to(
     assert sorted(tree.rglob("*")) == before
 
 
-def test_a_file_that_does_not_import_fails_its_models_and_no_others(nursery: Nursery, tmp_path: Path) -> None:
-    head = copy(tmp_path / "head")
-    (head / "models" / "mlp.py").write_text('"""Broken."""\nimport nothing_of_that_name\n')
-    one = survey.Contest(HERE, Tree("head", head), 0.01, 1)
-    survey.survey(one, nursery, "mlp,transformer", "iris", [1], lambda *_: None, None)
-    assert {cell.model: cell.verdict for cell in one.cells} == {"mlp": "failing", "transformer": ""}
-    assert "nothing_of_that_name" in one.cells[0].reason
+class Scripted:
+    """A nursery of one arm, and the arm: it says what it was given."""
+
+    def __init__(self, opened: dict[str, Any], **torch: str) -> None:
+        self.opened, self.torch, self.role = opened, torch, ""
+
+    def arm(self, role: str, *_: object) -> Scripted:
+        self.role = role
+        return self
+
+    def ask(self, do: str, **_: object) -> dict[str, Any]:
+        known = {"models": ["mlp"], "datasets": {"iris": True}, "model_errors": {}, "dataset_errors": {}}
+        return known | {"facts": {"torch": self.torch.get(self.role, "2")}} if do == "hello" else self.opened
+
+    def close(self) -> None:
+        pass
 
 
-def test_arms_that_run_on_other_versions_cannot_be_compared(nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = Arm.ask
+@pytest.mark.parametrize(
+    ("nursery", "why"),
+    [
+        (Scripted({}, base="1.0"), r"cannot be compared: base runs on torch 1\.0, head on torch 2"),
+        (Scripted({"error": "no sense", "kind": "unsupported"}), "no cell can be built"),
+    ],
+)
+def test_what_cannot_be_surveyed(nursery: Any, why: str) -> None:
+    with pytest.raises(RequestError, match=why):
+        surveyed(nursery, HERE, HERE, "mlp")
 
-    def ask(self: Arm, do: str, **message: Any) -> dict[str, Any]:
-        reply = plain(self, do, **message)
-        if do == "hello" and not seen:
-            reply["facts"]["torch"] = "1.0"
-            seen.append(1)
-        return reply
 
-    seen: list[int] = []
-    monkeypatch.setattr(Arm, "ask", ask)
-    with pytest.raises(RequestError, match=r"cannot be compared: base runs on torch 1\.0, head on torch"):
-        survey.survey(survey.Contest(HERE, HERE, 0.01, 1), nursery, "mlp", "iris", [1], lambda *_: None, None)
+def test_a_name_that_neither_tree_knows_is_refused() -> None:
+    with pytest.raises(RequestError, match=r"did you mean 'mlp'\?"):
+        surveyed(Scripted({}), HERE, HERE, "mlq")  # type: ignore[arg-type]
 
 
 def timed(one: survey.Contest, nursery: Nursery, trios: int) -> dict[str, survey.Cell]:
@@ -185,21 +204,21 @@ def timed(one: survey.Contest, nursery: Nursery, trios: int) -> dict[str, survey
     return {cell.model: cell for cell in one.cells}
 
 
-@pytest.mark.parametrize(("role", "word"), [("head", "failing"), ("base", "crashed")])
-def test_an_arm_that_dies_while_timing_fails_its_cell_and_no_other(nursery: Nursery, tmp_path: Path, role: str, word: str) -> None:
+def test_an_arm_that_dies_while_timing_fails_its_cell_and_no_other(nursery: Nursery, tmp_path: Path) -> None:
     found = {name: copy(tmp_path / name) for name in ("base", "head")}
     marker = tmp_path / "now"
     for name, tree in found.items():
         wind(tree)
-        write(tree, "t_late", body=f"os.path.exists({str(marker)!r}) and os._exit(1)" if name == role else "pass")
-    one = survey.Contest(Tree("base", found["base"]), Tree("head", found["head"]), 0.01, 1)
-    survey.survey(one, nursery, "t_late,linear", "iris", [1], lambda *_: None, None)
-    assert [cell.verdict for cell in one.cells] == ["", ""]
+        for role in ("base", "head"):
+            write(tree, f"t_{role}", body=f"os.path.exists({str(marker)!r}) and os._exit(1)" if name == role else "pass")
+    one = surveyed(nursery, Tree("base", found["base"]), Tree("head", found["head"]), "t_base,t_head,linear")
+    assert [cell.verdict for cell in one.cells] == [""] * 3
     marker.touch()
-    cells = timed(one, nursery, 5)
-    assert (cells["t_late"].verdict, cells["t_late"].deaths) == (word, 2)
+    cells = timed(one, nursery, 6)
+    assert (cells["t_head"].verdict, cells["t_head"].deaths) == ("failing", 2)
+    assert (cells["t_base"].verdict, cells["t_base"].deaths) == ("crashed", 2)
     assert cells["linear"].verdict == ""
-    assert len(cells["linear"].first) >= 3
+    assert len(cells["linear"].first) >= 2
     assert all(sample.ratio == pytest.approx(0) and sample.ms == pytest.approx(0.02) for sample in cells["linear"].first)
 
 
@@ -209,14 +228,12 @@ def test_a_model_that_hangs_fails_and_its_process_ends(nursery: Nursery, tmp_pat
     head = copy(tmp_path / "head")
     write(head, "t_hangs", body="while True: pass")
     write(copy(tmp_path / "base"), "t_hangs")
-    one = survey.Contest(Tree("base", tmp_path / "base"), Tree("head", head), 0.01, 1)
     before = set(psutil.Process(nursery.process.pid).children())
-    survey.survey(one, nursery, "t_hangs", "iris,gaussian", [1], lambda *_: None, None)
+    one = surveyed(nursery, Tree("base", tmp_path / "base"), Tree("head", head), "t_hangs", "iris,gaussian")
     assert [cell.verdict for cell in one.cells] == ["failing", "failing"]
     assert "took too long" in one.cells[0].reason or "no answer in time" in one.cells[0].reason
     assert "not tried, as it ended its process on" in one.cells[1].reason
-    same = survey.Contest(Tree("base", head), Tree("head", head), 0.01, 1)
-    survey.survey(same, nursery, "t_hangs", "iris,gaussian", [1], lambda *_: None, None)
+    same = surveyed(nursery, Tree("base", head), Tree("head", head), "t_hangs", "iris,gaussian")
     assert [cell.verdict for cell in same.cells] == ["broken", "broken"]  # as it was: nobody is accused
     assert same.cells[1].reason.startswith("base and head: not tried")
     _, alive = psutil.wait_procs(set(psutil.Process(nursery.process.pid).children()) - before, timeout=10)
@@ -227,22 +244,25 @@ def test_a_model_that_hangs_fails_and_its_process_ends(nursery: Nursery, tmp_pat
 def test_a_tree_that_does_not_import_cannot_be_compared(nursery: Nursery, tmp_path: Path, file: str) -> None:
     head = copy(tmp_path / "head")
     (head / file).write_text('"""Broken."""\ndef (\n')
-    with pytest.raises(RequestError, match="head the tree does not import: SyntaxError"):
-        survey.survey(survey.Contest(HERE, Tree("the tree", head), 0.01, 1), nursery, "mlp", "iris", [1], lambda *_: None, None)
+    with pytest.raises(RequestError, match="base the tree does not import: SyntaxError"):
+        surveyed(nursery, Tree("the tree", head), HERE, "mlp")
 
 
 def test_a_tree_too_old_for_what_measures_it_cannot_be_compared(nursery: Nursery, tmp_path: Path) -> None:
     base = copy(tmp_path / "base")
     (base / "datasets" / "vocabulary.py").unlink()
     with pytest.raises(RequestError, match=r"base old does not import: .*vocabulary"):
-        survey.survey(survey.Contest(Tree("old", base), HERE, 0.01, 1), nursery, "mlp", "iris", [1], lambda *_: None, None)
+        surveyed(nursery, Tree("old", base), HERE, "mlp")
 
 
-def test_no_cell_at_all_is_no_success(nursery: Nursery) -> None:
-    with pytest.raises(RequestError, match="no cell can be built"):
-        survey.survey(survey.Contest(HERE, HERE, 0.01, 1), nursery, "stn", "iris", [1], lambda *_: None, None)
+@pytest.fixture
+def shared(nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate uses the nursery of the other tests: to start one takes longer than most gates."""
+    monkeypatch.setattr(contest, "Nursery", lambda *_: nursery)
+    monkeypatch.setattr(nursery, "close", lambda: None)
 
 
+@pytest.mark.usefixtures("shared")
 def test_the_command_line_says_what_is_missing_in_three_ways_and_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,6 +281,7 @@ def test_the_command_line_says_what_is_missing_in_three_ways_and_fails(
     assert page.read_text().splitlines()[1].startswith("## Latency: 1 missing, 1 undecided, 1 new of 3 cells")
 
 
+@pytest.mark.usefixtures("shared")
 def test_a_model_that_does_more_work_is_slower(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole way, to exit code 1; beside it a cell that did not change, and a model that prints. Time is counted in layers."""
     base, head = copy(tmp_path / "base"), copy(tmp_path / "head")
@@ -269,14 +290,15 @@ def test_a_model_that_does_more_work_is_slower(tmp_path: Path, capfd: pytest.Cap
     write(base, "t_slow", body="print('a model may print')")
     write(head, "t_slow", body="print('a model may print')", more="[nn.Linear(task.output.size, task.output.size)]")
     options = ["--models", "t_slow,linear", "--datasets", "iris", "--minutes", "60", "--allow", "25%", "--accept-costs", "--json"]
-    monkeypatch.setattr(contest, "LONGEST", 0.1)
+    for module, constant, value in ((contest, "LONGEST", 0.1), (contest, "EVERY", 1), (contest, "FEWEST", 3), (verdicts_, "FEWEST", 3)):
+        monkeypatch.setattr(module, constant, value)
     assert main(["gate", "--base", str(base), "--head", str(head), *options]) == 1
     found = {fact["cell"]: fact for fact in json.loads(capfd.readouterr().out)}
     slow, same = found["t_slow-iris-cpu-b1"], found["linear-iris-cpu-b1"]
     assert (slow["latency"], same["latency"]) == ("slower", "same")
     assert "also in" in slow["reason"]
     assert (slow["low"], slow["high"], same["low"], same["high"]) == pytest.approx((2, 2, 1, 1))
-    assert slow["trios"] >= 8 <= same["trios"]
+    assert slow["trios"] >= 3 <= same["trios"]
     assert (slow["costs"]["verdict"], same["costs"]["verdict"]) == ("grew", "same")
 
 
@@ -362,11 +384,6 @@ def test_nonsense_is_refused_before_anything_runs(options: tuple[str, ...], mess
     assert message in refused(capsys, *options)
 
 
-def test_a_name_that_neither_tree_knows_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    tree = str(copy(tmp_path / "tree"))
-    assert "did you mean 'mlp'?" in refused(capsys, "--base", tree, "--head", tree, "--models", "mlq")
-
-
 def test_a_revision_is_laid_out_aside(repository: Path, tmp_path: Path) -> None:
     (repository / "models" / "mlp.py").unlink()
     tree = trees.resolve("base", "HEAD", repository, tmp_path)
@@ -387,7 +404,7 @@ def places() -> set[Path]:
     return {path for path in Path(trees.tempfile.gettempdir()).glob(f"{trees.PREFIX}*") if path.is_dir()}
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
 def test_killed_in_the_middle_nothing_is_left(
     how: signal.Signals, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,16 +429,15 @@ def test_killed_in_the_middle_nothing_is_left(
 
 
 def test_a_place_that_may_not_be_looked_into_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / f"{trees.PREFIX}foreign").mkdir()
-    (tmp_path / f"{trees.PREFIX}old").mkdir()
-    os.utime(tmp_path / f"{trees.PREFIX}old", (0, 0))
-    plain = Path.is_file
-    monkeypatch.setattr(Path, "is_file", lambda self: denied() if "foreign" in str(self) else plain(self))
+    for name in ("foreign", "old"):
+        (tmp_path / f"{trees.PREFIX}{name}").mkdir()
+        (tmp_path / f"{trees.PREFIX}{name}" / "lock").touch()
+    monkeypatch.setattr(trees, "claimed", lambda path: denied() if "foreign" in str(path) else claimed(path))
     trees.sweep(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [f"{trees.PREFIX}foreign"]
 
 
-def denied() -> bool:
+def denied() -> None:
     raise PermissionError("another user's")
 
 
@@ -430,30 +446,23 @@ def test_a_place_in_use_is_not_swept_away() -> None:
         assert (first / "lock").is_file()
 
 
-def test_the_self_tests_head_differs_in_work_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loaded in a process of its own, the slowed tree does exactly the stated work in exactly the named cell."""
+def test_the_self_tests_head_differs_in_work_alone(nursery: Nursery, tmp_path: Path) -> None:
+    """By a clock that counts layers and iterations, the slowed tree does exactly the stated work in exactly the named cell."""
     tree = calibration.slower_tree(tmp_path, {"linear-iris": 123})
     changed = {p.relative_to(tree.folder) for p in tree.folder.rglob("*.py")} ^ {
         p.relative_to(machine.ROOT) for part in trees.PARTS for p in (machine.ROOT / part).rglob("*.py")
     }
     assert changed == {Path("models/zz_slowed.py")}
-    probe = (
-        "import bench.gate.work as w; done = []; w.slowed = lambda f, n: lambda x: done.append(n) or f(x)\n"
-        "import datasets, models, torch\n"
-        "x = torch.zeros(1, 4)\n"
-        "for name in ('linear', 'mlp'): models.build(name, datasets.task('iris'))(x)\n"
-        "models.build('linear', datasets.task('gaussian'))(torch.zeros(1, 2))\n"
-        "print(done)"
-    )
-    env = os.environ | {"PYTHONPATH": str(tree.folder)}
-    said = subprocess.run([sys.executable, "-c", probe], cwd=tree.folder, env=env, capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "[123]"
+    wind(tree.folder)
+    with (tree.folder / "models" / "t_clock.py").open("a") as clock:
+        clock.write("\n\nimport bench.gate.work\n\n\ndef worked(n):\n    seconds[0] += 1e-5 * n\n\n\nbench.gate.work.work = worked\n")
+    with arms(nursery, {"base": tree}, 0, None) as one:
+        cells = (("linear", "iris"), ("mlp", "iris"), ("linear", "gaussian"))
+        took = [one["base"].ask("open", model=model, dataset=data, batch=1)["seconds"] for model, data in cells]
+    assert took == pytest.approx([2e-5 + 123e-5, 6e-5, 2e-5])  # the MLP has three layers
 
 
 def test_work_adds_up_and_changes_nothing() -> None:
-    seconds = {"call": 1e-3, "iteration": 1e-7, "wrapper": 1e-6}
-    assert calibration.iterations(0.05, seconds) == 490
-    assert calibration.iterations(0.0001, seconds) == 0
     assert work.slowed(lambda x: x + 1, 5)(2) == 3
     line = calibration.Line((100, 300), (0.05, 0.11))
     assert [line.amount(share) for share in (0.05, 0.08, 0.11, 0.0)] == [100, 200, 300, 0]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.__main__ import main
 from bench.core import machine, silicon
 from bench.gate import trees
-from bench.plan.grid import RequestError
 from bench.store.claim import claimed
 from tests.conftest import ROOT, environment
 
@@ -44,13 +44,16 @@ def test_a_hook_of_another_repository_changes_no_commit(tmp_path: Path, monkeypa
     assert trees.git(machine.ROOT, "rev-parse", "HEAD").stdout.decode().strip() == ours
 
 
-def test_without_fcntl_cells_are_claimed_and_the_gate_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_fcntl_cells_are_claimed_and_the_gate_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "fcntl", None)
     claim = claimed(tmp_path / "claim")
     assert claim is not None
     claim.release()
-    with pytest.raises(RequestError, match="needs locks of files"), (tmp_path / "lock").open("w") as handle:
-        trees.lock(handle)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert main(["gate", "--base", "HEAD"]) == 2
+    assert "on Linux only" in capsys.readouterr().err
 
 
 BLOCKED = "import sys; sys.modules['fcntl'] = None; from bench.__main__ import main; sys.exit(main(sys.argv[1:]))"

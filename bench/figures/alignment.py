@@ -152,10 +152,7 @@ def title(subject: Subject, heads: int, shares: dict[str, float]) -> str:
 
 def vocabularies(subject: Subject) -> tuple[Vocabulary, Vocabulary]:
     """NoPicture where nobody knows the words."""
-    try:
-        known = datasets.vocabularies(subject.row.dataset, subject.root, subject.run["seed"])
-    except (datasets.Missing, datasets.Corrupt) as error:
-        raise NoPicture(str(error)) from error
+    known = datasets.vocabularies(subject.row.dataset, subject.root, subject.run["seed"])
     if known is None:
         raise NoPicture("the data set does not tell its words")
     return known

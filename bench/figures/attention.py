@@ -180,7 +180,7 @@ def attention(subject: Subject) -> bytes:
     image = x[0] if subject.task.input.kind == "image" else None
     names = tokens_named(subject.task, layers[0].shape[-1], any(isinstance(part, Tokens) for part in module.modules()))
     heads = layers[0].shape[1]
-    told = f"weights of the last step, seed {subject.run['seed']}; the first {len(x)} test samples"
+    told = f"{subject.weights}; the first {len(x)} test samples"
     told += f"; {MOST_HEADS} of {heads} heads" * (heads > MOST_HEADS)
     told += "; purple is negative, marked −" * (not shares(layers))
     told += "; the last layer asks for the class token alone" * (layers[-1].shape[2] == 1 < len(names))

@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
         nonlocal failures, made
         try:
             content = draw()
-        except NoPicture as reason:
+        except (NoPicture, datasets.Missing, datasets.Corrupt) as reason:
             reasons[kind, str(reason)].append(name)
             if isinstance(reason, Outdated):
                 path.unlink(missing_ok=True)  # it would be taken for this run's

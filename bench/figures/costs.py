@@ -7,14 +7,16 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
 
 from bench.figures.kinds import of_suite
-from bench.figures.suite import GREY, WORDS, Box, key, label, left_out, level, scored, ticks
+from bench.figures.suite import GREY, Box, label, scored, ticks
 from bench.report.plots import COLOURS, MARKERS, STYLE, front, small
 from bench.tables.column import Column
 from bench.tables.columns import column
@@ -22,6 +24,7 @@ from bench.tables.family import MIXERS
 from bench.tables.formatting import amount, number
 from bench.tables.rows import LATENCY, Row
 
+WORDS = {"attention": "attention", "convolution": "convolution", "mlp": "MLP", "other": "other"}  # for families
 COLUMNS = 3
 WIDTH, PANEL, HEAD, FOOT = 11.0, 2.4, 0.95, 0.55  # inches; a panel's with its labels
 
@@ -66,7 +69,8 @@ def points(rows: Sequence[Row], cost: Cost) -> dict[str, Point]:
         if value is not None and x:
             scale = 100 if row.metric.percent else 1
             down, up = (scale * abs(end - value.mean) if value.n > 1 else 0.0 for end in (value.low, value.high))
-            found[row.model] = Point(float(x), level(scale * value.mean), down, up, row.family, cost.doubt(row) or "")
+            y = float(f"{scale * value.mean:.9g}")  # without the noise of adding in another order, so that equal scores tie
+            found[row.model] = Point(float(x), y, down, up, row.family, cost.doubt(row) or "")
     return found
 
 
@@ -168,7 +172,8 @@ def finding(kept: dict[str, list[Row]], cost: Cost) -> str:
 
 def picture(sections: dict[str, list[Row]], cost: Cost) -> Figure:
     """One panel for each data set on which two models or more have a value. NoPicture if there is none."""
-    kept = scored(sections, least=2)
+    kept = scored(sections)
+    alone = [name for name, own in sections.items() if name not in kept and any(row.values for row in own)]
     lines = -(-len(kept) // COLUMNS)
     height = HEAD + lines * PANEL + FOOT
     with matplotlib.rc_context(STYLE):
@@ -182,35 +187,23 @@ def picture(sections: dict[str, list[Row]], cost: Cost) -> Figure:
             else:
                 axes.set_visible(False)
         figure.text(0.12 / WIDTH, 1 - 0.2 / height, finding(kept, cost), fontsize=11, fontweight="bold", va="center")
-        key(figure, WORDS, 0.2, 0.46, 1.25)
+        for i, (family, said) in enumerate(WORDS.items()):
+            x, y, colour = (0.2 + 1.25 * i) / WIDTH, 1 - 0.46 / height, COLOURS[family]
+            figure.add_artist(Line2D([x], [y], marker=MARKERS[family], ms=6, color=colour, transform=figure.transFigure))
+            figure.text(x + 0.1 / WIDTH, y, said, va="center", fontsize=8.5, color=colour)
         note = (
             "Means over seeds with 95 % Student intervals; no model beats the grey line in both mean quality and cost. Named: models on it"
             " and the four backbones."
         )
         note += " Hollow: the timing's certificate has a doubt." if cost is TIMED else ""
-        figure.text(0.12 / WIDTH, 0.12 / height, note + "\n" + left_out(sections, kept, "one model only").strip(), fontsize=7.5, color=GREY)
+        note += f"\nNot drawn, one model only: {', '.join(alone)}." if alone else "\n"
+        figure.text(0.12 / WIDTH, 0.12 / height, note, fontsize=7.5, color=GREY)
     return figure
 
 
-@of_suite()
-def quality_params(sections: dict[str, list[Row]]) -> bytes:
-    """Quality against the parameters that learn."""
-    return small(picture(sections, COSTS["quality_params"]))
+def against(cost: Cost, sections: dict[str, list[Row]]) -> bytes:
+    return small(picture(sections, cost))
 
 
-@of_suite()
-def quality_flops(sections: dict[str, list[Row]]) -> bytes:
-    """Quality against the FLOPs of one sample's forward pass."""
-    return small(picture(sections, COSTS["quality_flops"]))
-
-
-@of_suite()
-def quality_latency(sections: dict[str, list[Row]]) -> bytes:
-    """Quality against the latency of one sample on the CPU, median, one thread."""
-    return small(picture(sections, COSTS["quality_latency"]))
-
-
-@of_suite()
-def quality_seconds(sections: dict[str, list[Row]]) -> bytes:
-    """Quality against the seconds that training one seed took on the store's machine."""
-    return small(picture(sections, COSTS["quality_seconds"]))
+for kind, one in COSTS.items():
+    of_suite(kind)(partial(against, one))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bench.figures.attention import PLAIN, headline
 from bench.figures.kinds import of_cell
-from bench.figures.samples import BLUE, HALO, IMAGE, ORANGE, answered, first_images, fits, limits, put, weights_of
+from bench.figures.samples import BLUE, HALO, IMAGE, ORANGE, answered, first_images, fits, limits, put
 from bench.figures.subject import NoPicture, Subject
 from bench.report.plots import png
 
@@ -123,7 +123,7 @@ def glimpses(subject: Subject) -> bytes:
     many = subject.data.test.x[:512]
     x, y, _ = first_images(subject, PATHS)
     told = "one path, from the model's first fixed start, and what it answers; "
-    told += f"{weights_of(subject)}; average over {len(many)} test samples"
+    told += f"{subject.weights}; average over {len(many)} test samples"
     title = f"{subject.title} {glimpses_finding(many, path(module, many).places)}"
     with matplotlib.rc_context(PLAIN):
         return png(glimpses_drawn(x, y, path(module, x), title, told))

@@ -53,12 +53,13 @@ def of_cell(fits: Fits, suffix: Suffix = "png") -> Callable[[OfCell], OfCell]:
     return add
 
 
-def of_suite() -> Callable[[OfSuite], OfSuite]:
-    """Add a picture of the whole suite, a PNG, under the function's name. It gets the ranked rows of every data set."""
+def of_suite(name: str = "") -> Callable[[OfSuite], OfSuite]:
+    """Add a picture of the whole suite, a PNG, under a name, else the function's. It gets the ranked rows of every data set."""
 
     def add(draw: OfSuite) -> OfSuite:
-        free(draw.__name__)
-        suites[draw.__name__] = draw
+        kind = name or draw.__name__
+        free(kind)
+        suites[kind] = draw
         return draw
 
     return add

@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.figures.attended import SAMPLES, Field, field, looked_at
 from bench.figures.attention import PLAIN, headline
 from bench.figures.kinds import of_cell
-from bench.figures.samples import BLUE, HALO, IMAGE, ORANGE, answered, first_images, fits, limits, put, weights_of
+from bench.figures.samples import BLUE, HALO, IMAGE, ORANGE, answered, first_images, fits, limits, put
 from bench.figures.subject import NoPicture, Subject
 from bench.report.plots import png
 
@@ -61,7 +61,7 @@ def rollout(subject: Subject) -> bytes:
     heat, plain = looked_at(subject.module, x)
     where = field(subject.module, *x.shape[2:])
     told = "attention rollout: the layers multiplied, half of each the residual path; "
-    told += f"{weights_of(subject)}; average over {len(many)} test samples"
+    told += f"{subject.weights}; average over {len(many)} test samples"
     told += "; re-attention's weights are signed: their sizes, rows made to sum to one" * (not plain)
     told += f"; the patches are of a map: each sees {where.reach:.0f} pixels more on every side" * (where.reach > 0)
     with matplotlib.rc_context(PLAIN):
@@ -117,6 +117,6 @@ def stn(subject: Subject) -> bytes:
     with torch.no_grad():
         straight, localise = straighten(x), module.get_submodule("localise")
         affine, many = (localise(images).view(-1, 2, 3) for images in (x, subject.data.test.x[:512]))
-    told = f"the first test images, class by class; {weights_of(subject)}; the area is of {len(many)} test samples"
+    told = f"the first test images, class by class; {subject.weights}; the area is of {len(many)} test samples"
     with matplotlib.rc_context(PLAIN):
         return png(stn_drawn(x, y, predicted, straight, corners(affine, *x.shape[2:]), f"{subject.title} {stn_finding(many)}", told))

@@ -197,7 +197,7 @@ def still(subject: Subject) -> Figure:
         bar.set_label(own.label)
         said, blind = finding(subject)
         figure.text(0.12 / width, 0.985, f"{subject.title}: {said}", va="top", fontsize=11)
-        below = f"weights of the last step, seed {subject.run['seed']}" + (f"; {blind}" if blind else "")
+        below = subject.weights + (f"; {blind}" if blind else "")
         figure.text(0.12 / width, 0.945, below, va="top", fontsize=8)
         key = figure.add_axes((0.55 / width, 0.885, 4.5 / width, 0.03), xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[], frame_on=False)
         for at, split, name, look in ((0.025, data.train, "training", TRAIN), (0.37, data.test, "test", TEST)):

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from bench.figures.subject import Subject, answer
+from bench.figures.subject import Subject
 from datasets.data import Split
 from datasets.task import Task
 
@@ -59,17 +59,8 @@ def answered(axes: Axes, true: int, predicted: int) -> None:
     axes.set_title(f"{true} → {predicted}", fontsize=8.5, pad=3, loc="center", color=colour, fontweight=weight)
 
 
-def predictions(subject: Subject, x: Tensor) -> Tensor:
-    """What the model answers."""
-    return subject.task.predicted(answer(subject.module, subject.task, x))
-
-
 def first_images(subject: Subject, n: int) -> tuple[Tensor, Tensor, Tensor]:
     """Images, classes and answers of `one_of_each` of the test split."""
     test = subject.data.test
     chosen = one_of_each(test, n)
-    return test.x[chosen], test.y[chosen], predictions(subject, test.x[chosen])
-
-
-def weights_of(subject: Subject) -> str:
-    return f"weights of the last step, seed {subject.run['seed']}"
+    return test.x[chosen], test.y[chosen], subject.predicted(test.x[chosen])

@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor, nn
 
 from bench.figures.kinds import of_cell
-from bench.figures.subject import NoPicture, Subject, answer
+from bench.figures.subject import NoPicture, Subject
 from bench.report.plots import STYLE, png, spread
 from bench.tables.formatting import number
 from datasets.task import Task
@@ -26,11 +25,6 @@ NAMES = {"mse": "mean squared error"}
 
 def of_signals(task: Task) -> bool:
     return task.input.kind == task.output.kind == "signal"
-
-
-def answers(module: nn.Module, x: Tensor, task: Task) -> Tensor:
-    """What the model makes of signals x (n, channels, length), (n, 1, length)."""
-    return task.predicted(answer(module, task, x))
 
 
 def anchors(heights: dict[str, np.ndarray], apart: int) -> dict[str, int]:
@@ -68,7 +62,7 @@ def drawn_signals(subject: Subject) -> Figure:
         raise NoPicture("input and target are not signals of one length and one channel")
     index = [i for i in SAMPLES if i < len(test)]
     x, y = test.x[index], test.y[index]
-    predicted = answers(subject.module, x, task)
+    predicted = subject.predicted(x)
     errors = task.scores(predicted, y)[metric.name]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 1.75 * len(index) + 0.9), layout="constrained")

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import nn
 
-import datasets
 import models
 from bench.store import fingerprint
 from bench.store.records import LARGEST, Record, Store
@@ -53,11 +52,8 @@ class Subject:
 
     @cached_property
     def data(self) -> Data:
-        """Raises NoPicture where the data are not at hand."""
-        try:
-            return self.load(self.row.dataset)
-        except (datasets.Missing, datasets.Corrupt) as error:
-            raise NoPicture(str(error)) from error
+        """Raises datasets.Missing or Corrupt where they are not at hand, for which there is no picture either."""
+        return self.load(self.row.dataset)
 
     @cached_property
     def kept(self) -> dict[str, Any]:
@@ -79,6 +75,15 @@ class Subject:
     def module(self) -> nn.Module:
         """The model with the weights of the last step, in evaluation mode, float32 on the CPU."""
         return self.at(self.kept["last"])
+
+    @property
+    def weights(self) -> str:
+        """Which `module` has, to tell below a picture's title."""
+        return f"weights of the last step, seed {self.run['seed']}"
+
+    def predicted(self, x: torch.Tensor) -> torch.Tensor:
+        """What the model answers, as its metrics take it."""
+        return self.task.predicted(answer(self.module, self.task, x))
 
     def at(self, weights: dict[str, torch.Tensor]) -> nn.Module:
         """The model with other weights: those of `kept["snapshots"]`. Each call builds a new one."""

@@ -128,29 +128,6 @@ class Arm:
                 times.append(clock() - start)
         return {"seconds": quartile(times)}
 
-    def calibrate(self, calls: int) -> dict[str, Any]:
-        """Seconds of a call, of an iteration of `work`, and of what `slowed` adds without any: lower quartiles, taken by turns."""
-        from bench.gate.work import slowed, work
-
-        def nothing(x: Any) -> Any:
-            return x
-
-        wrapped, n = slowed(nothing, 0), 1000
-        took: dict[str, list[float]] = {"call": [], "iteration": [], "wrapper": []}
-        for _ in range(25):
-            took["call"].append(self.turn(calls)["seconds"])
-            start = time.perf_counter()
-            work(n)
-            took["iteration"].append((time.perf_counter() - start) / n)
-            start = time.perf_counter()
-            for _ in range(n):
-                wrapped(0)
-            middle = time.perf_counter()
-            for _ in range(n):
-                nothing(0)
-            took["wrapper"].append((2 * middle - start - time.perf_counter()) / n)
-        return {name: quartile(times) for name, times in took.items()}
-
     def exact(self) -> dict[str, Any]:
         from bench.measure import forward_counts
 

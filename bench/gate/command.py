@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from bench.core import machine
@@ -103,7 +104,8 @@ def gate(options: argparse.Namespace, minutes: float, allow: float, batches: lis
         asked = survey.Contest(base, head, allow, minutes)
         bar = Progress(60 * minutes)
         try:
-            done = contest.run(asked, options.models, options.datasets, batches, place / "bytecode", follow(bar, 60 * minutes))
+            chosen = partial(survey.grid, options.models, options.datasets, batches)
+            done = contest.run(asked, chosen, place / "bytecode", follow(bar, 60 * minutes))
         finally:
             bar.close()
     print(json.dumps(table.facts(done), indent=1) if options.json else table.terminal(done), flush=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from bench.gate.survey import Cell, Contest, Say, survey
+from bench.gate.survey import Cell, Choose, Contest, Say, survey
 from bench.gate.trio import Arm, Died, Failed, Nursery, arms, cores, measure
 from bench.gate.verdicts import FEWEST, judge
 
@@ -106,20 +106,12 @@ def one(cell: Cell, trio: dict[str, Arm], seconds: float, rng: random.Random) ->
     return True
 
 
-def run(
-    contest: Contest,
-    models: str | None,
-    datasets: str | None,
-    batches: list[int],
-    bytecode: Path,
-    say: Say,
-    only: Collection[str] | None = None,
-) -> Contest:
-    """Compare; fills the contest. `only` leaves out cells of other ids. RequestError if nothing can be compared."""
+def run(contest: Contest, choose: Choose, bytecode: Path, say: Say) -> Contest:
+    """Compare; fills the contest. RequestError if nothing can be compared."""
     started = time.perf_counter()
     nursery = Nursery(bytecode, started + 60 * max(SURVEY, contest.minutes))
     try:
-        survey(contest, nursery, models, datasets, batches, say, only)
+        survey(contest, nursery, choose, say)
         for _ in rounds(contest, nursery, started, say):
             look(contest)
         look(contest, last=True)

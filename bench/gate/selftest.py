@@ -12,27 +12,28 @@ names. Nothing else differs, and the gate is run as anyone runs it. A gate is ke
 from __future__ import annotations
 
 import json
-import math
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
-from tabulate import tabulate
 
 from bench.core import machine
+from bench.core.stats import share
 from bench.gate import contest, survey, table, trees
-from bench.gate.calibration import Line, calibrated, slower_tree
+from bench.gate.calibration import Line, calibrated, slower_tree, timed
 from bench.gate.trio import Nursery
 from bench.run.progress import Progress
 from bench.store import fingerprint
 from bench.store.encoding import as_text
 from bench.store.records import Store
+from bench.tables.formatting import markdown
 
 # files that a gate's outcome depends on; how much work was added it keeps
 TIMING = ("arm", "trio", "verdicts", "survey", "contest", "work")
@@ -68,18 +69,14 @@ class Plan:
         return fingerprint.digest({**rules, "torch": machine.facts()["torch"], "code": code})
 
 
-def gate(plan: Plan, kind: float, number: int, base: trees.Tree, work: dict[str, Line], place: Path, say: survey.Say) -> dict[str, Any]:
+def gate(plan: Plan, kind: float, number: int, base: trees.Tree, lines: dict[str, Line], place: Path) -> dict[str, Any]:
     """One real gate, as a record."""
-    slowed = plan.slowed(kind, number)
-    head = slower_tree(place, {cell: work[cell].amount(kind) for cell in slowed})
-    asked = survey.Contest(base, head, plan.allow, plan.minutes)
-    models, datasets = (",".join(dict.fromkeys(part)) for part in zip(*(cell.rsplit("-", 1) for cell in plan.cells), strict=True))
-    wanted = [f"{cell}-cpu-b1" for cell in plan.cells]
-    done = contest.run(asked, models, datasets, [1], place / "bytecode", say, only=wanted)
-    cells = [{**fact, "slowed": fact["cell"].removesuffix("-cpu-b1") in slowed} for fact in table.facts(done)]
-    about = {"kind": kind, "number": number, "seconds": round(done.seconds, 1), "trios": done.trios, "source": plan.source}
-    about["work"] = {cell: work[cell].amount(kind) for cell in slowed}
-    return {**about, "machine": {"slug": machine.slug(), **machine.facts()}, "cells": cells}
+    work = {cell: lines[cell].amount(kind) for cell in plan.slowed(kind, number)}
+    asked = survey.Contest(base, slower_tree(place, work), plan.allow, plan.minutes)
+    done = contest.run(asked, lambda *_: [timed(cell) for cell in plan.cells], place / "bytecode", lambda *_: None)
+    about = {"kind": kind, "number": number, "seconds": round(done.seconds, 1), "trios": done.trios, "source": plan.source, "work": work}
+    judged = [{**fact, "slowed": fact["cell"].removesuffix("-cpu-b1") in work} for fact in table.facts(done)]
+    return {**about, "machine": {"slug": machine.slug(), **machine.facts()}, "cells": judged}
 
 
 def kept(folder: Path, plan: Plan) -> dict[tuple[float, int], dict[str, Any]]:
@@ -123,87 +120,83 @@ def made(plan: Plan, missing: list[tuple[float, int]], bar: Progress) -> Iterato
         base = slower_tree(place, {}, "base")  # a copy, so that what is edited here meanwhile changes nothing
         nursery = Nursery(place / "bytecode")
         try:
-            work = calibrated(plan.cells, nursery, base, place)
+            lines = calibrated(plan.cells, nursery, base, place)
         finally:
             nursery.close()
         bar.advance(1.0)
         for kind, number in missing:
             bar.show(f"{100 * kind:+.0f} %, gate {number + 1}")
-            yield gate(plan, kind, number, base, work, place, lambda *_: None)
+            yield gate(plan, kind, number, base, lines, place)
             bar.advance(1.0)
 
 
-def proportion(k: int, n: int) -> str:
-    """'35 of 36 (97 %, 85 to 100)': a share with its exact 95 % interval (Clopper and Pearson 1934)."""
-    if n == 0:
-        return "none"
-    low, high = stats.binomtest(k, n).proportion_ci(method="exact")
-    return f"{k} of {n} ({100 * k / n:.0f} %, {100 * low:.0f} to {100 * high:.0f})"
+def proportion(accused: pd.Series) -> str:
+    """'35 of 36 (97 %, 85 to 100)': a share with its exact 95 % interval; '' of nothing."""
+    k, n = int(accused.sum()), len(accused)
+    low, high = share(k, n) if n else (0.0, 0.0)
+    return f"{k} of {n} ({100 * k / n:.0f} %, {100 * low:.0f} to {100 * high:.0f})" if n else ""
 
 
-def by_kind(records: list[dict[str, Any]]) -> list[list[str]]:
+def percent(values: pd.Series, of: Callable[[Any], float] = np.median, sign: str = "") -> str:
+    """A figure of those values that there are; '' of none."""
+    there = values[np.isfinite(values)]
+    return f"{100 * of(there):{sign}.1f} %" if len(there) else ""
+
+
+def by_kind(cells: pd.DataFrame) -> list[dict[str, str]]:
+    """A line a kind, from a row for each cell of each gate."""
     lines = []
-    for kind in KINDS:
-        gates = [record for record in records if record["kind"] == kind]
-        slowed = [cell for record in gates for cell in record["cells"] if cell["slowed"]]
-        left = [cell for record in gates for cell in record["cells"] if not cell["slowed"]]
-        ratios = [cell["ratio"] for cell in slowed if cell["ratio"] is not None]
-        seen = f"{100 * (float(np.median(ratios)) - 1):+.1f} %" if ratios else ""
-        minutes = [record["seconds"] / 60 for record in gates]
+    for kind in sorted(set(cells.kind)):
+        own = cells[cells.kind == kind]
+        minutes = own.groupby("number")["minutes"].first()
         lines.append(
-            [
-                f"+ {100 * kind:g} %" if kind else "unchanged",
-                str(len(gates)),
-                proportion(sum(cell["latency"] == "slower" for cell in slowed), len(slowed)) if slowed else "",
-                seen,
-                proportion(sum(cell["latency"] == "slower" for cell in left), len(left)),
-                str(sum(cell["latency"] == "undecided" for cell in slowed + left)),
-                f"{np.median(minutes):.1f}, at most {max(minutes):.1f}" if minutes else "",
-            ]
+            {
+                "kind": f"+ {100 * kind:g} %" if kind else "unchanged",
+                "gates": str(len(minutes)),
+                "slowed cells caught": proportion(own.accused[own.slowed]),
+                "measured": percent(own.ratio[own.slowed] - 1, sign="+"),
+                "unchanged cells accused": proportion(own.accused[~own.slowed]),
+                "undecided": str((own.latency == "undecided").sum()),
+                "minutes a gate": f"{minutes.median():.1f}, at most {minutes.max():.1f}",
+            }
         )
     return lines
 
 
-def by_cell(records: list[dict[str, Any]]) -> list[list[str]]:
-    """A line a cell: the share caught of each kind, and the precision."""
+def by_cell(cells: pd.DataFrame) -> list[dict[str, str]]:
+    """A line a cell: how often it was caught in each kind, and the precision."""
     lines = []
-    names = [cell["cell"] for cell in records[0]["cells"]] if records else []
-    for name in sorted(names):
-        seen = [(record["kind"], cell) for record in records for cell in record["cells"] if cell["cell"] == name]
-        caught = []
-        for kind in KINDS[1:]:
-            hit = [cell["latency"] == "slower" for k, cell in seen if k == kind and cell["slowed"]]
-            caught.append(f"{sum(hit)} of {len(hit)}")
-        left = [cell for _, cell in seen if not cell["slowed"]]
-        off = [abs(cell["ratio"] - 1) for cell in left if cell["ratio"] is not None]
-        detectable = [cell["mds"] for _, cell in seen if cell["mds"] is not None and math.isfinite(cell["mds"])]
-        worst = f"{100 * np.median(off):.1f} %, {100 * max(off):.1f} %" if off else ""
-        accused = f"{sum(cell['latency'] == 'slower' for cell in left)} of {len(left)}"
-        lines.append([name, *caught, accused, worst, f"{100 * np.median(detectable):.1f} %" if detectable else ""])
+    for name, own in cells.groupby("cell"):
+        left = own[~own.slowed]
+        off = (left.ratio - 1).abs()
+        caught = {f"+ {100 * kind:g} %": own.accused[own.slowed & (own.kind == kind)] for kind in KINDS[1:]}
+        counted = {head: f"{hit.sum()} of {len(hit)}" for head, hit in {**caught, "accused": left.accused}.items()}
+        worst = f"{percent(off)}, {percent(off, np.max)}" if off.notna().any() else ""
+        lines.append({"cell": str(name), **counted, "off when unchanged: median, worst": worst, "detectable": percent(own.mds)})
     return lines
 
 
 def report(plan: Plan, records: list[dict[str, Any]]) -> str:
     """The self-test's page."""
-    unchanged = [cell for record in records for cell in record["cells"] if not cell["slowed"]]
-    accused = sum(cell["latency"] == "slower" for cell in unchanged)
-    bound = float(stats.binomtest(accused, max(1, len(unchanged))).proportion_ci(method="exact").high)
-    one_sided = float(stats.beta.ppf(0.95, accused + 1, max(1, len(unchanged)) - accused))
-    about = records[0]["machine"] if records else {}
+    cells = pd.DataFrame(
+        [
+            {
+                **cell,
+                "kind": gate["kind"],
+                "number": gate["number"],
+                "minutes": gate["seconds"] / 60,
+                "accused": cell["latency"] == "slower",
+            }
+            for gate in records
+            for cell in gate["cells"]
+        ]
+    ).astype({"ratio": float, "mds": float})
+    unchanged = cells.accused[~cells.slowed]
+    accused, n = int(unchanged.sum()), len(unchanged)
+    one_sided = float(stats.beta.ppf(0.95, accused + 1, n - accused))
+    about = records[0]["machine"]
     notes = " ".join(sorted({record["note"] for record in records if record.get("note")}))
     commits = sorted({record["machine"]["commit"] + " (changed)" * record["machine"]["dirty"] for record in records})
-    kinds = tabulate(
-        by_kind(records),
-        headers=["kind", "gates", "slowed cells caught", "measured", "unchanged cells accused", "undecided", "minutes a gate"],
-        tablefmt="github",
-        disable_numparse=True,
-    )
-    cells = tabulate(
-        by_cell(records),
-        headers=["cell", *(f"+ {100 * kind:g} %" for kind in KINDS[1:]), "accused", "off when unchanged: median, worst", "detectable"],
-        tablefmt="github",
-        disable_numparse=True,
-    )
     return f"""# What the latency gate catches on this machine
 
 {len(records)} gates, each as anyone would run it: `python -m bench gate --base … --minutes {plan.minutes:g} --allow {100 * plan.allow:g}%`
@@ -211,17 +204,17 @@ over {len(plan.cells)} cells, one thread. In a *slower* gate every other cell's 
 (integer arithmetic, calibrated; no sleep); the rest is unchanged. *Measured* is the median of the gate's own estimates.
 Shares stand with their exact 95 % intervals.
 
-{kinds}
+{markdown(by_kind(cells))}
 
-**Unchanged code was accused in {accused} of {len(unchanged)} verdicts**: with 95 % confidence in at most {100 * one_sided:.1f} % of
-them (two-sided interval: up to {100 * bound:.1f} %).
+**Unchanged code was accused in {accused} of {n} verdicts**: with 95 % confidence in at most {100 * one_sided:.1f} % of
+them (two-sided interval: up to {100 * share(accused, n)[1]:.1f} %).
 
-{cells}
+{markdown(by_cell(cells))}
 
 *Detectable*: the slowdown that a gate's precision accuses four times in five, median over gates. *Off when unchanged*: how far
 from 0 the ratio of identical code came out.
 
-Machine: {about.get("cpu", "?")}, {about.get("cores", "?")} cores, torch {about.get("torch", "?")}, Python {about.get("python", "?")};
+Machine: {about["cpu"]}, {about["cores"]} cores, torch {about["torch"]}, Python {about["python"]};
 commit {", ".join(commits)}. {notes}
 Rebuilt by `python -m bench gate --self-test --gates {plan.gates} --results DIR`; one file a gate in `gate/`.
 """

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ NO_CELL = "no cell"  # in neither tree
 COSTS = ("params", "flops", "operators", "peak_bytes")
 
 Say = Callable[[float, str], None]  # share of the time gone, and what is being done
+Choose = Callable[[dict[str, Any], dict[str, Any]], list["Cell"]]  # the cells to compare, from what the arms of base and head say they have
 
 
 @dataclass
@@ -76,15 +78,7 @@ class Contest:
         return {"base": self.base, "head": self.head, "again": self.base}
 
 
-def same_facts(base: dict[str, Any], head: dict[str, Any]) -> dict[str, Any]:
-    """What both arms run on; RequestError if that is not the same."""
-    for name, value in base.items():
-        if head.get(name) != value:
-            raise RequestError(f"cannot be compared: base runs on {name} {value}, head on {name} {head.get(name)}")
-    return base
-
-
-def grid(base: dict[str, Any], head: dict[str, Any], models: str | None, datasets: str | None, batches: list[int]) -> list[Cell]:
+def grid(models: str | None, datasets: str | None, batches: list[int], base: dict[str, Any], head: dict[str, Any]) -> list[Cell]:
     """The cells of either tree that were asked for; by default all models on all embedded data sets."""
     names = list(dict.fromkeys(base["models"] + head["models"]))
     every_model = listed(names, {**base["model_errors"], **head["model_errors"]})
@@ -96,57 +90,35 @@ def grid(base: dict[str, Any], head: dict[str, Any], models: str | None, dataset
     return [Cell(m, d, b) for d in select("data set", datasets, usual_data, every_dataset) for m in chosen for b in batches]
 
 
-def answers(two: dict[str, Arm], roles: list[str], do: str, **message: Any) -> dict[str, dict[str, Any] | Died]:
-    """The same command to several arms at once: they work side by side."""
-    found: dict[str, dict[str, Any] | Died] = {}
-    for step in ("post", "receive"):
-        for role in [role for role in roles if role not in found]:
-            try:
-                if step == "post":
-                    two[role].post(do, **message)
-                else:
-                    found[role] = two[role].receive()
-            except Died as error:
-                found[role] = error
-    return found
-
-
-def counted(two: dict[str, Arm], cell: Cell, fresh: Callable[[str], Arm]) -> None:
-    """Build a cell in both trees and count its exact costs; an arm that dies is replaced, and the cell has its reason."""
-    for do, message in (("open", cell.request), ("exact", {})):
-        roles = [role for role in two if do == "open" or "error" not in cell.costs[role]]
-        for role, reply in answers(two, roles, do, **message).items():
-            if isinstance(reply, Died):
-                two[role].close()
-                two[role] = fresh(role)
-                reply = {"error": str(reply), "kind": "raised", "died": True}
-            cell.costs[role] = reply
-
-
-def survey(
-    contest: Contest,
-    nursery: Nursery,
-    models: str | None,
-    datasets: str | None,
-    batches: list[int],
-    say: Say,
-    only: Collection[str] | None,
-) -> None:
-    """Fill the contest's cells with their exact costs, both trees at once. RequestError if they cannot be compared."""
+def survey(contest: Contest, nursery: Nursery, choose: Choose, say: Say) -> None:
+    """Fill the contest with the chosen cells and their exact costs, both trees at once. RequestError if they cannot be compared."""
 
     def fresh(role: str) -> Arm:
-        one = nursery.arm(contest.trees[role], 0, None)
+        one = nursery.arm(role, contest.trees[role], 0, None)
         greetings[role] = one.ask("hello")
         if "error" in greetings[role]:
             raise RequestError(f"{role} {contest.trees[role].name} does not import: {greetings[role]['error']}")
         return one
 
+    def counted(role: str, cell: Cell) -> dict[str, Any]:
+        """Its exact costs in one tree, or why there are none; an arm that dies is replaced."""
+        try:
+            opened = two[role].ask("open", **cell.request)
+            return opened if "error" in opened else two[role].ask("exact")
+        except Died as error:
+            two[role].close()
+            two[role] = fresh(role)
+            return {"error": str(error), "kind": "raised", "died": True}
+
     greetings: dict[str, dict[str, Any]] = {}
     two = {role: fresh(role) for role in ("base", "head")}
+    side_by_side = ThreadPoolExecutor(2)
     try:
-        contest.facts = same_facts(greetings["base"]["facts"], greetings["head"]["facts"])
-        every = grid(greetings["base"], greetings["head"], models, datasets, batches)
-        contest.cells = [cell for cell in every if only is None or cell.id in only]
+        contest.facts, theirs = (greetings[role]["facts"] for role in two)
+        for name, value in contest.facts.items():
+            if theirs.get(name) != value:
+                raise RequestError(f"cannot be compared: base runs on {name} {value}, head on {name} {theirs.get(name)}")
+        contest.cells = choose(greetings["base"], greetings["head"])
         died: dict[tuple[str, str], str] = {}
         for i, cell in enumerate(contest.cells):
             say(0.0, f"exact costs, {i + 1} of {len(contest.cells)}: {cell.id}")
@@ -155,10 +127,11 @@ def survey(
                 word = "broken" if len(dead) == 2 else "failing" if "head" in dead else "crashed"
                 cell.settle(word, f"{' and '.join(dead)}: not tried, as it ended its process on {[*dead.values()][-1]}")
                 continue
-            counted(two, cell, fresh)
+            cell.costs = dict(zip(two, side_by_side.map(counted, list(two), [cell] * 2), strict=True))
             died |= {(role, cell.model): cell.dataset for role in two if cell.costs[role].get("died")}
             presence(cell)
     finally:
+        side_by_side.shutdown()
         for one in two.values():
             one.close()
     contest.cells = [cell for cell in contest.cells if cell.verdict != NO_CELL]

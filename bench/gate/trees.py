@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import ast
 import io
-import platform
 import re
 import shutil
 import subprocess
 import tempfile
-import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from bench import INTERFACE
 from bench.core import silicon
 from bench.plan.grid import RequestError, located
+from bench.store.claim import claimed
 
 PARTS = ("bench", "datasets", "models")  # what a latency depends on; all else stays where it is
 PREFIX = "attention-bench-gate-"
-UNLOCKED = 3600  # seconds after which a folder without a lock is nobody's
 PINNED = re.compile(r"^(torch|numpy)==(\S+)", re.MULTILINE)
+STATED = re.compile(r"^INTERFACE\b[^=\n]*=\s*(\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -67,11 +64,8 @@ def dirty(folder: Path) -> list[str]:
 
 def interface(folder: Path) -> int:
     """The version of models' and data sets' interface that a tree serves: read, never run. Trees older than it have the first."""
-    for node in ast.parse((folder / "bench" / "__init__.py").read_text(encoding="utf-8")).body:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and [getattr(t, "id", "") for t in targets] == ["INTERFACE"]:
-            return int(ast.literal_eval(node.value))
-    return 1
+    stated = STATED.search((folder / "bench" / "__init__.py").read_text(encoding="utf-8"))
+    return int(stated[1]) if stated else 1
 
 
 def checked(tree: Tree) -> Tree:
@@ -79,13 +73,9 @@ def checked(tree: Tree) -> Tree:
     for part in PARTS:
         if not (tree.folder / part / "__init__.py").is_file():
             raise RequestError(f"{tree.name} has no {part}/__init__.py: it is no tree of attention-bench; name a revision that has one")
-    try:
-        version = interface(tree.folder)
-    except (SyntaxError, ValueError, TypeError) as error:
-        raise RequestError(f"{tree.name}: bench/__init__.py cannot be read: {error}") from error
-    if version != INTERFACE:
+    if (theirs := interface(tree.folder)) != INTERFACE:
         raise RequestError(
-            f"{tree.name} serves interface {version}, this gate {INTERFACE}: they cannot be compared; choose a base of the same interface"
+            f"{tree.name} serves interface {theirs}, this gate {INTERFACE}: they cannot be compared; choose a base of the same interface"
         )
     return tree
 
@@ -120,38 +110,26 @@ def extract(repository: Path, revision: str, folder: Path) -> None:
         archive.extractall(folder)  # keeps every name inside the folder, and makes no links
 
 
-def lock(handle: IO[str], wait: bool = True) -> None:
-    """Hold a file while it is open. OSError where another process does and we do not wait, RequestError where there are no such locks."""
-    try:
-        import fcntl
-    except ImportError as error:  # Windows
-        raise RequestError(f"the gate needs locks of files (fcntl), and {platform.system()} has none: run it on Linux or macOS") from error
-    fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
 def sweep(parent: Path) -> None:
-    """Remove folders of gates that were killed: those whose lock nobody holds, or that are old and have none."""
-    for folder in parent.glob(f"{PREFIX}*"):
-        try:
-            if not (folder / "lock").is_file():
-                if time.time() - folder.stat().st_mtime > UNLOCKED:
-                    shutil.rmtree(folder, ignore_errors=True)
-                continue
-            with (folder / "lock").open() as handle:
-                lock(handle, wait=False)
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue  # in use, or another user's
+    """Remove folders of gates that were killed: those whose lock nobody holds."""
+    for lock in parent.glob(f"{PREFIX}*/lock"):
+        with suppress(OSError):  # another user's
+            if (claim := claimed(lock)) is not None:
+                shutil.rmtree(lock.parent, ignore_errors=True)
+                claim.release()
 
 
 @contextmanager
 def workplace() -> Iterator[Path]:
     """A folder for checkouts and byte code, gone when the gate ends, however it ends: killed, the next gate clears it away."""
-    parent = Path(tempfile.gettempdir())
-    sweep(parent)
-    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name, (Path(name) / "lock").open("w") as handle:
-        lock(handle)
-        yield Path(name)
+    sweep(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name:
+        claim = claimed(Path(name) / "lock")
+        try:
+            yield Path(name)
+        finally:
+            if claim is not None:
+                claim.release()
 
 
 def resolve(role: str, name: str, repository: Path, place: Path) -> Tree:

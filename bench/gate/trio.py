@@ -31,42 +31,31 @@ ORDERS = ("base head again", "head again base", "again base head")  # each is fo
 class Died(RuntimeError):
     """An arm's process ended, or gave no answer in time. `role` says whose, where that is known."""
 
-    role = ""
+    def __init__(self, why: str, role: str = "") -> None:
+        super().__init__(why)
+        self.role = role
 
 
 class Arm:
-    """The gate's end of a channel to an arm. `stop` is when the gate's time is up, by time.perf_counter."""
+    """The gate's end of a channel to the arm of a role. `stop` is when the gate's time is up, by time.perf_counter."""
 
-    def __init__(self, channel: socket.socket, stop: float = math.inf) -> None:
-        self.channel, self.stop = channel, stop
+    def __init__(self, channel: socket.socket, role: str, stop: float = math.inf) -> None:
+        self.channel, self.role, self.stop = channel, role, stop
         self.lines = channel.makefile("rw", encoding="utf-8")
 
-    def post(self, do: str, **message: Any) -> None:
-        """Give a command; `receive` waits for its answer. Raises Died if there is nobody."""
+    def ask(self, do: str, **message: Any) -> dict[str, Any]:
+        """One command, one answer. Raises Died if there is none."""
         within = max(GRACE, min(PATIENCE, self.stop - time.perf_counter()))
         self.channel.settimeout(within + 1)
         try:
             print(json.dumps({"do": do, "within": within, **message}), file=self.lines, flush=True)
-        except OSError as error:
-            raise Died(f"its process ended: {error}") from error
-
-    def receive(self) -> dict[str, Any]:
-        """The answer to the last command. Raises Died if there is none."""
-        try:
             line = self.lines.readline()
-        except TimeoutError as error:
-            raise Died("no answer in time") from error
         except OSError as error:
-            raise Died(f"its process ended: {error}") from error
+            raise Died("no answer in time" if isinstance(error, TimeoutError) else f"its process ended: {error}", self.role) from error
         if not line:
-            raise Died("its process ended, or was ended because it took too long")
+            raise Died("its process ended, or was ended because it took too long", self.role)
         reply: dict[str, Any] = json.loads(line)
         return reply
-
-    def ask(self, do: str, **message: Any) -> dict[str, Any]:
-        """One command, one answer."""
-        self.post(do, **message)
-        return self.receive()
 
     def close(self) -> None:
         for end in (self.lines, self.channel):
@@ -89,7 +78,7 @@ class Nursery:
         self.control.settimeout(2 * PATIENCE)
         self.ready = False
 
-    def arm(self, tree: Tree, seed: int, core: int | None) -> Arm:
+    def arm(self, role: str, tree: Tree, seed: int, core: int | None) -> Arm:
         """A fresh arm that has said hello to nobody yet. Raises Died if the nursery has gone."""
         ours, theirs = socket.socketpair()
         request = {"tree": str(tree.folder), "seed": seed, "core": core, "bytecode": str(self.bytecode)}
@@ -101,7 +90,7 @@ class Nursery:
                 socket.send_fds(self.control, [json.dumps(request).encode()], [theirs.fileno()])
         except OSError as error:
             raise Died(f"the process that forks the arms has gone: {error}") from error
-        return Arm(ours, self.stop)
+        return Arm(ours, role, self.stop)
 
     def close(self) -> None:
         self.control.close()
@@ -114,10 +103,10 @@ class Nursery:
 @contextmanager
 def arms(nursery: Nursery, trees: dict[str, Tree], seed: int, core: int | None) -> Iterator[dict[str, Arm]]:
     """Fresh arms by role, their trees imported; they end with the block. Raises Died if one does not come to life."""
-    found = {role: nursery.arm(tree, seed * len(trees) + i, core) for i, (role, tree) in enumerate(trees.items())}
+    found = {role: nursery.arm(role, tree, seed * len(trees) + i, core) for i, (role, tree) in enumerate(trees.items())}
     try:
-        for role in found:
-            if "error" in (reply := asked(found, role, "hello")):
+        for role, one in found.items():
+            if "error" in (reply := one.ask("hello")):
                 raise Died(f"{role} does not import: {reply['error']}")
         yield found
     finally:
@@ -141,10 +130,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Failed:
-    """What an arm answered instead: the roles it happened in, why, and which kind (arm.py)."""
+    """What an arm answered instead: the roles it happened in, and why."""
 
     roles: tuple[str, ...]
-    kind: str
     reason: str
 
 
@@ -160,11 +148,9 @@ def measure(trio: dict[str, Arm], cell: dict[str, Any], seconds: float, rng: ran
     """
     roles = list(trio)
     rng.shuffle(roles)
-    opened = {role: asked(trio, role, "open", **cell) for role in roles}
-    wrong = {role: reply for role, reply in opened.items() if "error" in reply}
-    if wrong:
-        first = next(role for role in trio if role in wrong)
-        return Failed(tuple(role for role in trio if role in wrong), wrong[first]["kind"], wrong[first]["error"])
+    opened = {role: trio[role].ask("open", **cell) for role in roles}
+    if wrong := tuple(role for role in trio if "error" in opened[role]):
+        return Failed(wrong, opened[wrong[0]]["error"])
     calls = max(1, round(TURN / min(reply["seconds"] for reply in opened.values())))
     rounds: list[dict[str, float]] = []
     stop = time.perf_counter() + seconds
@@ -172,9 +158,9 @@ def measure(trio: dict[str, Arm], cell: dict[str, Any], seconds: float, rng: ran
         order = rng.choice(ORDERS).split()
         logs = dict.fromkeys(order, 0.0)
         for role in (*order, *reversed(order)):
-            reply = asked(trio, role, "turn", calls=calls)
+            reply = trio[role].ask("turn", calls=calls)
             if "error" in reply:
-                return Failed((role,), reply["kind"], reply["error"])
+                return Failed((role,), reply["error"])
             logs[role] += math.log(reply["seconds"]) / 2
         rounds.append(logs)
     return Sample(
@@ -182,11 +168,3 @@ def measure(trio: dict[str, Arm], cell: dict[str, Any], seconds: float, rng: ran
         middle([r["again"] - r["base"] for r in rounds]),
         1e3 * math.exp(middle([r["base"] for r in rounds])),
     )
-
-
-def asked(trio: dict[str, Arm], role: str, do: str, **message: Any) -> dict[str, Any]:
-    try:
-        return trio[role].ask(do, **message)
-    except Died as error:
-        error.role = role
-        raise

@@ -73,20 +73,17 @@ def slot(call: Call, times: int) -> float:
 
 def in_turns(ours: Call, theirs: Call, seconds: float = SECONDS) -> tuple[float, float]:
     """Lower quartiles of a call's seconds, ours and theirs, from blocks of ours, theirs, theirs, ours."""
-    rough = []
-    for call in (ours, theirs):
+    calls, times = (ours, theirs), []
+    took: tuple[list[float], list[float]] = [], []
+    for call in calls:
         call()
-        rough.append(slot(call, 1))
-    times = [max(1, math.ceil(SLOT / once)) for once in rough]
-    mine: list[float] = []
-    others: list[float] = []
+        times.append(max(1, math.ceil(SLOT / slot(call, 1))))
     stop = time.perf_counter() + seconds
-    while len(mine) < 2 * BLOCKS or time.perf_counter() < stop:
-        for call, n, kept in zip(
-            (ours, theirs, theirs, ours), (times[0], times[1], times[1], times[0]), (mine, others, others, mine), strict=True
-        ):
-            kept.append(slot(call, n))
-    return float(np.quantile(mine, 0.25)), float(np.quantile(others, 0.25))
+    while len(took[0]) < 2 * BLOCKS or time.perf_counter() < stop:
+        for whose in (0, 1, 1, 0):
+            took[whose].append(slot(calls[whose], times[whose]))
+    mine, others = (float(np.quantile(one, 0.25)) for one in took)
+    return mine, others
 
 
 @dataclass(frozen=True)
