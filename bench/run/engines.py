@@ -24,6 +24,7 @@ from typing import Any, Protocol
 import psutil
 
 from bench.core import machine
+from bench.core.apart import died
 from bench.run.job import Ended, Job, Message
 
 MEMORY = 1.5 * 2**30  # bytes that a worker is expected to need
@@ -92,14 +93,6 @@ def started(own: Any, target: Callable[[Any, Connection], None], first: Any, bot
         process.start()
     theirs.close()
     return process, ours
-
-
-def died(code: int | None) -> str:
-    """Why a process is gone, for its cell's row."""
-    if code is not None and code < 0:
-        with contextlib.suppress(ValueError):
-            return f"its process was ended by {signal.Signals(-code).name}"
-    return f"its process ended by itself, with exit code {code}"
 
 
 class Local:
