@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench.core import opened
 from bench.core.apart import restored
 from bench.plan.request import RequestError
 from datasets.registry import describe
@@ -53,7 +54,7 @@ def plugin(file: str) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        with restored():
+        with restored(), opened.importing(path):
             spec.loader.exec_module(module)
     except KeyboardInterrupt:
         raise
