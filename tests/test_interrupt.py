@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.run.interrupt import Interrupts
-from tests.conftest import Bench
+from tests.conftest import ROOT, Bench, environment
 
 
 @pytest.fixture
@@ -50,11 +54,39 @@ def test_held_it_is_answered_where_work_begins_or_goes_on(interrupts: Interrupts
         pass
 
 
-def test_the_second_goes_through(interrupts: Interrupts) -> None:
-    with pytest.raises(KeyboardInterrupt), interrupts.hold(True):
+@pytest.mark.parametrize("held", [True, False])
+def test_the_second_ends_the_process_whether_the_first_is_held_or_was_answered(interrupts: Interrupts, held: bool) -> None:
+    left: list[int] = []
+    interrupts.leave = left.append
+    with pytest.raises(KeyboardInterrupt), interrupts.hold(held):
         interrupt()
         interrupt()
-        pytest.fail("went on")
+    if not held:
+        interrupt()  # while tables are written
+    assert left == [130]
+
+
+@pytest.mark.parametrize("command", [("pytest", "bench/test_training.py", "--benchmark-only", "-p", "no:cacheprovider"), ("bench", "run")])
+def test_ctrl_c_twice_ends_at_once_and_quietly(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """The first while a cell trains, the second while tables and pictures are written, which takes seconds."""
+    asked = [sys.executable, "-m", *command, "--models", "mlp", "--datasets", "gaussian,xor", "--results", str(tmp_path), "--seeds", "2"]
+    process = subprocess.Popen(asked, cwd=ROOT, env=environment(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    end = time.monotonic() + 200
+    while not list(tmp_path.glob("runs/*/*/*-s?.json")):
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.02)
+    family = psutil.Process(process.pid).children(recursive=True)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    start = time.monotonic()
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output and "Error" not in output, output
+    assert "report:" not in output
+    psutil.wait_procs(family, timeout=60)
+    assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert time.monotonic() - start < 60
 
 
 def test_one_that_was_lost_on_the_way_is_answered_next(interrupts: Interrupts) -> None:

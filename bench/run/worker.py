@@ -24,8 +24,9 @@ from bench.run.doubts import Probes, Tell, costs_of, fallen
 from bench.run.job import Ended, Finished, Job, Share
 from bench.store import fingerprint
 from bench.store.records import Record, Store, pack_weights
+from bench.train.faithful import stays_alone
 from bench.train.fitting import Fitting
-from bench.train.learners import check_answer, stays_alone
+from bench.train.learners import check_answer
 from bench.train.loading import load
 from bench.train.loop import Training
 from bench.train.scoring import handed, scored
