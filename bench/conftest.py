@@ -154,7 +154,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
         config.stash[DRIVER].close()
         bar.close()
         if selected(session, "cell") or selected(session, "timing"):
-            write_report(session)
+            try:
+                with config.stash[INTERRUPTS].hold(False):
+                    write_report(session)
+            except KeyboardInterrupt:
+                session.exitstatus = 130
     return (yield)
 
 
