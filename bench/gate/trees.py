@@ -67,7 +67,7 @@ def dirty(folder: Path) -> list[str]:
 
 def interface(folder: Path) -> int:
     """The version of models' and data sets' interface that a tree serves: read, never run. Trees older than it have the first."""
-    for node in ast.parse((folder / "bench" / "__init__.py").read_text(encoding="utf-8")).body:
+    for node in ast.parse((folder / "bench" / "__init__.py").read_text(encoding="utf-8-sig")).body:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and [getattr(t, "id", "") for t in targets] == ["INTERFACE"]:
             return int(ast.literal_eval(node.value))
@@ -93,7 +93,7 @@ def checked(tree: Tree) -> Tree:
 def pins(tree: Tree) -> dict[str, str]:
     """Versions of the libraries that run a model, as the tree pins them."""
     file = tree.folder / "constraints.txt"
-    return dict(PINNED.findall(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+    return dict(PINNED.findall(file.read_text(encoding="utf-8-sig"))) if file.is_file() else {}
 
 
 def same_libraries(base: Tree, head: Tree) -> None:

@@ -63,7 +63,7 @@ def read(path: Path, known: bool) -> Record:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
             raise Refused("no regular file, or larger than any record")
-        record = as_record(path.read_text(encoding="utf-8"))
+        record = as_record(path.read_text(encoding="utf-8-sig"))
         if not isinstance(record["schema"], int) or record["schema"] > SCHEMA:
             raise Refused("written by a later version")
         if record["kind"] in TOPS:
