@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from bench.claims import ledger
-from bench.core import machine
+from bench.core import machine, terminal
 from bench.figures import options as figures
 from bench.gate import options as gate
 from bench.plan import grid
@@ -222,6 +222,7 @@ def reference_(options: argparse.Namespace) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    terminal.speak()
     options = parser().parse_args(arguments)
     try:
         for file in getattr(options, "plugin", []):
