@@ -117,6 +117,30 @@ def test_models_that_end_their_process_take_no_other_cell_along(bench: Bench, tm
     assert again.returncode == 1 and again.stdout.count("FROM STORE") == 1
 
 
+@pytest.mark.slow
+def test_a_grid_with_deaths_equals_one_without_and_trains_nothing_again(bench: Bench, tmp_path: Path) -> None:
+    results, datasets_ = tmp_path / "results", ("xor", "iris", "gaussian")
+    grid = ("--datasets", ",".join(datasets_), "--models")
+    assert bench(*grid, "linear,mlp,backbone_none", what="bench/test_training.py").returncode == 0
+    expected = quality(results)
+    shutil.rmtree(results)
+    plugin = tmp_path / "deaths.py"
+    plugin.write_text(DEATHS)
+    asked = ("--plugin", str(plugin), *grid, "dies_*,linear,mlp,backbone_none")
+    done = bench(*asked, what="bench/test_training.py")
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = quality(results)
+    assert {cell: found[cell] for cell in expected} == expected
+    assert {row["status"] for (model, _), row in table(results).items() if model.startswith("dies_") and model != "dies_traces"} == {
+        "error"
+    }
+    before = {name: (results / name).stat().st_mtime_ns for name in runs(results)}
+    again = bench(*asked, "-v", what="bench/test_training.py")
+    assert again.returncode == 1 and again.stdout.count("FROM STORE") == 3 * len(datasets_) + len(datasets_)  # and dies_traces lives
+    assert {name: (results / name).stat().st_mtime_ns for name in runs(results)} == before
+    assert quality(results) == found and not leftovers(results)
+
+
 STARTED: list[subprocess.Popen[bytes]] = []
 
 
