@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.claims import ledger
 from bench.compare import options as compare
-from bench.core import machine
+from bench.core import machine, terminal
 from bench.figures import options as figures
 from bench.gate import options as gate
 from bench.plan import grid
@@ -221,6 +221,7 @@ def reference_(options: argparse.Namespace) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    terminal.speak()
     options = parser().parse_args(arguments)
     try:
         for file in getattr(options, "plugin", []):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from tqdm import tqdm
 
+from bench.core import terminal
 from bench.measure import latency
 from bench.page import build as page
 from bench.plan.grid import RequestError
@@ -154,7 +155,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitC
         config.stash[DRIVER].close()
         bar.close()
         if selected(session, "cell") or selected(session, "timing"):
-            write_report(session)
+            try:
+                with config.stash[INTERRUPTS].hold(False):
+                    write_report(session)
+            except KeyboardInterrupt:
+                session.exitstatus = 130
     return (yield)
 
 
@@ -192,6 +197,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Last of all, where to look."""
+    terminal.speak()
     for line in config.stash.get(MADE, []):
         print(line)
 

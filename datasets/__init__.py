@@ -62,9 +62,14 @@ def vocabularies(name: str, root: str | Path | None = None, seed: int = 0) -> tu
 
 
 def data_root(root: str | Path | None = None) -> Path:
-    """Where real data lie: `root`, else $ATTENTION_BENCH_DATA, else ~/.cache/attention-bench."""
-    chosen = root or os.environ.get("ATTENTION_BENCH_DATA") or Path.home() / ".cache" / "attention-bench"
-    return Path(chosen).expanduser()
+    """Where real data lie: `root`, else $ATTENTION_BENCH_DATA, else ~/.cache/attention-bench; below the current folder without a home."""
+    chosen = root or os.environ.get("ATTENTION_BENCH_DATA")
+    if chosen:
+        return Path(chosen).expanduser()
+    try:
+        return Path.home() / ".cache" / "attention-bench"
+    except RuntimeError:  # a user without a home, as containers have
+        return Path(".cache", "attention-bench").absolute()
 
 
 _registry.import_folder(Path(__file__).parent)

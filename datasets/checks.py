@@ -19,6 +19,8 @@ def check(data: Data, task: Task) -> None:
             raise ValueError(f"{task.name}: {name} has {len(split.x)} inputs and {len(split.y)} targets")
         if len(split) != sizes[name]:
             raise ValueError(f"{task.name}: {name} has {len(split):,} samples; the task says {sizes[name]:,}")
+        if not sizes[name] and name != "train":
+            raise ValueError(f"{task.name}: {name} has no samples; nothing can be scored on it")
         try:
             part = "x"
             task.input.kind.check(split.x, task.input)

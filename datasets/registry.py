@@ -40,8 +40,8 @@ class Registry(Generic[T]):
     def add(self, name: str, thing: T, definition: Callable[..., Any]) -> None:
         """Register `thing`, defined in the file of `definition`. ValueError if the name is taken or malformed."""
         path = Path(inspect.getsourcefile(inspect.unwrap(definition)) or "")
-        if not re.fullmatch(r"[a-z0-9_]+", name):
-            raise ValueError(f"{self.noun} {name!r} in {path.name}: a name is made of a-z, 0-9 and _ only")
+        if not re.fullmatch(r"[a-z0-9_]{1,64}", name):
+            raise ValueError(f"{self.noun} {name!r} in {path.name}: a name is made of a-z, 0-9 and _ only, at most 64 of them")
         if name in self._things:
             raise ValueError(f"{self.noun} {name!r} in {path.name} is already registered by {self.sources[name].name}")
         self._things[name], self.sources[name] = thing, path
@@ -63,7 +63,9 @@ class Registry(Generic[T]):
         before, sources = dict(self._things), dict(self.sources)
         try:
             run()
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # it may leave, or skip itself as a test
             self._things, self.sources = before, sources
             self.errors[stem] = f"does not import: {describe(error)}"
 

@@ -19,6 +19,7 @@ from bench.run.worker import work
 from bench.store.records import Store
 
 ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 900  # seconds until a session counts as hanging: other work on the machine may slow it tenfold
 Bench = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -44,7 +45,7 @@ def bench(tmp_path: Path) -> Bench:
     def run(*options: str, folder: Path = ROOT, what: str = "bench", budget: str = "smoke") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pytest", what, "--benchmark-only", "--benchmark-quiet", "-p", "no:cacheprovider"]
         command += ["--results", str(tmp_path / "results"), "--budget", budget, *options]
-        return subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     return run
 

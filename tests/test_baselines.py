@@ -13,7 +13,7 @@ from vit_pytorch.cct import CCT
 
 import datasets
 import models
-from bench.train.learners import stays_alone
+from bench.train.faithful import stays_alone
 from datasets.task import Input, Output, Task
 
 IMAGES = ("digits", "mnist_5k", "cifar10")

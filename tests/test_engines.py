@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -19,7 +19,7 @@ import pytest
 
 from bench.plan.request import RequestError
 from bench.run import cluster
-from tests.conftest import ROOT, Bench, environment, table
+from tests.conftest import PATIENCE, ROOT, Bench, environment, table
 
 ASKED = ("--models", "linear,mlp,backbone_none", "--datasets", "gaussian,digits", "--seeds", "2")
 QUALITY = ("status", "metric", "value", "low", "high", "value_last", "seeds", "params", "params_active", "flops")
@@ -117,14 +117,54 @@ def test_models_that_end_their_process_take_no_other_cell_along(bench: Bench, tm
     assert again.returncode == 1 and again.stdout.count("FROM STORE") == 1
 
 
+@pytest.mark.slow
+def test_a_grid_with_deaths_equals_one_without_and_trains_nothing_again(bench: Bench, tmp_path: Path) -> None:
+    results, datasets_ = tmp_path / "results", ("xor", "iris", "gaussian")
+    grid = ("--datasets", ",".join(datasets_), "--models")
+    assert bench(*grid, "linear,mlp,backbone_none", what="bench/test_training.py").returncode == 0
+    expected = quality(results)
+    shutil.rmtree(results)
+    plugin = tmp_path / "deaths.py"
+    plugin.write_text(DEATHS)
+    asked = ("--plugin", str(plugin), *grid, "dies_*,linear,mlp,backbone_none")
+    done = bench(*asked, what="bench/test_training.py")
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = quality(results)
+    assert {cell: found[cell] for cell in expected} == expected
+    assert {row["status"] for (model, _), row in table(results).items() if model.startswith("dies_") and model != "dies_traces"} == {
+        "error"
+    }
+    before = {name: (results / name).stat().st_mtime_ns for name in runs(results)}
+    again = bench(*asked, "-v", what="bench/test_training.py")
+    assert again.returncode == 1 and again.stdout.count("FROM STORE") == 3 * len(datasets_) + len(datasets_)  # and dies_traces lives
+    assert {name: (results / name).stat().st_mtime_ns for name in runs(results)} == before
+    assert quality(results) == found and not leftovers(results)
+
+
+STARTED: list[subprocess.Popen[bytes]] = []
+
+
+@pytest.fixture(autouse=True)
+def ended() -> Iterator[None]:
+    """Sessions of a test that failed do not go on."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        for one in [*kin(process), process]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        process.wait()
+
+
 def started(tmp_path: Path, *options: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "pytest", "bench/test_training.py", "--benchmark-only", "--benchmark-quiet", "-p", "no:cacheprovider"]
     command += ["--results", str(tmp_path / "results"), *options]
     kept = environment(ROOT) | {"ATTENTION_BENCH_CHECKPOINT_SECONDS": "0"}
-    return subprocess.Popen(command, cwd=ROOT, env=kept, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    STARTED.append(subprocess.Popen(command, cwd=ROOT, env=kept, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    return STARTED[-1]
 
 
-def wait_for(what: Callable[[], object], seconds: float = 120) -> object:
+def wait_for(what: Callable[[], object], seconds: float = 400) -> object:
     end = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < end, f"waited {seconds} s in vain"
@@ -179,7 +219,7 @@ def test_a_ray_cluster_with_a_worker_killed_gives_the_same(bench: Bench, tmp_pat
     wait_for(lambda: list(results.glob("checkpoints/*.pt")) and tasks(process))
     tasks(process)[0].kill()
     family = kin(process)
-    assert process.wait(timeout=600) == 0
+    assert process.wait(timeout=PATIENCE) == 0
     assert quality(results) == undisturbed
     assert len(runs(results)) == 12 and not leftovers(results)
     assert not living(family), "the cluster outlived its driver"
@@ -227,7 +267,7 @@ def test_killed_workers_and_drivers_lose_and_double_nothing(bench: Bench, tmp_pa
 @pytest.mark.slow
 def test_two_runs_at_once_on_one_folder_train_nothing_twice(bench: Bench, tmp_path: Path) -> None:
     both = [started(tmp_path, *LONGER, "--benchmark-json", str(tmp_path / f"{i}.json")) for i in range(2)]
-    assert [process.wait(timeout=400) for process in both] == [0, 0]
+    assert [process.wait(timeout=PATIENCE) for process in both] == [0, 0]
     trained = sum(b["extra_info"]["trained"] for i in range(2) for b in json.loads((tmp_path / f"{i}.json").read_text())["benchmarks"])
     assert trained == len(runs(tmp_path / "results")) == 12
     assert not leftovers(tmp_path / "results")

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.run.interrupt import Interrupts
-from tests.conftest import Bench
+from tests.conftest import ROOT, Bench, environment
 
 
 @pytest.fixture
@@ -43,18 +47,51 @@ def test_held_it_is_answered_where_work_begins_or_goes_on(interrupts: Interrupts
         interrupt()
         with interrupts.hold(False):
             pytest.fail("work began")
-    with pytest.raises(KeyboardInterrupt), interrupts.hold(True), interrupts.hold(False):
-        interrupt()
-        pytest.fail("work went on")
-    with interrupts.hold(True):  # each was answered once
+    with interrupts.hold(True):  # it was answered once
         pass
 
 
-def test_the_second_goes_through(interrupts: Interrupts) -> None:
-    with pytest.raises(KeyboardInterrupt), interrupts.hold(True):
+def test_unheld_within_what_holds_it_is_answered_at_once(interrupts: Interrupts) -> None:
+    with pytest.raises(KeyboardInterrupt), interrupts.hold(True), interrupts.hold(False):
+        interrupt()
+        pytest.fail("work went on")
+    with interrupts.hold(True):
+        pass
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_the_second_ends_the_process_whether_the_first_is_held_or_was_answered(interrupts: Interrupts, held: bool) -> None:
+    left: list[int] = []
+    interrupts.leave = left.append
+    with pytest.raises(KeyboardInterrupt), interrupts.hold(held):
         interrupt()
         interrupt()
-        pytest.fail("went on")
+    if not held:
+        with contextlib.suppress(KeyboardInterrupt):  # where leaving is only noted
+            interrupt()  # while tables are written
+    assert left == [130]
+
+
+@pytest.mark.parametrize("command", [("pytest", "bench/test_training.py", "--benchmark-only", "-p", "no:cacheprovider"), ("bench", "run")])
+def test_ctrl_c_twice_ends_at_once_and_quietly(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """The first while a cell trains, the second before tables and pictures are written, which takes seconds."""
+    asked = [sys.executable, "-m", *command, "--models", "mlp", "--datasets", "gaussian,xor,spiral", "--results", str(tmp_path)]
+    asked += ["--seeds", "2", "--workers", "1"]
+    process = subprocess.Popen(asked, cwd=ROOT, env=environment(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    end = time.monotonic() + 200
+    while not list(tmp_path.glob("runs/*/*/*-s?.json")):
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.02)
+    family = psutil.Process(process.pid).children(recursive=True)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output and "Error" not in output, output
+    assert "report:" not in output
+    psutil.wait_procs(family, timeout=300)
+    assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_one_that_was_lost_on_the_way_is_answered_next(interrupts: Interrupts) -> None:
@@ -64,6 +101,21 @@ def test_one_that_was_lost_on_the_way_is_answered_next(interrupts: Interrupts) -
         with interrupts.hold(True):
             pass
         pytest.fail("went on")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [("pytest", "bench/test_training.py", "--benchmark-only", "-p", "no:cacheprovider"), ("bench", "run")])
+def test_ctrl_c_while_pictures_are_drawn_is_130_too(tmp_path: Path, command: tuple[str, ...]) -> None:
+    asked = [sys.executable, "-m", *command, "--models", "linear", "--datasets", "xor", "--results", str(tmp_path), "--budget", "smoke"]
+    process = subprocess.Popen(asked, cwd=ROOT, env=environment(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    output = ""
+    for line in process.stdout:
+        output += line
+        if line.startswith("drawing"):
+            process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130, output
+    assert "Traceback" not in output, output
 
 
 FORGOTTEN = """

@@ -277,7 +277,7 @@ def test_a_probe_from_before_there_was_a_kind_of_number_is_compared_by_the_other
 
 def test_a_run_that_cannot_be_probed_any_more_is_trained_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     budget = datasets.task("gaussian").budget("default")
-    doubt = Doubt(1, "other code", False, gaussian())
+    doubt = Doubt(1, False, False, gaussian())
     job = Job("linear", "gaussian", budget, (), "cpu", tmp_path, tmp_path, doubts=(doubt,))
     told: list[Any] = []
     assert doubts.fallen(job, worker.header(job), doubts.Probes(job), told.append) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -54,6 +55,28 @@ def test_a_cell_that_fails_is_exit_code_1_and_the_rest_is_done(tmp_path: Path, m
     assert done.returncode == 1, done.stderr
     assert "xor                fails                error: IndexError: no such row" in done.stderr
     assert {model: row["status"] for (model, _), row in table(tmp_path / "results").items()} == {"fails": "error", "linear": "ok"}
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))
+from bench.__main__ import main
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("size", [pytest.param(20_000, marks=pytest.mark.slow), 2_000])
+def test_a_disk_that_is_full_is_said_and_what_was_written_stays_whole(tmp_path: Path, size: int) -> None:
+    """As if the disk were full: no file gets larger, neither the probe of the folder nor a record, nor a picture."""
+    asked = ["run", "--budget", "smoke", "--models", "linear", "--datasets", "xor", "--results", str(tmp_path / "results")]
+    limited = [sys.executable, "-c", LIMITED.format(size=size), *asked]
+    done = subprocess.run(limited, cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=False)
+    assert done.returncode == (1 if size > 4096 else 2), done.stderr
+    assert "Traceback" not in done.stderr and "File too large" in done.stderr
+    assert not [path for path in (tmp_path / "results").rglob(".*") if path.is_file()]
+    for path in (tmp_path / "results").rglob("*.json"):
+        json.loads(path.read_text())
 
 
 def test_nonsense_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,7 @@ from torch import nn
 import datasets
 import models
 from bench.run.worker import AT_ONCE
-from bench.train.learners import stays_alone
+from bench.train.faithful import stays_alone
 from bench.train.loop import Training
 from datasets.task import Budget, Task
 
@@ -66,6 +67,48 @@ class Shaking(Net):
         return super().forward(x) + 0.1 * torch.randn(1, generator=self.shakes)
 
 
+class Skipping(Net):
+    """A layer is left out now and then, by Python's random numbers: what is traced once would be left out always, or never."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) if random.random() < 0.999 else self.answer(torch.relu(self.first(x.flatten(1))))
+
+
+class Warming(Net):
+    """Something begins after a number of steps that only the module knows."""
+
+    _steps = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self._steps += 1
+        return super().forward(x) * (1.0 if self._steps < 100 else 2.0)
+
+
+class Remembering(Net):
+    """A tensor that is no buffer follows the activations, and is used only later."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.seen = torch.zeros(12)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen += torch.relu(self.first(x.flatten(1))).detach().mean(0)
+        return super().forward(x)
+
+
+def normalised(task: Task) -> Net:
+    """Spectral normalisation goes on with its power iteration at every pass."""
+    net = Net(task)
+    nn.utils.parametrizations.spectral_norm(net.second)
+    return net
+
+
+def weighted(task: Task, norm: Callable[..., nn.Module] = nn.utils.parametrizations.weight_norm) -> Net:
+    net = Net(task)
+    norm(net.second)
+    return net
+
+
 def frozen(task: Task) -> Net:
     net = Net(task)
     net.first.requires_grad_(False)
@@ -100,6 +143,11 @@ ALONE: dict[str, tuple[Callable[[Task], nn.Module], str]] = {
     "averaging": (Averaging, "buffers change"),
     "counting": (Counting, "state of its own"),
     "shaking": (Shaking, "random numbers or a state"),
+    "skipping": (Skipping, "random numbers or a state"),
+    "warming": (Warming, "state of its own"),
+    "remembering": (Remembering, "state of its own"),
+    "normalised": (normalised, "buffers change"),
+    "weight_norm of before": (lambda task: weighted(task, nn.utils.weight_norm), "hooks"),
 }
 
 
@@ -119,6 +167,49 @@ def test_asking_a_module_changes_nothing_in_it() -> None:
     assert net.calls == 0 and net.training
     assert all(torch.equal(state[k], v) for k, v in net.state_dict().items())
     assert torch.equal(noise, torch.get_rng_state())
+
+
+class Fourier(Net):
+    """Random features of the seed's own that are neither parameter nor buffer."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.features = torch.randn(12, 12)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.answer(torch.cos(self.first(x.flatten(1)) @ self.features))
+
+
+class Ordered(Net):
+    """An order of places that is drawn when it is built."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.order = torch.randperm(12).tolist()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.answer(torch.tanh(self.second(self.first(x.flatten(1))[:, self.order])))
+
+
+@pytest.mark.parametrize("made", [Fourier, Ordered])
+def test_seeds_that_differ_in_more_than_parameters_do_not_stack(made: type[Net]) -> None:
+    task = datasets.task("digits")
+    data = [datasets.load("digits", seed=seed).for_training for seed in (0, 1)]
+    with pytest.raises(RuntimeError, match="answer otherwise in a stack than alone"):
+        Training(lambda: made(task), task, SHORT, [0, 1], data, CPU)
+    Training(lambda: made(task), task, SHORT, [1], data[1:], CPU)
+
+
+@pytest.mark.parametrize("made", [weighted, Net])
+def test_what_stacks_faithfully_is_stacked(made: Callable[[Task], nn.Module]) -> None:
+    """A weight that is computed from two others is one, too."""
+    task = datasets.task("digits")
+    assert stays_alone(made(task), 1e3, task, SHORT, CPU) is None
+    data = [datasets.load("digits", seed=seed).for_training for seed in (0, 1)]
+    together = Training(lambda: made(task), task, SHORT, [0, 1], data, CPU).run()
+    for one, own in zip(together, data, strict=True):
+        (alone,) = Training(lambda: made(task), task, SHORT, [one.seed], [own], CPU).run()
+        assert one.curve.train_loss == pytest.approx(alone.curve.train_loss, rel=1e-4)
 
 
 STACKING = [

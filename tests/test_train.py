@@ -16,7 +16,8 @@ import datasets
 import models
 from bench.train.batches import Batches
 from bench.train.evaluation import evaluation_steps
-from bench.train.learners import Single, Stacked, stays_alone
+from bench.train.faithful import stays_alone
+from bench.train.learners import Single, Stacked
 from bench.train.loop import Training, fresh
 from bench.train.optimiser import clip, learning_rate
 from datasets import points

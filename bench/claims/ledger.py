@@ -80,7 +80,7 @@ class Ledger:
 def read(path: Path = FILE) -> Ledger:
     """The ledger. RequestError with file and line if it is no TOML, or says something that cannot be."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         content = tomllib.loads(text, parse_float=Decimal)
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1

@@ -64,7 +64,7 @@ def dirty(folder: Path) -> list[str]:
 
 def interface(folder: Path) -> int:
     """The version of models' and data sets' interface that a tree serves: read, never run. Trees older than it have the first."""
-    stated = STATED.search((folder / "bench" / "__init__.py").read_text(encoding="utf-8"))
+    stated = STATED.search((folder / "bench" / "__init__.py").read_text(encoding="utf-8-sig"))
     return int(stated[1]) if stated else 1
 
 
@@ -83,7 +83,7 @@ def checked(tree: Tree) -> Tree:
 def pins(tree: Tree) -> dict[str, str]:
     """Versions of the libraries that run a model, as the tree pins them."""
     file = tree.folder / "constraints.txt"
-    return dict(PINNED.findall(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+    return dict(PINNED.findall(file.read_text(encoding="utf-8-sig"))) if file.is_file() else {}
 
 
 def same_libraries(base: Tree, head: Tree) -> None:

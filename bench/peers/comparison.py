@@ -186,7 +186,7 @@ def earlier(store: Store) -> list[Row]:
     """The rows of the folder's peers.csv; none if there is none. A file that cannot be read is set aside."""
     path = store.folder / "peers.csv"
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             return [parsed(line) for line in csv.DictReader(file)]
     except FileNotFoundError:
         return []

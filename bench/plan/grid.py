@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import importlib.util
-import sys
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any
-
-import torch
 
 import datasets
 import models
 from bench.plan import tuned
+from bench.plan.builder import Builder as Builder
+from bench.plan.builder import out_of_memory as out_of_memory
+from bench.plan.plugins import located as located
+from bench.plan.plugins import plugin as plugin
+from bench.plan.plugins import plugin_option as plugin_option
 from bench.plan.request import RequestError as RequestError
 from bench.plan.request import whole
 from bench.store.records import DEVICES
-from datasets.registry import describe, did_you_mean
+from datasets.registry import did_you_mean
 from datasets.task import Budget, Task
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory was not enough, on any device."""
-    text = str(error)
-    told = any(words in text for words in ("not enough memory", "can't allocate memory", "out of memory"))
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and told)
 
 
 @dataclass(frozen=True)
@@ -55,52 +46,10 @@ class Cell:
         return f"{self.model}-{self.dataset}"
 
 
-def located(name: str) -> Path:
-    """A path as a user writes it, with ~ for a home, made absolute. RequestError for no name and for the home of nobody."""
-    if not name:
-        raise RequestError("an empty path was given; name a file or a folder")
-    try:
-        return Path(name).expanduser().resolve()
-    except RuntimeError as error:
-        raise RequestError(f"{name}: {error}") from error
-
-
 def data_root(name: str | None, download: bool) -> None:
     """RequestError for a data root that was named and is not there, unless it may be made."""
     if name is not None and not located(name).is_dir() and not download:
         raise RequestError(f"data root {name} is not a folder (pass --download to make and fill it)")
-
-
-PLUGIN: dict[str, Any] = {
-    "action": "append",
-    "default": [],
-    "metavar": "FILE",
-    "help": "a Python file that registers models or data sets",
-}  # the option --plugin
-
-
-def plugin_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--plugin", **PLUGIN)
-
-
-def plugin(file: str) -> None:
-    """Import a file from anywhere that registers models or data sets. RequestError if it does not import."""
-    path = located(file)
-    if not path.is_file():
-        raise RequestError(f"plugin {file}: no such file")
-    name = f"plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    if name in sys.modules:
-        return
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise RequestError(f"plugin {file}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise RequestError(f"plugin {file} does not import: {describe(error)}") from error
 
 
 def split(text: str) -> list[str]:
@@ -136,7 +85,7 @@ def budget_of(task: Task, name: str, seeds: int | None) -> Budget | None:
     return replace(budget, seeds=seeds) if seeds else budget
 
 
-def cell(model: str, dataset: str, budget_name: str, seeds: int | None, untuned: bool = False) -> Cell:
+def cell(model: str, dataset: str, budget_name: str, seeds: int | None, untuned: bool = False, builder: Builder | None = None) -> Cell:
     """One cell, its reason found by building the model once, with the rates that tuning found unless `untuned`.
 
     RequestError where a file of tuning says what cannot be.
@@ -150,13 +99,11 @@ def cell(model: str, dataset: str, budget_name: str, seeds: int | None, untuned:
         return Cell(model, dataset, task, nothing, "skipped", f"{dataset} has no budget {budget_name!r}")
     if model in models.errors:
         return Cell(model, dataset, task, budget, "error", f"models/{model}.py {models.errors[model]}")
-    try:
-        fits = isinstance(models.build(model, task), models.Fits)
-    except models.Unsupported as reason:
-        return Cell(model, dataset, task, budget, "skipped", str(reason))
-    except Exception as error:
-        return Cell(model, dataset, task, budget, "out_of_memory" if out_of_memory(error) else "error", describe(error))
-    if fits:
+    with Builder() if builder is None else contextlib.nullcontext(builder) as asked:
+        built = asked.ask(model, dataset)
+    if built.status:
+        return Cell(model, dataset, task, budget, built.status, built.reason)
+    if built.fits:
         return Cell(model, dataset, task, budget, fits=True)
     own, why = models.recipe(model)
     plain, standard = budget, None
@@ -197,7 +144,9 @@ def cells(models_: str | None, datasets_: str | None, budget: str, seeds: int | 
         raise RequestError(
             f"unknown budget {budget!r}{did_you_mean(budget, sorted(known))} (there are: {', '.join(sorted(known))}{others})"
         )
-    return [cell(m, d, budget, seeds, untuned) for d in chosen_datasets for m in chosen_models if models_ is not None or explains(m, d)]
+    pairs = [(m, d) for d in chosen_datasets for m in chosen_models if models_ is not None or explains(m, d)]
+    with Builder() as builder:
+        return [cell(m, d, budget, seeds, untuned, builder) for m, d in pairs]
 
 
 def explains(model: str, dataset: str) -> bool:

@@ -161,7 +161,7 @@ def read(path: Path) -> Tuned:
         return RequestError(f"{place}: {entry}: {why}; remove the file, or make it anew with python -m bench tune")
 
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise wrong("the whole file", f"cannot be read ({error})") from error
     names = ["format", *(f.name for f in fields(Tuned))]

@@ -92,6 +92,6 @@ def attempt(job: Job, head: Record, tell: Tell) -> None:
         trained = training.run(evaluated, checkpoints.save, job.checkpoint_every)
         head_ = head | {"alone": machine.anonymous(why), "checkpoint": name}
         found = zip(group, own, trained, strict=True)
-        records = [record(job, head_ | {"files": loaded[one.seed][1]}, one, trial, its) for (trial, _), its, one in found]
+        records = [record(job, head_ | {"files": loaded[one.seed][1] | subject.files}, one, trial, its) for (trial, _), its, one in found]
         tell(Finished(tuple(records), (None,) * len(records), tuple(seeds)))
         done += len(group)

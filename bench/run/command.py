@@ -46,7 +46,9 @@ def run(options: argparse.Namespace, line: Callable[[Cell, Outcome], str], write
             driver.close()
             bar.close()
     try:
-        print("\n".join(write(session.store)))
+        with interrupts.hold(False):  # one that is lost on the way, in a callback, is answered at the end
+            written = write(session.store)
+        print("\n".join(written))
     except StoreError as error:
         print(f"attention-bench: {error}", file=sys.stderr)
         return code or 1

@@ -16,10 +16,11 @@ def run(store: Store, results: str, data: str | None, workers: str | None, plugi
     """Probe every cell of a store and say which fell; 1 if any did. RequestError for what cannot be."""
     fell = 0
     asked: dict[tuple[str, bool], list[grid.Cell]] = defaultdict(list)
-    for model, dataset, budget, seeds in store.cells():
-        asked[budget, False].append(cell := grid.cell(model, dataset, budget, seeds))
-        if cell.standard is not None and (plain := grid.cell(model, dataset, budget, seeds, untuned=True)).budget != cell.budget:
-            asked[budget, True].append(plain)
+    with grid.Builder() as builder:
+        for model, dataset, budget, seeds in store.cells():
+            asked[budget, False].append(cell := grid.cell(model, dataset, budget, seeds, builder=builder))
+            if cell.standard is not None and (plain := grid.cell(model, dataset, budget, seeds, True, builder)).budget != cell.budget:
+                asked[budget, True].append(plain)
     for (budget, _), cells in asked.items():
         request = session.begin(results=results, data=data, workers=workers, plugins=plugins, budget=budget, cells=cells)
         with tqdm(total=len(cells), desc=f"probing {budget}", file=sys.stderr, mininterval=1) as bar:

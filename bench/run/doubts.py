@@ -54,12 +54,11 @@ class Probes:
 
 def fallen(job: Job, head: Record, probes: Probes, tell: Tell) -> list[int]:
     """Seeds whose stored runs do not stand any more; those that do are told of."""
-    # where the code is today's, only the costs are counted by other code
-    stand = [one for one in job.doubts if one.code == head["code"] or probes.agree(one.probe, one.stacked)]
+    stand = [one for one in job.doubts if one.known or probes.agree(one.probe, one.stacked)]
     if stand:
         task = datasets.task(job.dataset)
         costs, notes = costs_of(models.build(job.model, task), task, job.budget)
-        facts = {name: head[name] for name in ("conditions", "code", "source", "counted_by", "family", "summary")}
+        facts = {name: head[name] for name in ("conditions", "code", "packages", "source", "counted_by", "family", "summary")}
         facts |= {"costs": costs, "notes": machine.anonymous(notes)}
         for one in stand:
             now = probes.found.get(one.stacked, {})

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
+import datasets
+import models
 from bench.core import opened
 from bench.plan.grid import Cell
 from bench.run.engines import Engine
@@ -99,18 +101,25 @@ class Driver:
 
     def open(self, cell: Cell) -> Job:
         """The cell's job with the seeds that are not in the store, and those that may not stand."""
-        job, seeds, code = with_cell(cell, self.blank), range(cell.budget.seeds), fingerprint.code(cell.model, cell.dataset)
+        job, seeds = with_cell(cell, self.blank), range(cell.budget.seeds)
+        code, packages = fingerprint.code(cell.model, cell.dataset), fingerprint.packages(cell.model, cell.dataset)
         found = {} if job.retrain else self.stored(cell, seeds)
-        found = {seed: r for seed, r in found.items() if opened.same(job.root, r.get("files", {}))}
+        found = {seed: r for seed, r in found.items() if self.same_files(cell, r)}
         counting = fingerprint.counting(cell.model)
-        known = {seed for seed, r in found.items() if r.get("code") == code and r.get("counted_by") == counting}
+        ours = {seed for seed, r in found.items() if r.get("code") == code and fingerprint.agree(packages, r)}
+        known = {seed for seed in ours if found[seed].get("counted_by") == counting}
         doubts = [
-            Doubt(seed, r.get("code", ""), r.get("together", 1) > 1, r.get("probe", {}))
+            Doubt(seed, seed in ours, r.get("together", 1) > 1, r.get("probe", {}))
             for seed, r in found.items()
-            if seed not in known and (r.get("code") == code or "version" in r.get("probe", {}))
+            if seed not in known and (seed in ours or "version" in r.get("probe", {}))
         ]
         left = known | {doubt.seed for doubt in doubts}
         return replace(job, seeds=tuple(seed for seed in seeds if seed not in left), doubts=tuple(doubts))
+
+    def same_files(self, cell: Cell, run: Record) -> bool:
+        """Whether the files that a run read are what they were."""
+        folders = opened.places(self.blank.root, data=datasets.source(cell.dataset), model=models.source(cell.model))
+        return opened.same(folders, run.get("files", {}))
 
     def outcome(self, cell: Cell) -> Outcome:
         """What became of a cell; waits for it."""

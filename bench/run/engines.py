@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -24,9 +25,12 @@ from typing import Any, Protocol
 import psutil
 
 from bench.core import machine
+from bench.core.apart import died
 from bench.run.job import Ended, Job, Message
+from bench.store.files import HERE
 
 MEMORY = 1.5 * 2**30  # bytes that a worker is expected to need
+SCRATCH = "attention-bench-"
 TRIES = 2  # of a job whose process dies: the second goes on from its checkpoint
 
 
@@ -94,12 +98,12 @@ def started(own: Any, target: Callable[[Any, Connection], None], first: Any, bot
     return process, ours
 
 
-def died(code: int | None) -> str:
-    """Why a process is gone, for its cell's row."""
-    if code is not None and code < 0:
-        with contextlib.suppress(ValueError):
-            return f"its process was ended by {signal.Signals(-code).name}"
-    return f"its process ended by itself, with exit code {code}"
+def sweep_scratch() -> None:
+    """Remove what drivers of this machine that were killed left of what their workers shared."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}{HERE}-*"):
+        number = folder.name.split("-")[3]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Local:
@@ -108,7 +112,8 @@ class Local:
     def __init__(self, workers: int) -> None:
         self.workers, self.room = workers, workers + 1
         self.context = context()
-        self.scratch = tempfile.TemporaryDirectory(prefix="attention-bench-", ignore_cleanup_errors=True)
+        sweep_scratch()
+        self.scratch = tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{HERE}-{os.getpid()}-", ignore_cleanup_errors=True)
         self.waiting: deque[tuple[Job, int]] = deque()
         self.running: dict[Connection, Running] = {}
 

@@ -8,22 +8,29 @@ traceback of its own; and in the middle of a switch of the capture the terminal 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 
 class Interrupts:
-    """Answers SIGINT with KeyboardInterrupt, where it is held later; a second one goes through anywhere."""
+    """Answers SIGINT with KeyboardInterrupt, where it is held later. A second one ends the process at once, wherever it comes.
 
-    def __init__(self) -> None:
-        self.held = self.waiting = False
+    That breaks nothing: files are written whole or not at all, and workers end with their driver.
+    """
+
+    def __init__(self, leave: Callable[[int], object] = os._exit) -> None:
+        self.held = self.waiting = self.came_before = False
+        self.leave = leave
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell sets it for what it starts in the background
             signal.signal(signal.SIGINT, self.came)
 
     def came(self, number: int, frame: FrameType | None) -> None:
-        again, self.waiting = self.waiting, True
-        if again or not self.held:
+        if self.came_before:
+            self.leave(130)
+        self.came_before = self.waiting = True
+        if not self.held:
             raise KeyboardInterrupt
 
     @contextlib.contextmanager

@@ -12,10 +12,10 @@ from datasets.task import Budget
 
 @dataclass(frozen=True)
 class Doubt:
-    """A stored run whose code is not today's: it stands if its probe still comes out the same."""
+    """A stored run of other code or packages: it stands if its probe still comes out the same. `known`: only its costs are in doubt."""
 
     seed: int
-    code: str
+    known: bool
     stacked: bool
     probe: Record
 

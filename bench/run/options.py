@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bench.plan.grid import PLUGIN
+from bench.plan.plugins import PLUGIN
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "--models": {"help": "names or patterns, comma-separated: 'vit,back*' (default: all)"},

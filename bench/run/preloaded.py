@@ -19,5 +19,6 @@ __all__ = ["bench", "sacrebleu", "scipy", "sklearn"]
 torch.optim.SGD([torch.zeros(1)])  # the first optimiser of a process imports torch's compiler, which takes seconds
 for name in datasets.names(published=True):
     fingerprint.shared(name)
+    fingerprint.packages_of(datasets.source(name))
 for name in models.names(published=True):
     fingerprint.counting(name)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from bench.core import opened
 from bench.plan import tuned
 from bench.plan.grid import Cell, RequestError, cells
 from bench.plan.request import whole
@@ -63,8 +62,10 @@ class Tuner(Driver):
         """One seed of a trial as the store has it, if today's code on today's data made it."""
         recipe = fingerprint.recipe(cell.model, cell.dataset, trial.of(cell.budget), self.blank.device)
         found = self.store.finished(cell.model, cell.dataset, cell.budget.name, recipe, [seed], "trials").get(seed)
-        stands = found is not None and found["code"] == fingerprint.code(cell.model, cell.dataset)
-        return found if found is not None and stands and opened.same(self.blank.root, found.get("files", {})) else None
+        if found is None or found["code"] != fingerprint.code(cell.model, cell.dataset):
+            return None
+        stands = fingerprint.agree(fingerprint.packages(cell.model, cell.dataset), found) and self.same_files(cell, found)
+        return found if stands else None
 
     def open(self, cell: Cell) -> Job:
         """The cell's job with what is missing of its trials."""

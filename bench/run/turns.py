@@ -18,8 +18,9 @@ from typing import Any
 import torch
 
 from bench.core import machine
+from bench.core.apart import died, restored
 from bench.plan.grid import plugin
-from bench.run.engines import bound_to_driver, context, died, started
+from bench.run.engines import bound_to_driver, context, started
 from datasets.registry import describe
 
 
@@ -39,8 +40,9 @@ def follow(plugins: tuple[str, ...], connection: Connection) -> None:
     while (asked := connection.recv()) is not None:
         function, item = asked
         try:
-            answer = function(item)
-        except Exception as error:
+            with restored():  # what one thing changes, the next does not meet
+                answer = function(item)
+        except BaseException as error:  # a model may raise anything: SystemExit, what a test framework skips with
             answer = Failed(machine.anonymous(describe(error)))
         connection.send(answer)
 

@@ -18,14 +18,15 @@ from torch import nn
 import datasets
 import datasets.once
 import models
-from bench.core import machine
+from bench.core import machine, opened
 from bench.plan.grid import out_of_memory, plugin
 from bench.run.doubts import Probes, Tell, costs_of, fallen
 from bench.run.job import Ended, Finished, Job, Share
 from bench.store import fingerprint
 from bench.store.records import Record, Store, pack_weights
+from bench.train.faithful import stays_alone
 from bench.train.fitting import Fitting
-from bench.train.learners import check_answer, stays_alone
+from bench.train.learners import check_answer
 from bench.train.loading import load
 from bench.train.loop import Training
 from bench.train.scoring import handed, scored
@@ -54,6 +55,7 @@ def header(job: Job) -> Record:
             "recipe": fingerprint.recipe(job.model, job.dataset, job.budget, job.device),
             "conditions": fingerprint.conditions(job.dataset, job.standard or job.budget, job.device),
             "code": fingerprint.code(job.model, job.dataset),
+            "packages": fingerprint.packages(job.model, job.dataset),
             "own_recipe": job.why,
             "tuned": job.tuned,
             "source": fingerprint.closure(models.source(job.model)),
@@ -105,6 +107,7 @@ class Subject:
     """What a job trains: how it is built, what it costs, why its seeds are trained one by one ('' if they stack), and by what."""
 
     build: Callable[[], nn.Module]
+    files: dict[str, str]  # that it read, by their digests
     costs: dict[str, int | None]
     notes: str
     alone: str
@@ -114,13 +117,15 @@ class Subject:
 def prepared(job: Job) -> Subject:
     """The model of a job, asked what has to be known before anything is trained. Raises what the model raises."""
     task, device = datasets.task(job.dataset), torch.device(job.device)
-    build = partial(models.build, job.model, task)
-    module = build().to(device)
+    build, source = partial(models.build, job.model, task), models.source(job.model)
+    with opened.watch(folders := opened.places(job.root, model=source)) as names:
+        module = build().to(device)
+    files = opened.digests(folders, names | opened.while_imported("model", source))
     if isinstance(module, models.Fits):  # it answers once it is fitted
-        return Subject(build, *costs_of(module, task, job.budget), "it is fitted whole", Fitting)
+        return Subject(build, files, *costs_of(module, task, job.budget), "it is fitted whole", Fitting)
     check_answer(module, task, job.budget, device)
     costs, notes = costs_of(module, task, job.budget)
-    return Subject(build, costs, notes, stays_alone(module, costs["flops"], task, job.budget, device) or "")
+    return Subject(build, files, costs, notes, stays_alone(module, costs["flops"], task, job.budget, device) or "")
 
 
 def train(job: Job, head: Record, missing: list[int], probes: Probes, tell: Tell) -> None:
@@ -168,7 +173,9 @@ def train(job: Job, head: Record, missing: list[int], probes: Probes, tell: Tell
             "continued_from": start,
         }
         new = [(one, *read) for one, read in zip(trained, loaded, strict=True) if one.seed in missing]
-        records = tuple(head | shared | {"files": files} | scored(build, one, own, task, budget, device) for one, own, files in new)
+        records = tuple(
+            head | shared | {"files": files | subject.files} | scored(build, one, own, task, budget, device) for one, own, files in new
+        )
         kept = (snapshots.kept(one) if one.status == "ok" else None for one, _, _ in new)
         tell(Finished(records, tuple(pack_weights(weights) if weights is not None else None for weights in kept), tuple(seeds)))
         done += len(seeds)
@@ -181,13 +188,14 @@ class Checkpoints:
         self.job, self.head, self.probes, self.store = job, head, probes, Store(job.results)
 
     def save(self, snapshot: dict[str, Any]) -> None:
-        told = {"code": self.head["code"], "probe": self.probes.of(len(snapshot["seeds"]) > 1)}
+        told = {"code": self.head["code"], "packages": self.head["packages"], "probe": self.probes.of(len(snapshot["seeds"]) > 1)}
         self.store.save_checkpoint(self.head["recipe"], snapshot | told)
 
     def fits(self, snapshot: dict[str, Any]) -> bool:
         """Whether today's code would have come this way."""
         before = snapshot.get("probe") or {}
-        return snapshot.get("code") == self.head["code"] or self.probes.agree(before, len(snapshot["seeds"]) > 1)
+        ours = snapshot.get("code") == self.head["code"] and fingerprint.agree(self.head["packages"], snapshot)
+        return ours or self.probes.agree(before, len(snapshot["seeds"]) > 1)
 
     def groups(self, missing: list[int], size: int) -> list[tuple[list[int], dict[str, Any] | None]]:
         """Groups of seeds to train. A group with a checkpoint goes on as it was begun, so that a kill changes no number."""

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from bench.core import machine
 from datasets.task import Budget
 
 PACKAGES = ("bench", "datasets", "models")
+CALLED = {"sklearn": "scikit-learn", "PIL": "pillow"}  # distributions that are often asked for and not called like their package
 
 
 def imported(tree: ast.Module, file: Path) -> Iterator[Path]:
@@ -56,24 +60,75 @@ def without_docstrings(tree: ast.Module) -> str:
     return ast.unparse(tree)
 
 
+def foreign(tree: ast.Module) -> set[str]:
+    """Packages that a file imports and that are neither this project's nor Python's. Of torch, a run's name has the version."""
+    named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    named |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    return {name.split(".")[0] for name in named} - {*PACKAGES, "torch", *sys.stdlib_module_names}
+
+
 @cache
-def parsed(file: Path) -> tuple[str, tuple[Path, ...]]:
-    """A file's code as it runs, and the files of this project that it imports itself."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+def parsed(file: Path) -> tuple[str, tuple[Path, ...], frozenset[str]]:
+    """A file's code as it runs, the files of this project that it imports itself, and the packages that are not of this project."""
+    tree = ast.parse(file.read_text(encoding="utf-8-sig"))
     others = tuple(imported(tree, file))
-    return without_docstrings(tree), others
+    beside = {other.parent.name if other.name == "__init__.py" else other.stem for other in others}
+    return without_docstrings(tree), others, frozenset(foreign(tree) - beside)
+
+
+def reached(path: Path) -> dict[Path, tuple[str, frozenset[str]]]:
+    """A file and all files of this project that it imports, directly or not: the code of each, and the packages it imports."""
+    seen: dict[Path, tuple[str, frozenset[str]]] = {}
+    waiting = [path]
+    while waiting:
+        file = waiting.pop()
+        if file not in seen:
+            code, others, packages = parsed(file)
+            seen[file] = code, packages
+            waiting += others
+    return seen
+
+
+@cache
+def version(package: str) -> str:
+    """Of the distribution that a package is of; where it is of none, as code that lies about is, what is in its files."""
+    try:
+        return metadata.version(CALLED.get(package, package))
+    except metadata.PackageNotFoundError:
+        pass
+    if names := distributions().get(package):
+        return ", ".join(sorted({metadata.version(name) for name in names}))
+    found = importlib.util.find_spec(package)
+    places = [Path(place) for place in found.submodule_search_locations or []] if found is not None else []
+    files = [file for place in places for file in sorted(place.rglob("*.py"))]
+    files += [Path(found.origin)] if found is not None and found.origin and Path(found.origin).is_file() else []
+    return "content " + hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16] if files else "unknown"
+
+
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()
+
+
+@cache
+def packages_of(path: Path) -> dict[str, str]:
+    return {name: version(name) for name in sorted({name for _, packages in reached(path).values() for name in packages})}
+
+
+def packages(model: str, dataset: str) -> dict[str, str]:
+    """Versions of what a model and a data set import from outside this project."""
+    return packages_of(models.source(model)) | packages_of(datasets.source(dataset))
+
+
+def agree(packages: dict[str, str], record: dict[str, Any]) -> bool:
+    """Whether a record, or a checkpoint, was made with these versions. Those before version 0.6 do not say, and stand."""
+    return all(packages.get(name) == version for name, version in record.get("packages", {}).items())
 
 
 @cache
 def closure(path: Path) -> str:
     """Hash of a file and of all files of this project that it imports, directly or not."""
-    seen: dict[str, str] = {}
-    waiting = [path]
-    while waiting:
-        file = waiting.pop()
-        if str(file) not in seen:
-            seen[str(file)], others = parsed(file)
-            waiting += others
+    seen = {str(file): code for file, (code, _) in reached(path).items()}
     parts = [f"{Path(name).name}\n{code}" for name, code in sorted(seen.items(), key=lambda item: Path(item[0]).name)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

@@ -21,7 +21,19 @@ LARGEST = 2**26  # bytes of a record
 # What may differ between two records of one name that are of the same numbers: when and where they were made, how long it took, how many
 # seeds were trained at once, and what is known of the code. Of all the rest, each field must be equal.
 CIRCUMSTANCES = {"schema", "created", "machine", "train_seconds", "together", "continued_from", "alone", "notes", "passing", "summary"}
-CIRCUMSTANCES |= {"code", "source", "sources", "trained_by", "conditions", "counted_by", "probe", "own_recipe", "tuned", "family"}
+CIRCUMSTANCES |= {
+    "code",
+    "source",
+    "sources",
+    "trained_by",
+    "conditions",
+    "counted_by",
+    "probe",
+    "own_recipe",
+    "tuned",
+    "family",
+    "packages",
+}
 SINCE = {"files"}  # fields that older records lack: compared where both have them
 
 
@@ -51,7 +63,7 @@ def read(path: Path, known: bool) -> Record:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
             raise Refused("no regular file, or larger than any record")
-        record = as_record(path.read_text(encoding="utf-8"))
+        record = as_record(path.read_text(encoding="utf-8-sig"))
         if not isinstance(record["schema"], int) or record["schema"] > SCHEMA:
             raise Refused("written by a later version")
         if record["kind"] in TOPS:

@@ -69,6 +69,8 @@ class Store:
             probe.unlink()
             sweep(self.folder)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                probe.unlink()
             raise StoreError(
                 f"cannot write to the results folder {self.folder} ({error.strerror}); name one that is yours with --results"
             ) from error
@@ -104,8 +106,7 @@ class Store:
         self.put("latency", record)
 
     def weights_of(self, run: Record) -> Path:
-        name = f"{run['budget']['name']}-{run['recipe']}-s{run['seed']}.pt"
-        return self.folder / "weights" / run["dataset"] / run["model"] / name
+        return self.folder / "weights" / run["dataset"] / run["model"] / f"{run['budget']['name']}-{run['recipe']}-s{run['seed']}.pt"
 
     def put_weights(self, run: Record, content: bytes) -> None:
         """Beside a run's record, what `pack_weights` made of its weights."""
@@ -169,8 +170,7 @@ class Store:
                 yield record
 
     def runs(self) -> list[Record]:
-        """All trained seeds and all cells without runs, in the order of their paths."""
-        return list(self.records("runs"))
+        return list(self.records("runs"))  # all trained seeds and all cells without runs, in the order of their paths
 
     def latencies(self) -> list[Record]:
         return list(self.records("latency"))

@@ -46,6 +46,7 @@ FIELDS: dict[str, Kind] = {
     "sources": [TEXT],
     "validity": [TEXT],
     "files": {EACH: TEXT},
+    "packages": {EACH: TEXT},
     "budget": BUDGET,
     "plain": BUDGET,  # of a trial: the recipe it was tuned from
     "machine": {

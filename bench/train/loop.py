@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from bench.train.batches import Batches, Stream, together
 from bench.train.evaluation import evaluation_steps, means, score
-from bench.train.learners import Single, Stacked
+from bench.train.learners import Single, Stacked, unlike
 from bench.train.optimiser import PerSeed, Rates, clip, initialise, learning_rate, optimizer
 from bench.train.trained import Curve, Position, Trained
 from datasets.data import Split, TrainingData, derive, generator
@@ -85,12 +85,13 @@ class Training:
         self.position = Position(0, 0.0, [Curve() for _ in seeds], list(blank), list(blank))
         self.best = {name: value.clone() for name, value in self.learner.state().items()}
         self.random: list[Tensor | None] | None = None  # generator states to continue from
-        if stacked:  # a layer that cannot be stacked is found before the clock starts
+        if isinstance(self.learner, Stacked):  # what cannot be stacked is found before the clock starts
             trace = [generator("trace", seed, device) for seed in seeds]
             x, y = next((Stream(draws, trace, budget.batch, stacked) if draws else self.batches).from_step(0, 1))
             x, y = self.augmented(x, y, trace)
             self.learner.losses(x, y)
-            self.learner.forward(x)
+            if unlike(self.learner, modules, x):
+                raise RuntimeError("seeds answer otherwise in a stack than alone: they differ in more than parameters and buffers")
 
     def augmented(self, x: Tensor, y: Tensor, noise: list[torch.Generator]) -> tuple[Tensor, Tensor]:
         """The batch drawn afresh: x (S, batch, …) seed by seed, or (batch, …) of the only one."""
@@ -199,7 +200,7 @@ class Training:
             curve = position.curves[i]
             if position.diverged[i]:
                 continue
-            finite = math.isfinite(val["loss"]) and math.isfinite(train_losses[i])
+            finite = all(map(math.isfinite, (val["loss"], val[metric.name], train_losses[i])))
             sign = metric.sign
             best = max(zip((sign * m for m in curve.val_metric), (-v for v in curve.val_loss), strict=True), default=None)
             if not finite:
@@ -225,10 +226,11 @@ class Training:
     def results(self) -> list[Trained]:
         position, budget, last = self.position, self.budget, self.learner.state()
         trained = []
-        for i, seed in enumerate(self.seeds):
+        for i, (seed, curve) in enumerate(zip(self.seeds, position.curves, strict=True)):
             status, reason = "ok", ""
             if position.diverged[i]:
-                status, reason = "diverged", f"the loss stopped being finite within {position.diverged[i]:,} samples"
+                what = "the loss" if not math.isfinite(curve.val_loss[-1] + curve.train_loss[-1]) else self.task.metric.name
+                status, reason = "diverged", f"{what} stopped being finite within {position.diverged[i]:,} samples"
             elif position.stopped:
                 reason = f"safety stop after {budget.seconds:g} s, {position.step * budget.batch:,} of {budget.samples:,} samples"
             trained.append(
@@ -236,7 +238,7 @@ class Training:
                     seed,
                     status,
                     reason,
-                    position.curves[i],
+                    curve,
                     position.best_samples[i],
                     {name: value[i] for name, value in self.best.items()},
                     {name: value[i] for name, value in last.items()},

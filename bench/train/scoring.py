@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
@@ -42,6 +43,8 @@ def scored(build: Callable[[], torch.nn.Module], one: Trained, data: Data, task:
     learner.module.load_state_dict(one.best)
     found = score(learner, test, task)
     best = means(found.scores, task)[0]
+    if not math.isfinite(best[task.metric.name]):
+        return record | {"status": "diverged", "reason": f"{task.metric.name} of the test split is no finite number"}
     record["test"] = {"best": best, "last": best}
     if one.best_samples != one.curve.samples[-1]:
         learner.module.load_state_dict(one.last)

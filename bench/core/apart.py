@@ -1,0 +1,138 @@
+"""What may end its process is asked in another one, and what may change its process is undone: code of others runs in both ways."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import gc
+import multiprocessing
+import os
+import pickle
+import random
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Lost:
+    """There is no answer: the process that was asked is gone, and why."""
+
+    reason: str
+
+
+def died(code: int | None) -> str:
+    """Why a process is gone, for its cell's row."""
+    if code is not None and code < 0:
+        with contextlib.suppress(ValueError):
+            return f"its process was ended by {signal.Signals(-code).name}"
+    return f"its process ended by itself, with exit code {code}"
+
+
+def answer(function: Callable[[Any], Any], ours: Connection, theirs: Connection) -> None:
+    """The asked process, from beginning to end; Ctrl-C is the driver's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.disable()  # the driver tells what happened
+    ours.close()  # else nobody would hear that the driver is gone
+    torch.set_num_threads(1)  # threads of the driver's are not here
+    with contextlib.suppress(EOFError):
+        while True:
+            theirs.send(function(theirs.recv()))
+
+
+class Apart:
+    """A process that is asked one thing at a time, begun at the first question; where one dies, another takes its place.
+
+    `function` answers, and raises nothing; where there is no fork, it and what it is asked are pickled.
+    """
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+        self.context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+        self.asked: tuple[BaseProcess, Connection] | None = None
+
+    def ask(self, item: Any) -> Any:
+        """What `function(item)` gives, Lost if the process does not survive it."""
+        if self.asked is None:
+            ours, theirs = self.context.Pipe()
+            process = self.context.Process(target=answer, args=(self.function, ours, theirs), daemon=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Python 3.12 warns of a fork beside threads: the child uses none of them
+                process.start()
+            theirs.close()
+            self.asked = process, ours
+        process, ours = self.asked
+        try:
+            ours.send(item)
+            return ours.recv()
+        except (EOFError, OSError, pickle.UnpicklingError):
+            process.join()
+            self.asked = None
+            return Lost(died(process.exitcode))
+
+    def close(self) -> None:
+        if self.asked is not None:
+            process, ours = self.asked
+            process.kill()
+            process.join()
+            ours.close()
+            self.asked = None
+
+
+def surround(values: dict[str, str]) -> None:
+    """Set the environment, all of it."""
+    os.environ.clear()
+    os.environ.update(values)
+
+
+# What all code of a process shares: how it is read, and how it is set.
+SHARED: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_default_device, torch.set_default_device),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    (
+        lambda: torch.get_rng_state().numpy().tobytes(),
+        lambda state: torch.set_rng_state(torch.frombuffer(bytearray(state), dtype=torch.uint8)),
+    ),
+    (random.getstate, random.setstate),
+    (lambda: pickle.dumps(np.random.get_state()), lambda state: np.random.set_state(pickle.loads(state))),
+    (lambda: Path.cwd(), os.chdir),
+    (lambda: dict(os.environ), surround),
+    (lambda: warnings.filters[:], lambda filters: warnings.filters.__setitem__(slice(None), filters)),  # type: ignore[index]
+    (gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
+    (lambda: sys.stdout, lambda stream: setattr(sys, "stdout", stream)),
+    (lambda: sys.stderr, lambda stream: setattr(sys, "stderr", stream)),
+]
+SHARED += [
+    (lambda place=place, name=name: getattr(place, name), lambda value, place=place, name=name: setattr(place, name, value))  # type: ignore[misc]
+    for place, name in (
+        (torch.backends.cudnn, "deterministic"),
+        (torch.backends.cudnn, "benchmark"),
+        (torch.backends.cudnn, "allow_tf32"),
+        (torch.backends.cuda.matmul, "allow_tf32"),
+    )
+]
+
+
+@contextlib.contextmanager
+def restored() -> Iterator[None]:
+    """Inside, whatever changes what the process shares; afterwards it is as before. How modules were imported stays."""
+    before = [read() for read, _ in SHARED]
+    try:
+        yield
+    finally:
+        for (read, put), value in zip(SHARED, before, strict=True):
+            if read() != value:
+                put(value)

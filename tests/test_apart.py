@@ -1,0 +1,139 @@
+"""What others' code does to a process: in one of its own it is told, in ours it is undone."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import random
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bench.core.apart import SHARED, Apart, Lost, restored
+from bench.plan import grid
+from tests.conftest import Bench, table
+from tests.test_engines import DEATHS, quality
+
+
+def does(what: str) -> str:
+    deaths: dict[str, Any] = {"segfault": lambda: ctypes.string_at(0), "abort": os.abort, "leaves": lambda: os._exit(3)}
+    deaths.get(what, lambda: None)()
+    return f"{what} of {os.getpid()}"
+
+
+def test_a_process_that_dies_is_told_and_another_takes_its_place() -> None:
+    apart = Apart(does)
+    first, again = apart.ask("one"), apart.ask("two")
+    assert first.split()[-1] == again.split()[-1] != str(os.getpid())
+    assert apart.ask("segfault") == Lost("its process was ended by SIGSEGV")
+    assert apart.ask("abort") == Lost("its process was ended by SIGABRT")
+    assert apart.ask("leaves") == Lost("its process ended by itself, with exit code 3")
+    assert apart.ask("three").startswith("three of ")
+    apart.close()
+    assert apart.asked is None
+
+
+CHANGES: dict[str, Any] = {
+    "dtype": lambda: torch.set_default_dtype(torch.float64),
+    "device": lambda: torch.set_default_device("meta"),
+    "gradients": lambda: torch.set_grad_enabled(False),
+    "deterministic": lambda: torch.use_deterministic_algorithms(True),
+    "torch's random numbers": lambda: torch.manual_seed(7),
+    "numpy's random numbers": lambda: np.random.seed(7),
+    "python's random numbers": lambda: random.seed(7),
+    "cwd": lambda: os.chdir("/"),
+    "environment": lambda: os.environ.update(LEFT_BEHIND="1"),
+    "warnings": lambda: warnings.simplefilter("error"),
+    "output": lambda: setattr(sys, "stdout", None),
+    "tf32": lambda: setattr(torch.backends.cudnn, "allow_tf32", not torch.backends.cudnn.allow_tf32),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_a_process_shares_is_restored(what: str) -> None:
+    before = [read() for read, _ in SHARED]
+    with contextlib.suppress(ZeroDivisionError), restored():
+        CHANGES[what]()
+        changed = [read() for read, _ in SHARED] != before
+        raise ZeroDivisionError
+    assert changed
+    assert [read() for read, _ in SHARED] == before
+
+
+BUILDS = """
+import ctypes, os, sys
+import pytest, torch
+import models
+torch.set_default_dtype(torch.float64)
+os.environ["OMP_NUM_THREADS"] = "7"
+
+def add(how, does):
+    def build(task):
+        does()
+        return torch.nn.Linear(task.input.size, task.output.size)
+    build.__name__ = "built_" + how
+    models.register(build)
+
+add("segfault", lambda: ctypes.string_at(0))
+add("leaves", lambda: os._exit(3))
+add("exits", lambda: sys.exit("gone"))
+add("skips", lambda: pytest.skip("not today"))
+add("traces", lambda: (torch.set_default_dtype(torch.float64), torch.set_num_threads(3)))
+
+class Late(torch.nn.Linear):
+    def forward(self, x):
+        if len(x) == 64 and not self.training and not torch.is_grad_enabled():
+            os.abort()
+        return super().forward(x)
+
+@models.register
+def late(task):
+    return Late(task.input.size, task.output.size)
+"""
+
+
+def test_a_model_that_ends_its_process_when_it_is_built_is_a_cell_with_its_reason(tmp_path: Path) -> None:
+    file = tmp_path / "builds.py"
+    file.write_text(BUILDS)
+    grid.plugin(str(file))
+    assert torch.get_default_dtype() == torch.float32
+    found = {cell.model: (cell.status, cell.reason) for cell in grid.cells("built_*,linear", "xor", "smoke", 1)}
+    assert {model: status for model, (status, _) in found.items()} == {
+        **dict.fromkeys(("built_segfault", "built_leaves", "built_exits", "built_skips"), "error"),
+        **dict.fromkeys(("built_traces", "linear"), ""),
+    }
+    assert "SIGSEGV" in found["built_segfault"][1] and "exit code 3" in found["built_leaves"][1]
+    assert "SystemExit: gone" in found["built_exits"][1] and "Skipped: not today" in found["built_skips"][1]
+    assert torch.get_default_dtype() == torch.float32
+
+
+@pytest.mark.parametrize("what", ["raise SystemExit('gone')", "import pytest; pytest.skip('x', allow_module_level=True)", "1 / 0"])
+def test_a_plugin_that_leaves_while_it_is_imported_is_a_wrong_request(tmp_path: Path, what: str) -> None:
+    (tmp_path / "leaves.py").write_text(what)
+    with pytest.raises(grid.RequestError, match=r"plugin .*leaves\.py does not import"):
+        grid.plugin(str(tmp_path / "leaves.py"))
+
+
+@pytest.mark.slow
+def test_the_whole_suite_survives_models_that_do_not(bench: Bench, tmp_path: Path) -> None:
+    """Training and latency: what ends its process in a forward pass would take the clock's process along."""
+    assert bench("--models", "linear", "--datasets", "xor").returncode == 0
+    expected = quality(tmp_path / "results")
+    for name, text in (("deaths.py", DEATHS), ("builds.py", BUILDS)):
+        (tmp_path / name).write_text(text)
+    asked = ("--plugin", str(tmp_path / "deaths.py"), "--plugin", str(tmp_path / "builds.py"))
+    done = bench(*asked, "--models", "dies_segfault,dies_exits,built_segfault,built_traces,late,linear", "--datasets", "xor", "--retrain")
+    assert done.returncode == 1, done.stdout + done.stderr
+    rows = table(tmp_path / "results")
+    assert quality(tmp_path / "results")["linear", "xor"] == expected["linear", "xor"]
+    assert float(rows["linear", "xor"]["latency_cpu_b64_p50_ms"]) > 0
+    assert "SIGABRT" in rows["late", "xor"]["reason"] and rows["late", "xor"]["latency_cpu_b64_p50_ms"] == ""
+    assert {row["status"] for (model, _), row in rows.items() if model not in ("late", "linear", "dies_traces", "built_traces")} == {
+        "error"
+    }
