@@ -2,7 +2,7 @@
 
 Attention minus each other mixer of the controlled backbone, on every data set of `SETS`: those with 8 to 64 tokens, where the mixers
 are of one size, that belong to the default grid or are MNIST, and are neither routes, which are built to be solved by one mixer, nor
-shuffled twins. All intervals hold together in 95 of 100 cases (Bonferroni): each has the level `LEVEL`, however many rows are at hand.
+shuffled twins, nor tables, whose columns have no order: there is no near and far in them. All intervals hold together in 95 of 100 cases (Bonferroni): each has the level `LEVEL`, however many rows are at hand.
 """
 
 from __future__ import annotations
