@@ -54,7 +54,7 @@ def whole(x: np.ndarray) -> bool:
 def numbers(name: str, part: str, given: Any) -> Tensor:
     """float32. ValueError for what is no finite number, with its place."""
     try:
-        found = torch.from_numpy(np.array(given, dtype=np.float32))
+        found = torch.from_numpy(np.asarray(given).astype(np.float32))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {part} cannot be numbers ({error}); encode what is none, or leave it out") from error
     if bool((wrong := ~found.isfinite()).any()):
@@ -99,7 +99,7 @@ def classes(name: str, y: np.ndarray) -> tuple[Tensor, Output]:
     if len(names) < 2:
         raise ValueError(f"{name}: every sample has the class {names[0]}; there is nothing to tell apart")
     if counts.min() < FEWEST:
-        few = f"class {names[counts.argmin()]} has {counts.min()} sample{'s' * (counts.min() > 1)}"
+        few = f"class {names[counts.argmin()]} has {counts.min()} sample{'s' * int(counts.min() > 1)}"
         way = "bring more, merge or drop it, or say kind='value' if the target is a number"
         raise ValueError(f"{name}: {few} and needs {FEWEST}, for train, val and test; {way}")
     return torch.from_numpy(ids.astype(np.int64)), Output("classes", len(names))
@@ -155,7 +155,7 @@ def from_arrays(
     texts = [words(text) for text in x] if all(isinstance(text, str) for text in x) else None
     samples = numbers(name, "x", x) if texts is None else torch.zeros(0)
     if texts is not None:
-        most = min(WORDS, len({word for text in texts for word in text}) + 5)
+        most = min(WORDS, 4 + max(1, len({word for text in texts for word in text})))
         entering, said = Input("tokens", (max(1, *map(len, texts)),), most), repr(texts).encode()
     elif samples.ndim in SHAPED:
         entering, said = Input(SHAPED[samples.ndim], tuple(samples.shape[1:])), samples.numpy().tobytes()

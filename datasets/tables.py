@@ -57,7 +57,7 @@ add(
         Input("table", (30,)),
         Output("classes", 2),
         (341, 114, 114),
-        recipe(12_800, 32),
+        recipe(8_000, 32),
         source="Wolberg and others 1995, scikit-learn",
         summary="thirty measurements of cells, malignant or not",
     ),

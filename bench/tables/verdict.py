@@ -73,18 +73,19 @@ def difference(a: Row, b: Row, seeds: Sequence[int]) -> tuple[paired.Estimate, s
             return paired.by_seed(np.full(len(seeds), math.nan)), f"a {a.metric.name} of 0 has no ratio"
         pairs = np.log(pairs)
     by_seed = (pairs[:, 0] - pairs[:, 1]) * a.metric.sign
-    share = POOLS.get(a.dataset) or next((run["pool"] for run in a.runs if run.get("pool")), None)  # of one's own data the runs tell
-    if share is None:
+    if share := next((run["pool"] for run in a.runs if run.get("pool")), None):
+        return paired.resplit(by_seed, share), ""
+    if a.dataset not in POOLS:
         return paired.by_seed(by_seed), ""
     found = [hits([run for run in row.runs if run["seed"] in seeds]) for row in (a, b)] if a.metric.name == "accuracy" else [None]
     if None in found:
-        return paired.resplit(by_seed, share), "the runs do not keep what each test sample was taken for"
+        return paired.resplit(by_seed, POOLS[a.dataset]), "the runs do not keep what each test sample was taken for"
     (right_a, true), (right_b, other) = found  # type: ignore[misc]
     if not np.array_equal(true, other):
-        return paired.resplit(by_seed, share), "the models were tested on different samples"
+        return paired.resplit(by_seed, POOLS[a.dataset]), "the models were tested on different samples"
     if (true == true[0]).all():  # one test set for all seeds
         return paired.crossed(right_a.astype(float) - right_b), ""
-    return paired.resplit(by_seed, share), ""
+    return paired.resplit(by_seed, POOLS[a.dataset]), ""
 
 
 def compare(dataset: str, other: str, own: Sequence[Row], level: float) -> Verdict:
