@@ -20,6 +20,7 @@ from bench.figures import options as figures
 from bench.gate import options as gate
 from bench.plan import grid
 from bench.plan.opened import opened
+from bench.plan.settings import settings
 from bench.run import options as training
 from bench.store.encoding import finite
 from bench.store.records import Store, StoreError
@@ -96,6 +97,8 @@ def parser() -> argparse.ArgumentParser:
 
     front = commands.add_parser("reference", help="rebuild results/README.md from the reference results below it")
     front.set_defaults(run=reference_)
+    for command in ("list", "tune", "report", "probe", "figures", "page"):  # `run` asks itself, as pytest does
+        commands.choices[command].set_defaults(**settings())
     return main
 
 
@@ -222,8 +225,8 @@ def reference_(options: argparse.Namespace) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     terminal.speak()
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(arguments)
         for file in getattr(options, "plugin", []):
             grid.plugin(file)
         code = int(options.run(options))

@@ -10,26 +10,54 @@ from collections.abc import Callable
 from pathlib import Path
 
 from datasets.data import Corrupt, Data, Missing, Split
+from datasets.own import from_arrays
+from datasets.own_files import from_csv, from_folder
 from datasets.registry import Registry
 from datasets.task import Task
 from datasets.vocabulary import Vocabulary
 
-__all__ = ["Corrupt", "Data", "Missing", "Split", "Task", "errors", "load", "names", "register", "source", "task", "vocabularies"]
+__all__ = [
+    "Corrupt",
+    "Data",
+    "Missing",
+    "Split",
+    "Task",
+    "errors",
+    "from_arrays",
+    "from_csv",
+    "from_folder",
+    "load",
+    "names",
+    "pool",
+    "register",
+    "source",
+    "task",
+    "vocabularies",
+]
 
 Load = Callable[[Path, int, bool], Data]
 Vocabularies = Callable[[Path, int], tuple[Vocabulary, Vocabulary]]
 _registry: Registry[tuple[Task, Load, Vocabularies | None]] = Registry("data set", __name__)
+_resplit: set[str] = set()
 errors = _registry.errors
 
 
-def register(task: Task, *, vocabularies: Vocabularies | None = None) -> Callable[[Load], Load]:
+def register(
+    task: Task, *, vocabularies: Vocabularies | None = None, resplit: bool = False, place: Path | None = None
+) -> Callable[[Load], Load]:
     """Add a data set under `task.name`. A name twice, or one that is not [a-z0-9_]+, is a ValueError.
 
     A data set of tokens says what they mean: `vocabularies(root, seed)` -> that of the input, that of the answer.
+    `resplit`: seeds split one pool of samples anew, so that they are no independent draws (see `pool`). `place`: the file it belongs
+    to, where that is not the function's own.
     """
 
     def add(load: Load) -> Load:
         _registry.add(task.name, (task, load, vocabularies), load)
+        if place is not None:
+            _registry.sources[task.name] = place
+        if resplit:
+            _resplit.add(task.name)
         return load
 
     return add
@@ -48,6 +76,12 @@ def task(name: str) -> Task:
 def source(name: str) -> Path:
     """The file that defines data set `name`."""
     return _registry.sources[name]
+
+
+def pool(name: str) -> float | None:
+    """Test samples / training samples, where every seed splits the same samples anew; None where seeds share none, or nobody said so."""
+    train, _, test = task(name).sizes
+    return test / train if name in _resplit else None
 
 
 def load(name: str, root: str | Path | None = None, seed: int = 0, download: bool = False) -> Data:

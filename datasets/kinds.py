@@ -3,7 +3,7 @@
 Input   points (2,)      table (features,)      signal (channels, length)      image (channels, height, width)
         tokens (length,): int64 ids below `vocabulary`, words first, PAD after them
 Output  value (size,)    classes -> size logits                                signal (1, size)
-        tokens -> (size, vocabulary) logits; a target holds words, END, then PAD
+        tokens -> (size, vocabulary) logits; a target holds words, END, then PAD      labels -> size logits: see labels.py
 
 A kind is a string, its name, with what it decides as methods: `task.input.kind == "image"` and `task.input.kind is IMAGE` both hold.
 """

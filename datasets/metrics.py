@@ -6,6 +6,7 @@
     balanced_accuracy, macro_precision,  of classes, after scikit-learn: no run measures them, they are computed from what a run
     macro_recall, macro_f1, auroc        keeps of its test split (see bench/store/examples.py); a task may name them as its own, too
     mae, r2                              of values and signals, likewise
+    mean_average_precision, label_f1     of labels: see labels.py
 
 A split's figure need not be a mean over samples: `score` says what has to be known of each sample, `reduce` makes one number of it.
 """

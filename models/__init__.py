@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from datasets.kinds import InputKind, Kind, OutputKind
 from datasets.registry import Registry
 from datasets.task import Task
+from models.wrapped import wrap
 
 __all__ = [
     "NUMBERS",
@@ -39,6 +40,8 @@ __all__ = [
     "register",
     "source",
     "unfit",
+    "uses",
+    "wrap",
 ]
 
 Build = Callable[..., nn.Module]
@@ -74,7 +77,8 @@ class Takes:
 
         def reason(kind: Kind, taken: Kinds, does: str, verb: str, what: str) -> str | None:
             does = does or f"{verb} {' or '.join(taken)}"
-            return f"{does}; this task {what} {kind}" if taken and kind not in taken else None
+            vector = kind == "labels" and {"value", "classes"} <= {*taken}  # what answers with any numbers answers with a logit a label
+            return f"{does}; this task {what} {kind}" if taken and kind not in taken and not vector else None
 
         given, asked = task.input.kind, task.output.kind
         return reason(given, self.inputs, self.reads, "reads", "gives") or reason(
@@ -120,6 +124,7 @@ class Registered:
     recipe: dict[str, Any]
     why: str
     takes: Takes
+    uses: str = ""  # a library that decides its numbers, and its version
 
 
 _registry: Registry[Registered] = Registry("model", __name__)
@@ -130,7 +135,13 @@ errors = _registry.errors
 def register(build: Build) -> Build: ...
 @overload
 def register(
-    *, family: str = "other", recipe: dict[str, Any] | None = None, why: str = "", takes: Takes | None = None
+    *,
+    family: str = "other",
+    recipe: dict[str, Any] | None = None,
+    why: str = "",
+    takes: Takes | None = None,
+    uses: str = "",
+    place: Path | None = None,
 ) -> Callable[[Build], Build]: ...
 def register(
     build: Build | None = None,
@@ -139,13 +150,16 @@ def register(
     recipe: dict[str, Any] | None = None,
     why: str = "",
     takes: Takes | None = None,
+    uses: str = "",
+    place: Path | None = None,
 ) -> Build | Callable[[Build], Build]:
     """Add a model under its function's name. `family` (attention, convolution, mlp, other) gives its colour in plots.
 
     Sizes are keyword-only, with defaults. A model that cannot be trained by the task's recipe declares what it needs, never
     more samples, as `recipe={"lr": 1e-4}`, and `why`, which the tables print. `takes` says which kinds of task it is made for; what
-    depends on sizes, too, the function refuses itself by raising Unsupported. A name twice, another family, or a recipe
-    without a reason is a ValueError.
+    depends on sizes, too, the function refuses itself by raising Unsupported. `uses` names a library and its version where other code
+    than that of this project decides its numbers, `place` the file it belongs to where that is not the function's. A name twice,
+    another family, or a recipe without a reason is a ValueError.
     """
 
     def add(build: Build) -> Build:
@@ -156,7 +170,9 @@ def register(
             raise ValueError(f"model {build.__name__!r}: all arguments after the task must be keyword-only with a default")
         if recipe and (not why or set(recipe) - set(RECIPE)):
             raise ValueError(f"model {build.__name__!r}: a recipe of its own needs a reason (why=…) and may change {', '.join(RECIPE)}")
-        _registry.add(build.__name__, Registered(build, family, recipe or {}, why, takes or Takes()), build)
+        _registry.add(build.__name__, Registered(build, family, recipe or {}, why, takes or Takes(), uses), build)
+        if place is not None:
+            _registry.sources[build.__name__] = place
         return build
 
     return add if build is None else add(build)
@@ -175,6 +191,11 @@ def source(name: str) -> Path:
 def family(name: str) -> str:
     """attention, convolution, mlp or other."""
     return _registry[name].family
+
+
+def uses(name: str) -> str:
+    """The library that decides model `name`'s numbers, with its version; '' for this project's own."""
+    return _registry[name].uses
 
 
 def recipe(name: str) -> tuple[dict[str, Any], str]:

@@ -23,7 +23,7 @@ from datasets.task import Input, Output, Task
 from models import Takes, Unsupported, register
 from models.vit import pixels, usual, vit
 
-IMAGES = Takes("image", "classes", "starts with convolutions over an image", "classifies images")
+IMAGES = Takes("image", ("classes", "labels"), "starts with convolutions over an image", "classifies images")
 CLASSES = 100  # as published, on MNIST and CIFAR-10 as well
 
 

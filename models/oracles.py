@@ -20,7 +20,9 @@ WIDEST = 256  # numbers in an input of boosted trees: with ten classes and more 
 
 
 def wanted(task: Task, y: Tensor) -> Tensor:
-    """Targets as rows of numbers, (n, outputs): classes as one-hot."""
+    """Targets as rows of numbers, (n, outputs): classes as one-hot, labels as -1 and 1, so that 0 lies between them as in logits."""
+    if task.output.kind == "labels":
+        return 2 * y - 1
     if task.output.kind == "classes":
         return nn.functional.one_hot(y, task.output.size).to(torch.get_default_dtype())
     return y.flatten(1)

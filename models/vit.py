@@ -29,7 +29,7 @@ from models import Takes, Unsupported, register
 from models.attention import SelfAttention, linear
 from models.dropout import Dropout
 
-IMAGES = Takes("image", "classes", "cuts an image into patches", "classifies images")
+IMAGES = Takes("image", ("classes", "labels"), "cuts an image into patches", "classifies images")
 CACHED = 600  # tokens that a CPU core's cache holds with what a layer makes of them; larger batches are evaluated in parts
 AT_ONCE = 2**17  # numbers up to which dropout is drawn for all layers at once: a small draw costs more than its numbers
 Keep = list[Tensor | None]  # four factors of dropout of a layer, in the order of `Layer.struck`

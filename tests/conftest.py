@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+import datasets
+import models
 from bench.plan.grid import Cell
 from bench.run.driver import Driver, Outcome
 from bench.run.job import Job, Message, Share
@@ -94,6 +96,15 @@ def run_cell(cell: Cell, folder: Path, stop: Callable[[float], None] | None = No
         return driver.outcome(cell)
     finally:
         driver.close()
+
+
+@pytest.fixture
+def registries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    for registry in (datasets._registry, models._registry):
+        monkeypatch.setattr(registry, "_things", dict(registry._things))
+        monkeypatch.setattr(registry, "sources", dict(registry.sources))
+    monkeypatch.setattr(datasets, "_resplit", set(datasets._resplit))
 
 
 def table(results: Path) -> dict[tuple[str, str], dict[str, str]]:

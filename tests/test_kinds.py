@@ -32,7 +32,10 @@ def test_a_kind_is_its_name_and_what_it_decides() -> None:
             lambda: Input("imge", (1, 2, 2)),
             r"unknown kind of input 'imge'; there are points, table, signal, image, tokens; did you mean 'image'",
         ),
-        (lambda: Output("class", 2), r"unknown kind of output 'class'; there are value, classes, signal, tokens; did you mean 'classes'"),
+        (
+            lambda: Output("class", 2),
+            r"unknown kind of output 'class'; there are value, classes, signal, tokens, labels; did you mean 'classes'",
+        ),
         (lambda: Output("image", 2), "unknown kind of output 'image'"),
         (lambda: Input("image", (8, 8)), "image have 3 dimensions beside the batch's"),
         (lambda: Input("table", (0,)), r"sizes are whole numbers above 0, not \(0,\)"),

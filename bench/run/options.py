@@ -10,7 +10,7 @@ from bench.plan.plugins import PLUGIN
 OPTIONS: dict[str, dict[str, Any]] = {
     "--models": {"help": "names or patterns, comma-separated: 'vit,back*' (default: all)"},
     "--datasets": {"help": "names or patterns, comma-separated (default: all that need no network)"},
-    "--budget": {"default": "default", "help": "smoke, default, paper, … (python -m bench list --budgets)"},
+    "--budget": {"help": "smoke, default, paper, … (python -m bench list --budgets; default: default)"},
     "--seeds": {"metavar": "N", "help": "train seeds 0 … N-1 (default: the budget's own number)"},
     "--devices": {"help": "cpu, cuda or both: the first trains, all are timed (default: what there is, GPU first)"},
     "--dtypes": {"help": "fp32, bf16 or both: arithmetics to time (default: the budget's own)"},

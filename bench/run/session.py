@@ -17,6 +17,7 @@ from bench.core import machine
 from bench.plan import grid, timing
 from bench.plan.grid import Cell
 from bench.plan.request import whole
+from bench.plan.settings import settings
 from bench.plan.timing import Timing
 from bench.run.driver import Driver
 from bench.run.engines import Engine, Local, fitting
@@ -120,9 +121,11 @@ def begin(
 
 
 def asked(value: Callable[[str], Any]) -> Session:
-    """The session of a request, by what `value` says of each option. RequestError if it cannot be served."""
+    """The session of a request, by what `value` says of each option, else bench.toml. RequestError if it cannot be served."""
     names = [option.removeprefix("--") for option in OPTIONS]
-    return begin(**{ARGUMENTS.get(name, name): value(name) for name in names})
+    given = {name: value(name) for name in names}
+    given |= {name: said for name, said in settings().items() if given[name] in (None, [])}
+    return begin(**{ARGUMENTS.get(name, name): said for name, said in given.items() if said is not None})
 
 
 def parse_workers(text: str | None, device: str) -> int:

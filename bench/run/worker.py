@@ -50,6 +50,7 @@ def header(job: Job) -> Record:
         return head
     task = datasets.task(job.dataset)
     head |= {"metric": task.metric.facts, "summary": task.summary, "version": task.version}
+    head |= {} if (pool := datasets.pool(job.dataset)) is None else {"pool": pool}
     if job.model not in models.errors:
         head |= {
             "recipe": fingerprint.recipe(job.model, job.dataset, job.budget, job.device),

@@ -24,6 +24,7 @@ from datasets.task import Budget
 
 PACKAGES = ("bench", "datasets", "models")
 CALLED = {"sklearn": "scikit-learn", "PIL": "pillow"}  # distributions that are often asked for and not called like their package
+OFFER = {"datasets": datasets, "models": models}  # packages whose __init__ offers what other files define
 
 
 def imported(tree: ast.Module, file: Path) -> Iterator[Path]:
@@ -40,10 +41,15 @@ def imported(tree: ast.Module, file: Path) -> Iterator[Path]:
             package = folders[: len(folders) + 1 - node.level] if node.level else ()
             module = ".".join([*package, *([node.module] if node.module else [])])
             dotted = [module, *(f"{module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            dotted = [f"{node.value.id}.{node.attr}"] if node.value.id in OFFER else []
         for name in dotted:
             first, *rest = name.split(".")
             if first in PACKAGES:
                 found = [machine.ROOT.joinpath(first, *rest).with_suffix(".py")]
+                if first in OFFER and len(rest) == 1 and not found[0].is_file():  # datasets.from_csv is what datasets/own_files.py defines
+                    _, *rest = getattr(getattr(OFFER[first], rest[0], None), "__module__", name).split(".")
+                    found = [machine.ROOT.joinpath(first, *rest).with_suffix(".py")]
             else:
                 beside = file.parent.joinpath(first, *rest)
                 found = [beside.with_name(beside.name + ".py"), beside / "__init__.py"]
@@ -162,7 +168,8 @@ def shared(dataset: str) -> dict[str, str]:
 
 def code(model: str, dataset: str) -> str:
     """Of all source that decides a run's numbers: where it is another one, a probe says whether they stand."""
-    return digest(shared(dataset) | {"model": closure(models.source(model))})
+    library = {"uses": uses} if (uses := models.uses(model)) else {}
+    return digest(shared(dataset) | {"model": closure(models.source(model))} | library)
 
 
 def counting(model: str) -> str:

@@ -39,6 +39,7 @@ FIELDS: dict[str, Kind] = {
     **dict.fromkeys(("schema", "seed", "version", "batch", "threads", "continued_from", "best_samples", "together"), (int,)),
     **dict.fromkeys(("warm_up_calls", "kernels"), (int,)),
     **dict.fromkeys(("train_seconds", "noop_ms"), MAYBE),
+    "pool": MAYBE,  # where seeds split one pool of samples anew: test / training samples
     **dict.fromkeys(("passing", "settled"), (bool,)),
     "notes": (str, list),
     "medians_ms": [NUMBER],

@@ -2,7 +2,9 @@
 
 Attention minus each other mixer of the controlled backbone, on every data set of `SETS`: those with 8 to 64 tokens, where the mixers
 are of one size, that belong to the default grid or are MNIST, and are neither routes, which are built to be solved by one mixer, nor
-shuffled twins. All intervals hold together in 95 of 100 cases (Bonferroni): each has the level `LEVEL`, however many rows are at hand.
+shuffled twins, nor tables, whose columns have no order: there is no near and far in them.
+
+All intervals hold together in 95 of 100 cases (Bonferroni): each has the level `LEVEL`, however many rows are at hand.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ SIZE = len(SETS) * len(OTHERS)
 LEVEL = 1 - 0.05 / SIZE
 FEWEST = 5  # seeds below which nothing is said
 
-# Of a limited pool of samples: test / training samples. Other sets are drawn afresh for every seed.
+# Of a limited pool of samples: test / training samples. Runs on later sets tell it themselves; others are drawn afresh for every seed.
 POOLS = {
     "digits": 350 / 1_097,
     "digits_affine": 350 / 1_097,

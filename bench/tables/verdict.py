@@ -73,6 +73,8 @@ def difference(a: Row, b: Row, seeds: Sequence[int]) -> tuple[paired.Estimate, s
             return paired.by_seed(np.full(len(seeds), math.nan)), f"a {a.metric.name} of 0 has no ratio"
         pairs = np.log(pairs)
     by_seed = (pairs[:, 0] - pairs[:, 1]) * a.metric.sign
+    if share := next((run["pool"] for run in a.runs if run.get("pool")), None):
+        return paired.resplit(by_seed, share), ""
     if a.dataset not in POOLS:
         return paired.by_seed(by_seed), ""
     found = [hits([run for run in row.runs if run["seed"] in seeds]) for row in (a, b)] if a.metric.name == "accuracy" else [None]

@@ -1,0 +1,38 @@
+"""bench.toml in the working directory: what would be said again with every command. Options of the command line win.
+
+plugins = ["models.py", "data.py"]     results = "results"     models = ["mine", "backbone_*"]     budget = "smoke"
+                                       data = "data"           datasets = "flowers,digits"         seeds = 3
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from bench.plan.request import RequestError
+from datasets.registry import did_you_mean
+
+FILE = "bench.toml"
+OPTIONS = {"plugins": "plugin", **{name: name for name in ("data", "results", "models", "datasets", "budget", "seeds")}}
+SEVERAL = ("plugins", "models", "datasets")
+
+
+def settings() -> dict[str, Any]:
+    """Values of options by their names, {} where there is no file. RequestError, with the key, for what it should not say."""
+    path = Path(FILE)
+    if not path.is_file():
+        return {}
+    try:
+        said = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{FILE} cannot be read: {error}") from error
+    found: dict[str, Any] = {}
+    for key, value in said.items():
+        if key not in OPTIONS:
+            raise RequestError(f"{FILE}: unknown key {key!r}{did_you_mean(key, [*OPTIONS])}; it may say {', '.join(OPTIONS)}")
+        texts = value if isinstance(value, list) and key in SEVERAL else [str(value) if key == "seeds" and type(value) is int else value]
+        if not all(isinstance(text, str) for text in texts):
+            raise RequestError(f"{FILE}: {key} cannot be {value!r}; it takes {'a text or a list of texts' if key in SEVERAL else 'a text'}")
+        found[OPTIONS[key]] = texts if key == "plugins" else ",".join(texts)
+    return found
