@@ -33,15 +33,14 @@ RAM = Budget("published", samples=100 * 48_000, batch=2048, lr=1e-3, evaluations
 
 
 def add(name: str, ours: Task, images: int) -> None:
-    """S4's data set: 1 epoch on the days of its table, 15 later; 14 by Adadelta are PyTorch's example, by Adam its large ViT."""
+    """S4's data set: 1 epoch on the days of its table, 15 later. On MNIST 14 too: by Adadelta PyTorch's example, by Adam the large ViT."""
     fifteen = replace(ours.budget("published"), samples=15 * images)
     fourteen = replace(fifteen, name="published_14", samples=14 * images, evaluations=14)
     budgets = (
         *(budget for budget in ours.budgets if not budget.name.startswith("published")),
         fifteen,
         replace(fifteen, name="published_1", samples=images, evaluations=1),
-        fourteen,
-        replace(fourteen, name="published_adadelta", optimizer="adadelta", lr=1.0),
+        *((fourteen, replace(fourteen, name="published_adadelta", optimizer="adadelta", lr=1.0)) if name == "MNIST" else ()),
     )
     asked = replace(ours, name=f"{ours.name}_published", sizes=(images, VAL, 10_000), budgets=budgets)
 

@@ -46,8 +46,10 @@ def test_s4_trains_on_every_image_normalised_by_mnists_numbers(name: str, offici
     assert len(set(val.tolist())) == 5_000 and bool((torch.bincount(data.val.y) == 500).all())
     budgets = {budget.name: budget for budget in task.budgets}
     epochs = {other: budget.samples / whole for other, budget in budgets.items() if other.startswith("published")}
-    assert epochs == {"published": 15, "published_1": 1, "published_14": 14, "published_adadelta": 14}
+    assert epochs == {"published": 15, "published_1": 1} | ({"published_14": 14, "published_adadelta": 14} if name == "mnist" else {})
     assert all(budgets[other].choose == "test" and budgets[other].decay == 0.7 for other in epochs)
+    if name != "mnist":
+        return
     assert (budgets["published_adadelta"].optimizer, budgets["published_adadelta"].lr) == ("adadelta", 1.0)
     assert (budgets["published_14"].optimizer, budgets["published_14"].lr) == ("adam", 1e-4)
 
