@@ -26,11 +26,13 @@ def translate(images: Tensor, g: Generator, reach: int | None = None) -> Tensor:
     return padded[batch, rows[:, :, None], cols[:, None, :]][:, None]
 
 
-def affine(images: Tensor, g: Generator, degrees: float = 60, shift: float = 0.3, smallest: float = 0.4) -> Tensor:
-    """Rotate, scale and shift every image (batch, 1, side, side) by its own draw, bilinear; 0 comes in."""
+def affine(images: Tensor, g: Generator, degrees: float = 60, shift: float = 0.3, smallest: float = 0.4, whole: bool = False) -> Tensor:
+    """Rotate, scale and shift every image (batch, 1, side, side) by its own draw, bilinear; 0 comes in. `whole`: by whole pixels."""
     low_high = torch.rand(4, len(images), generator=g, device=images.device)
     angle, scale = (2 * low_high[0] - 1) * math.radians(degrees), smallest + (1 - smallest) * low_high[1]
     move = (2 * low_high[2:] - 1) * shift * 2  # the grid runs from -1 to 1: a whole side is 2
+    if whole:
+        move = (move * images.shape[3] / 2).round() * 2 / images.shape[3]
     cos, sin = angle.cos() / scale, angle.sin() / scale
     # grid_sample wants the way back, from a place on the canvas to a place in the digit.
     back = torch.stack([cos, sin, -cos * move[0] - sin * move[1], -sin, cos, sin * move[0] - cos * move[1]], 1)

@@ -7,7 +7,7 @@
 Words are lower-cased and split from punctuation; pairs of more than 15 or 16 words are left out (S2). The split is by English
 sentence: val and test get one translation of each of theirs, training none of them. Vocabularies come from the training
 pairs alone, from words seen at least twice, the most frequent first, up to the task's cap.
-`eng_fra_published` has S2's vocabularies, for its count of parameters.
+`eng_fra_published` is a file of its own: S2 has other words, cuts long pairs, and trains on all.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import hashlib
 import re
 import unicodedata
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,7 +52,6 @@ TASK = Task(
     source="Tatoeba, manythings.org/anki, 2019-04-07, CC BY 2.0",
     summary="English sentences into French",
 )
-PUBLISHED = replace(TASK, name="eng_fra_published", input=Input("tokens", (LONGEST,), 12_014), output=Output("tokens", ANSWER, 21_016))
 
 Pair = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -61,13 +61,14 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"\w+(?:['’-]\w+)*['’]?|[^\w\s]", unicodedata.normalize("NFKC", text).lower()))
 
 
-def pairs(path: Path) -> list[Pair]:
-    """All usable pairs. Lines that are none are counted in a warning, with the first one's number; Corrupt if nothing is left."""
+def pairs(path: Path, split: Callable[[str], tuple[str, ...]] = words, longest: int = LONGEST) -> list[Pair]:
+    """All pairs of at most `longest` words of English and one more of French; lines that are none are counted in a warning, with the
+    first one's number. Corrupt if nothing is left."""
     content = path.read_bytes()
     found, broken = [], []
     for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).splitlines(), 1):
         try:
-            english, french, *_ = map(words, line.decode("utf-8").split("\t"))
+            english, french, *_ = map(split, line.decode("utf-8").split("\t"))
         except UnicodeDecodeError:
             broken.append(f"line {number} is not UTF-8")
         except ValueError:
@@ -77,7 +78,7 @@ def pairs(path: Path) -> list[Pair]:
                 found.append((english, french))
             else:
                 broken.append(f"line {number} has an empty side")
-    kept = [(a, b) for a, b in found if len(a) <= LONGEST and len(b) < ANSWER]
+    kept = [(a, b) for a, b in found if len(a) <= longest and len(b) <= longest + 1]
     left_out = f"; left out {len(broken):,} of {len(broken) + len(found):,} lines, first: {broken[0]}" if broken else ""
     if len({english for english, _ in kept}) < 10:
         raise Corrupt(f"eng_fra: {FILE} holds {len(kept):,} usable pairs, too few sentences to split{left_out}")
@@ -104,30 +105,34 @@ def divided(found: list[Pair], sizes: tuple[int, int, int], seed: int) -> tuple[
     return train, one_each[:n_val], one_each[n_val:]
 
 
-def add(task: Task) -> None:
-    def parts(root: Path, seed: int) -> tuple[list[Pair], list[Pair], list[Pair]]:
-        path = root / FILE
-        if not path.is_file():
-            raise Missing(
-                f"{task.name} is not in the data root: put fra.txt of manythings.org/anki (fra-eng.zip) at {FILE} under --data ROOT"
-            )
-        return divided(pairs(path), task.sizes, seed)
-
-    def known(train: list[Pair]) -> tuple[Vocabulary, Vocabulary]:
-        english = Vocabulary.of((a for a, _ in train), task.input.vocabulary, least=2)
-        return english, Vocabulary.of((b for _, b in train), task.output.vocabulary, least=2)
-
-    def load(root: Path, seed: int, download: bool) -> Data:
-        found = parts(root, seed)
-        english, french = known(found[0])
-        train, val, test = (
-            Split(english.encode([a for a, _ in part], LONGEST, end=False), french.encode([b for _, b in part], ANSWER, end=True))
-            for part in found
-        )
-        return Data(train, val, test)
-
-    register(task, vocabularies=lambda root, seed: known(parts(root, seed)[0]))(load)
+def file(name: str, root: Path) -> Path:
+    """Where the pairs lie; Missing if they do not."""
+    path = root / FILE
+    if not path.is_file():
+        raise Missing(f"{name} is not in the data root: put fra.txt of manythings.org/anki (fra-eng.zip) at {FILE} under --data ROOT")
+    return path
 
 
-add(TASK)
-add(PUBLISHED)
+def known(train: list[Pair], task: Task) -> tuple[Vocabulary, Vocabulary]:
+    """The words of English and French, seen at least twice, as many as the task has ids for."""
+    english = Vocabulary.of((a for a, _ in train), task.input.vocabulary, least=2)
+    return english, Vocabulary.of((b for _, b in train), task.output.vocabulary, least=2)
+
+
+def parts(root: Path, seed: int) -> tuple[list[Pair], list[Pair], list[Pair]]:
+    return divided(pairs(file("eng_fra", root)), SIZES, seed)
+
+
+def vocabularies(root: Path, seed: int) -> tuple[Vocabulary, Vocabulary]:
+    return known(parts(root, seed)[0], TASK)
+
+
+@register(TASK, vocabularies=vocabularies)
+def eng_fra(root: Path, seed: int, download: bool) -> Data:
+    found = parts(root, seed)
+    english, french = known(found[0], TASK)
+    train, val, test = (
+        Split(english.encode([a for a, _ in part], LONGEST, end=False), french.encode([b for _, b in part], ANSWER, end=True))
+        for part in found
+    )
+    return Data(train, val, test)

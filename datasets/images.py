@@ -94,15 +94,20 @@ def fetch(name: str, root: Path, task: Task) -> None:
         raise Missing(f"{task.name} could not be downloaded: {' '.join(str(error).split())}") from error
 
 
-def plain(name: str, task: Task, root: Path, seed: int, download: bool) -> Data:
-    """The three splits with pixels from 0 to 1."""
+def official(name: str, task: Task, root: Path, download: bool) -> tuple[Split, Split]:
+    """The official training and test set with pixels from 0 to 1."""
     files = files_of(name)
     if download and any(not (root / file).is_file() for file in files):
         fetch(name, root, task)
     check(root, task.name, files)
-    x, y = read(name, root, train=True)
-    train, val = stratified(y, task.sizes[1], f"{task.name}/val", seed)
-    return Data(Split(x[train], y[train]), Split(x[val], y[val]), Split(*read(name, root, train=False)))
+    return Split(*read(name, root, train=True)), Split(*read(name, root, train=False))
+
+
+def plain(name: str, task: Task, root: Path, seed: int, download: bool) -> Data:
+    """The three splits with pixels from 0 to 1."""
+    whole, test = official(name, task, root, download)
+    train, val = stratified(whole.y, task.sizes[1], f"{task.name}/val", seed)
+    return Data(Split(whole.x[train], whole.y[train]), Split(whole.x[val], whole.y[val]), test)
 
 
 # S4: Adam 1e-4, × 0.7 each epoch, batch 64; 1 epoch by default on the days of its table, 15 later. The default recipe fits two CPU cores.

@@ -19,7 +19,7 @@ from datasets.registry import did_you_mean
 
 __all__ = ["ACCURACY", "BLEU", "MSE", "Budget", "Dtype", "Input", "Metric", "Output", "Task", "budgets"]
 
-Optimizer = Literal["adam", "adamw", "sgd"]
+Optimizer = Literal["adam", "adamw", "sgd", "adadelta"]
 Schedule = Literal["constant", "cosine", "decay"]
 Dtype = Literal["float32", "bfloat16"]
 Choose = Literal["val", "test"]

@@ -11,6 +11,8 @@ that places 1 … i - 1 have not taken; one that has ended stays as it is. Place
 width w are all among those of width w + 1, and the best score cannot fall as the width grows. Plain beam search, which takes the w
 best extensions of all, does not promise that: a wider beam can push out the beginning of the better sentence. Width 1 is greedy
 decoding, and a width of vocabulary^T looks at every sentence.
+
+With a `power`, as S2 has it: scores are divided by words^power, END included, and the w best extensions of all are kept.
 """
 
 from __future__ import annotations
@@ -58,17 +60,30 @@ def greedily(model: Speaker, x: Tensor, length: int) -> Iterator[tuple[Tensor, T
         yield logits, token
 
 
-def extended(scores: Tensor, logits: Tensor, ended: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The next hypotheses: their scores, which place each continues, and its new word, each (batch, width).
+def continued(scores: Tensor, logits: Tensor, ended: Tensor) -> Tensor:
+    """The scores of all one-word extensions, (batch, width, vocabulary); a hypothesis that has ended goes on with PAD alone.
 
     scores   (batch, width), -inf where a place is still empty
     logits   (batch, width, vocabulary)
     ended    (batch, width)
     """
-    width, vocabulary = logits.shape[1:]
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # autocast leaves bfloat16 here on a CPU
-    only = torch.where(torch.arange(vocabulary, device=logits.device) == PAD, 0.0, -torch.inf)
-    total = scores[..., None] + torch.where(ended[..., None], only, logits.log_softmax(-1))
+    only = torch.where(torch.arange(logits.shape[2], device=logits.device) == PAD, 0.0, -torch.inf)
+    return scores[..., None] + torch.where(ended[..., None], only, logits.log_softmax(-1))
+
+
+def likeliest(scores: Tensor, logits: Tensor, ended: Tensor, words: Tensor, power: float) -> tuple[Tensor, Tensor, Tensor]:
+    """As `extended`, but the best of all by score / words^power; `words` (batch, width) counts those of every hypothesis."""
+    total = continued(scores, logits, ended)
+    longer = (words + ~ended).to(total.dtype)
+    index = (total / longer[..., None] ** power).flatten(1).topk(scores.shape[1], 1).indices
+    return total.flatten(1).gather(1, index), index // logits.shape[2], index % logits.shape[2]
+
+
+def extended(scores: Tensor, logits: Tensor, ended: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The next hypotheses: their scores, which place each continues, and its new word, each (batch, width)."""
+    width, vocabulary = logits.shape[1:]
+    total = continued(scores, logits, ended)
     best, token = total.topk(min(width, vocabulary), -1)  # nobody can take more of one hypothesis
     each, best, token = best.shape[2], best.flatten(1), token.flatten(1)
     taken = []
@@ -79,20 +94,23 @@ def extended(scores: Tensor, logits: Tensor, ended: Tensor) -> tuple[Tensor, Ten
     return torch.cat([choice.values for choice in taken], 1), index // each, token.gather(1, index)
 
 
-def beam(model: Speaker, x: Tensor, width: int, length: int) -> tuple[Tensor, Tensor]:
-    """The best sentence found for each source, tokens (batch, length) with PAD after END, and its log-probability (batch,)."""
+def beam(model: Speaker, x: Tensor, width: int, length: int, power: float | None = None) -> tuple[Tensor, Tensor]:
+    """The best sentence found for each source, tokens (batch, length) with PAD after END, and its score (batch,)."""
     batch = len(x)
     source, state = model.begin(x)
     source, state = (tuple(part.repeat_interleave(width, 0) for part in parts) for parts in (source, state))
     said = x.new_full((batch, width, 1), START)
     scores = torch.where(torch.arange(width, device=x.device) == 0, 0.0, -torch.inf).expand(batch, -1)
-    first_row = torch.arange(batch, device=x.device)[:, None] * width
+    first_row, count = torch.arange(batch, device=x.device)[:, None] * width, x.new_zeros(scores.shape)
     for _ in range(length):
         logits, state = model.step(source, state, said[..., -1].flatten())
-        scores, place, token = extended(scores, logits.unflatten(0, (batch, width)), (said == END).any(2))
+        logits, ended = logits.unflatten(0, (batch, width)), (said == END).any(2)
+        chosen = extended(scores, logits, ended) if power is None else likeliest(scores, logits, ended, count, power)
+        scores, place, token = chosen
+        count = (count + ~ended).gather(1, place)
         said = torch.cat([said.gather(1, place[..., None].expand_as(said)), token[..., None]], 2)
         state = tuple(part.index_select(0, (first_row + place).flatten()) for part in state)
-    best = scores.max(1)
+    best = (scores if power is None else scores / count.to(scores.dtype) ** power).max(1)
     return said[torch.arange(batch, device=x.device), best.indices, 1:], best.values
 
 
@@ -104,6 +122,7 @@ class Translator(nn.Module):
     """
 
     project: Callable[[Tensor], Tensor]
+    power: float | None = None  # of the length, in beam search
 
     def __init__(self, task: Task, beam: int) -> None:
         super().__init__()
@@ -146,5 +165,5 @@ class Translator(nn.Module):
     def predict(self, x: Tensor, task: Task) -> Tensor:
         """Tokens (batch, T), PAD after the first END; by beam search if the model was built with a width."""
         if self.beam > 1:
-            return beam(self, x, self.beam, self.length)[0]
+            return beam(self, x, self.beam, self.length, self.power)[0]
         return task.predicted(torch.stack([token for _, token in greedily(self, x, self.length)], 1))

@@ -3,16 +3,12 @@
     image, place -> the squares of 8, 16 and 32 pixels around the place, each averaged down to 8×8 -> 192
         192 -> 128, ReLU ─┐
         place 2 -> 128, ReLU ─┴─> 256, ReLU ──> state 512 = ReLU(see + keep · state) ─┬─> the next place, 2
-                                                                                       ├─> baseline, 1 (ram only)
+                                                                                       ├─> baseline, 1
         6 glimpses, the first anywhere                                                 └─> classes, after the last glimpse
 
-Parameters on 60×60 MNIST: ram_published 490,764 (24,704 + 384 + 65,792 + 393,728 + 5,130 + 1,026), ram 491,277.
+Parameters on 60×60 MNIST: 491,277, those of ram_published.py, 490,764 (24,704 + 384 + 65,792 + 393,728 + 5,130 + 1,026), and the baseline.
 
-The sensor rounds a place to a pixel, so nothing flows back from what was seen to where one looked. `ram` learns that by
-REINFORCE. `ram_published` is trained as S2 trains (but answers, as `ram` does, with the mean of several rollouts): the
-place is also told to the network in full, and the gradient of this message is all its location head ever gets. It says
-nothing about what would have been seen elsewhere. S2 shrinks squares by antialiased bilinear resizing and draws its starts
-anew in evaluation; here they are averaged, and fixed.
+The sensor rounds a place to a pixel, so nothing flows back from what was seen to where one looked: that is learned by REINFORCE.
 """
 
 from __future__ import annotations
@@ -63,12 +59,13 @@ class Sensor(nn.Module):
             means.append((rows[..., :-half] + rows[..., half:]).mul_(0.25))
         return [level.flatten(2) for level in means]
 
-    def forward(self, survey: list[Tensor], places: Tensor) -> Tensor:
-        """`survey` of a batch, places (batch, rollouts, 2): x and y from -1 to 1 across the image -> (batch, rollouts, 3·c·patch²).
+    def pixels(self, places: Tensor) -> tuple[Tensor, ...]:
+        """Each place (batch, rollouts, 2) as the corner between four pixels that is nearest, brought in if outside: x, y (…, 1)."""
+        return ((places.detach() + 1) / 2 * self.sides).round().long().clamp(min=0).minimum(self.sides)[..., None].unbind(-2)
 
-        A place is rounded to the corner between four pixels that is nearest and, if outside, brought in.
-        """
-        x, y = ((places.detach() + 1) / 2 * self.sides).round().long().clamp(min=0).minimum(self.sides)[..., None].unbind(-2)
+    def forward(self, survey: list[Tensor], places: Tensor) -> Tensor:
+        """`survey` of a batch, places (batch, rollouts, 2): x and y from -1 to 1 across the image -> (batch, rollouts, 3·c·patch²)."""
+        x, y = self.pixels(places)
         seen = []
         for level, wide, corner in zip(survey, self.widths, self.corners, strict=True):
             index = (corner + x + y * wide).flatten(1)[:, None].expand(-1, level.shape[1], -1)
@@ -86,12 +83,12 @@ def reinforce(log_probabilities: Tensor, rewards: Tensor, baselines: Tensor) -> 
     return -((rewards - baselines).detach() * log_probabilities).sum(-1).mean()
 
 
-class Published(nn.Module):
+class Glimpses(nn.Module):
     """(batch, c, h, w) -> (batch, classes). The place looked at next is what the location head says, as it says it."""
 
     starts: Tensor
 
-    def __init__(self, task: Task, glimpses: int, samples: int) -> None:
+    def __init__(self, task: Task, glimpses: int, samples: int, sensor: type[Sensor] = Sensor) -> None:
         super().__init__()
         channels, *sides = task.input.shape
         if channels not in (1, 3):
@@ -99,7 +96,7 @@ class Published(nn.Module):
         if min(sides) < SMALLEST:
             raise Unsupported(f"there is nowhere to look in an image of {sides[0]}×{sides[1]} pixels; it takes {SMALLEST}×{SMALLEST}")
         patch = 8 if min(sides) >= 28 else 4
-        self.glimpses, self.sensor = glimpses, Sensor(patch, *sides)
+        self.glimpses, self.sensor = glimpses, sensor(patch, *sides)
         self.what, self.where = nn.Linear(channels * SCALES * patch**2, 128), nn.Linear(2, 128)
         self.join, self.see, self.keep = nn.Linear(256, 256), nn.Linear(256, 512), nn.Linear(512, 512, bias=False)
         self.classes, self.location = nn.Linear(512, task.output.size), nn.Linear(512, 2)
@@ -142,7 +139,7 @@ class Published(nn.Module):
         return task.loss(self.rollouts(x, self.begin(x, 1, generator))[:, 0], y)
 
 
-class Ram(Published):
+class Ram(Glimpses):
     """The same, trained to look where it pays: the next place is drawn around tanh of what the location head says.
 
     Trained by cross-entropy, which reaches all that sees and remembers, and by REINFORCE, which reaches the location head.
@@ -153,7 +150,7 @@ class Ram(Published):
             added to the log-probability of the right class: credit goes to the choice that earned it, at every step
 
     After 115,200 images of 60×60 translated MNIST (one seed, batch 64, a rate of 1e-3 falling to 0, 1,000 images of val):
-    89.1 % with `gain`, 65.1 % with `right`, 66.7 % for `ram_published`; with `gain` and `core` 78.8 %.
+    89.1 % with `gain`, 65.1 % with `right`, 66.7 % without REINFORCE; with `gain` and `core` 78.8 %.
     """
 
     def __init__(self, task: Task, glimpses: int, samples: int, std: float, rollouts: int, reward: str, core: bool) -> None:
@@ -198,11 +195,6 @@ class Ram(Published):
             rewards = (logits.argmax(-1) == truth).to(x.dtype).expand(chances.shape)
         baselines = self.baseline(states[:, :, :-1].detach())[..., 0].to(x.dtype)
         return classify + reinforce(chances, rewards, baselines) + F.mse_loss(baselines, rewards)
-
-
-@register(family="attention", takes=IMAGES)
-def ram_published(task: Task, *, glimpses: int = 6, samples: int = 8) -> Published:
-    return Published(task, glimpses, samples)
 
 
 @register(family="attention", takes=IMAGES)

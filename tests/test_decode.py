@@ -130,6 +130,41 @@ def test_a_beam_as_wide_as_the_language_finds_the_best_sentence() -> None:
     assert bool((narrow < scores - 1e-6).any()), "too easy: two places found it too"
 
 
+def divided(oracle: Oracle, x: Tensor, width: int, power: float) -> tuple[float, list[int]]:
+    """S2's beam search of one sentence, by lists: the `width` best of all extensions by log-probability / words^power."""
+    kept: list[tuple[float, list[int]]] = [(0.0, [])]
+    for _ in range(oracle.length):
+        longer = []
+        for score, said in kept:
+            if END in said:
+                longer.append((score, said))
+                continue
+            log = taught(oracle, x, torch.tensor([[*said, 0]]))[0, -1].log_softmax(-1)
+            longer += [(score + float(log[token]), [*said, token]) for token in log.topk(min(width, oracle.vocabulary)).indices.tolist()]
+        kept = sorted(longer, key=lambda one: one[0] / len(one[1]) ** power, reverse=True)[:width]
+    score, said = max(kept, key=lambda one: one[0] / len(one[1]) ** power)
+    return score / len(said) ** power, said
+
+
+@pytest.mark.parametrize("width", [2, 3, 5])
+def test_a_beam_with_a_power_against_lists(width: int) -> None:
+    sentences, length = 40, 5
+    oracle, x = Oracle(sentences, 6, length, seed=2), torch.arange(sentences)[:, None]
+    tokens, scores = beam(oracle, x, width, length, 0.75)
+    for i in range(sentences):
+        score, said = divided(oracle, x[i : i + 1], width, 0.75)
+        assert float(scores[i]) == pytest.approx(score, abs=1e-12)
+        assert tokens[i].tolist() == said + [0] * (length - len(said))
+    assert not torch.equal(tokens, beam(oracle, x, width, length)[0]), "length is nothing here"
+
+
+def test_the_published_translator_answers_by_its_own_beam() -> None:
+    task = asked()
+    x, _ = task.sample(12, torch.Generator().manual_seed(0))
+    wide = built("bahdanau_published", task, beam=3)
+    assert torch.equal(wide.predict(x, task), beam(wide, x, 3, task.output.size, 0.75)[0])
+
+
 def test_scores_are_not_rounded_to_the_precision_of_the_logits() -> None:
     logits = torch.randn(4, 3, 9, generator=torch.Generator().manual_seed(0)).bfloat16()
     scores, ended = torch.zeros(4, 3), torch.zeros(4, 3, dtype=torch.bool)

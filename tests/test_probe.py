@@ -275,6 +275,26 @@ def test_a_probe_from_before_there_was_a_kind_of_number_is_compared_by_the_other
     assert agreement.difference(now, without("choice"), "float32") == "choice: other numbers than before"
 
 
+@pytest.mark.parametrize(("kind", "rounding", "edit"), [("answer", 5e-9, 5e-8), ("weights", 5e-9, 5e-8), ("own_size", 5e-4, 5e-3)])
+def test_what_rounding_moves_is_no_edit(kind: str, rounding: float, edit: float) -> None:
+    """The spatial transformer of the same code, on other silicon: answers 1.2e-9 apart, the gradient of a batch in float32 4e-4."""
+
+    def moved(share: float) -> str:
+        kinds = {"loss": np.ones(3), kind: np.array([1.0, 2.0, 4.0])}
+        before, now = (
+            {
+                "version": 1,
+                "stacked": False,
+                "own": {"sizes": {k: len(v) for k, v in some.items()}, "numbers": pack(np.concatenate([*some.values()]))},
+            }
+            for some in (kinds, kinds | {kind: kinds[kind] + np.array([0, 0, 4 * share])})
+        )
+        return agreement.difference(before, now, "float32")
+
+    assert moved(rounding) == ""
+    assert moved(edit).startswith(f"{kind}: differs by")
+
+
 def test_a_run_that_cannot_be_probed_any_more_is_trained_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     budget = datasets.task("gaussian").budget("default")
     doubt = Doubt(1, False, False, gaussian())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -18,6 +21,7 @@ from datasets.task import Input, Output, Task
 from models.attention import ReAttention, SelfAttention, SignalAttention
 from models.vit import ViT
 
+Array = Any
 S4 = {  # MNIST, CIFAR-10, CIFAR-100
     "cnn": (1_199_882, 1_626_442, 1_638_052),
     "vit_published": (1_614_866, 1_812_106, 1_823_716),
@@ -32,6 +36,7 @@ COUNTS = {(model, name): n for model, row in S4.items() for name, n in zip(("mni
     ("vit_large_published", "mnist"): 63_293_548,
     ("transformer", "iris"): 100_291,
     ("transformer_published", "iris"): 100_483,
+    ("transformer_head_published", "iris"): 102_467,
     ("conv1d_attention", "shapes"): 54_081,
     ("conv1d_attention_heads", "shapes"): 54_081,
     ("conv1d_attention_positions", "shapes"): 54_081 + 64 * 5,
@@ -60,6 +65,7 @@ DEAD = {
     ("hybrid_published", "mnist"): 73_216,
     ("hybrid_published", "cifar10"): 99_840,
     ("transformer_published", "iris"): 16_640,  # queries and keys of a single token
+    ("transformer_head_published", "iris"): 16_640,
     ("deepvit", "mnist"): 0,
     ("hybrid", "mnist"): 0,
 }
@@ -277,6 +283,43 @@ def test_one_token_attends_to_itself_alone() -> None:
     assert torch.allclose(module(x), before, atol=1e-6)
 
 
+def normed(x: Array, layer: nn.LayerNorm) -> Array:
+    return (x - x.mean()) / np.sqrt(x.var() + layer.eps) * layer.weight.numpy() + layer.bias.numpy()
+
+
+@pytest.mark.parametrize(("features", "dim", "heads", "hidden", "narrow"), [(4, 64, 4, 256, 32), (7, 12, 3, 20, 5), (2, 8, 1, 9, 4)])
+@pytest.mark.parametrize("model", ["transformer_published", "transformer_head_published"])
+def test_an_encoder_of_one_token_is_its_formula(model: str, features: int, dim: int, heads: int, hidden: int, narrow: int) -> None:
+    """The token's attention is all on itself: what comes of it is its value. Sine 0 and cosine 1 are its position."""
+    torch.manual_seed(features)
+    task = replace(datasets.task("iris"), input=Input("table", (features,)))
+    more = {"narrow": narrow} if "head" in model else {}
+    module = models.build(model, task, dim=dim, heads=heads, hidden=hidden, **more).double().eval().requires_grad_(False)
+    for p in module.parameters():
+        p.add_(0.1 * torch.randn_like(p))
+    x = torch.randn(3, features, dtype=torch.float64)
+
+    def linear(layer: nn.Linear, x: Array) -> Array:
+        return layer.weight.numpy() @ x + layer.bias.numpy()
+
+    for sample, ours in zip(x.numpy(), module(x).numpy(), strict=True):
+        h = linear(module[1].tokens.project, sample) + np.arange(dim) % 2
+        for block in module[1].blocks:
+            h = normed(h + linear(block.attention.out, linear(block.attention.qkv, h)[2 * dim :]), block.norm1)
+            h = normed(h + linear(block.mlp[2], np.maximum(linear(block.mlp[0], h), 0)), block.norm2)
+        answer = module[1].answer.linear
+        h = linear(answer, h) if model == "transformer_published" else linear(answer[3], np.maximum(linear(answer[0], h), 0))
+        assert np.abs(ours - h).max() < 1e-10
+
+
+def test_dropout_of_the_articles_head_strikes_in_training_alone() -> None:
+    task = datasets.task("iris")
+    module = models.build("transformer_head_published", task)
+    x, _ = task.sample(50)
+    assert not torch.equal(module(x), module(x))
+    assert torch.equal(module.eval()(x), module(x))
+
+
 def image(height: int, width: int, classes: int = 10) -> Task:
     return Task("mine", Input("image", (1, height, width)), Output("classes", classes), (9, 9, 9), datasets.task("digits").budgets)
 
@@ -294,6 +337,7 @@ def image(height: int, width: int, classes: int = 10) -> Task:
         ("vit_published", datasets.task("plane"), "cuts an image into patches; this task gives points"),
         ("deepvit_published", datasets.task("shapes"), "cuts an image into patches; this task gives signal"),
         ("transformer_published", datasets.task("digits"), "makes one token of a table's features; this task gives image"),
+        ("transformer_head_published", datasets.task("shapes"), "makes one token of a table's features; this task gives signal"),
         ("conv1d_attention_positions", datasets.task("digits"), "reads a signal; this task gives image"),
     ],
 )

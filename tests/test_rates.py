@@ -19,10 +19,15 @@ CPU = torch.device("cpu")
 SHORT = Budget("default", samples=600, batch=20, lr=1e-2, schedule="cosine", warmup=0.2, weight_decay=1e-2, evaluations=3)
 ADAMW = replace(SHORT, optimizer="adamw", clip=0.5)
 SGD = replace(SHORT, optimizer="sgd", momentum=0.9)
+ADADELTA = replace(SHORT, optimizer="adadelta", schedule="decay", decay=0.7)
 RATES = Rates((1e-2, 1e-1, 3e-3), (0.0, 0.1, 1e-2))
 
 
-@pytest.mark.parametrize("budget", [SHORT, ADAMW, SGD, replace(SGD, momentum=0.0)], ids=["adam", "adamw", "sgd", "sgd without momentum"])
+@pytest.mark.parametrize(
+    "budget",
+    [SHORT, ADAMW, SGD, replace(SGD, momentum=0.0), ADADELTA],
+    ids=["adam", "adamw", "sgd", "sgd without momentum", "adadelta"],
+)
 def test_every_seed_is_optimised_as_by_torch_alone(budget: Budget) -> None:
     draw = torch.Generator().manual_seed(0)
     start = [torch.randn(3, *shape, dtype=torch.float64, generator=draw) for shape in ((4, 5), (5,), ())]

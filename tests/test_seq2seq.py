@@ -171,7 +171,7 @@ def test_a_later_word_changes_no_earlier_answer(name: str) -> None:
         assert moved[t + 1] > 1e-6
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "bahdanau_published"])
 def test_padding_is_not_read(name: str) -> None:
     task = asked(length=9)
     model = built(name, task)
@@ -194,7 +194,7 @@ def test_an_empty_sentence_has_an_answer(name: str) -> None:
     assert bool(out.isfinite().all())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "bahdanau_published"])
 def test_the_loss_is_the_tasks_with_less_work(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     task = asked()
     model = built(name, task)

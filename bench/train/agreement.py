@@ -1,4 +1,9 @@
-"""Whether two probes agree: the same numbers, to a part in a billion of the largest of their kind."""
+"""Whether two probes agree: the same numbers, to a part in a hundred million of the largest of their kind.
+
+Rounding differs with the silicon, and some models make more of it. A bias in front of a batch norm has a gradient of 0 but for rounding,
+and Adam makes a step of it: the same `stn` answered 1.2e-9 apart. It also starts as the identity, which samples at whole pixels, where
+rounding decides which of two slopes its gradient is: in float32, norms 4e-4 apart; between instruction sets whole probes differ.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +14,9 @@ from bench.store.records import Record
 
 VERSION = 1  # of what is compared: another one compares with nothing
 LATER = ("choice", "ending")  # kinds of numbers that runs made before have none of, and are not compared by
-CLOSE = 1e-9  # relative to the largest number of its kind
+CLOSE = 1e-8  # relative to the largest number of its kind
 ROUNDED = {"val": 2**-22, "score": 2**-22}  # in probes from before LATER, which scored in float32
-ROUGHLY = {"float32": 1e-4, "bfloat16": 5e-2}  # the same for one batch in the budget's own arithmetic
+ROUGHLY = {"float32": 1e-3, "bfloat16": 5e-2}  # the same for one batch in the budget's own arithmetic
 
 
 def kinds(probe: Record) -> dict[str, np.ndarray]:

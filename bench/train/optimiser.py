@@ -38,6 +38,7 @@ class PerSeed(torch.optim.Optimizer):
     """
 
     BETAS, EPS = (0.9, 0.999), 1e-8  # torch.optim's own
+    RHO, FLOOR = 0.9, 1e-6  # the same, of Adadelta
 
     def __init__(self, budget: Budget, parameters: list[Tensor], rates: Rates) -> None:
         super().__init__(parameters, {"lr": budget.lr})
@@ -48,7 +49,7 @@ class PerSeed(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """One update of every parameter that has a gradient."""
-        change = self.sgd if self.budget.optimizer == "sgd" else self.adam
+        change = {"sgd": self.sgd, "adadelta": self.adadelta}.get(self.budget.optimizer, self.adam)
         for group in self.param_groups:
             rate = self.relative * group["lr"]
             for p in group["params"]:
@@ -70,6 +71,16 @@ class PerSeed(torch.optim.Optimizer):
         size = (square.sqrt() / math.sqrt(1 - second ** state["step"])).add_(self.EPS)
         p.sub_(lr / (1 - first ** state["step"]) * mean / size)
 
+    def adadelta(self, p: Tensor, gradient: Tensor, lr: Tensor) -> None:
+        state = self.state[p]
+        if not state:
+            state.update(square_avg=torch.zeros_like(p), acc_delta=torch.zeros_like(p))
+        square, moved = state["square_avg"], state["acc_delta"]
+        square.mul_(self.RHO).addcmul_(gradient, gradient, value=1 - self.RHO)
+        change = ((moved + self.FLOOR) / (square + self.FLOOR)).sqrt() * gradient
+        moved.mul_(self.RHO).addcmul_(change, change, value=1 - self.RHO)
+        p.sub_(lr * change)
+
     def sgd(self, p: Tensor, gradient: Tensor, lr: Tensor) -> None:
         if self.budget.momentum:
             state = self.state[p]
@@ -83,6 +94,8 @@ def optimizer(budget: Budget, parameters: list[Tensor]) -> torch.optim.Optimizer
     """Element-wise optimisers only: on stacked weights each seed is then optimised as if it were alone."""
     if budget.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=budget.lr, momentum=budget.momentum, weight_decay=budget.weight_decay, fused=True)
+    if budget.optimizer == "adadelta":  # rho and eps are torch's own, 0.9 and 1e-6; it has no fused kernel
+        return torch.optim.Adadelta(parameters, lr=budget.lr, weight_decay=budget.weight_decay)
     adam = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[budget.optimizer]
     return adam(parameters, lr=budget.lr, weight_decay=budget.weight_decay, fused=True)
 

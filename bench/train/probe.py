@@ -5,7 +5,7 @@ epochs with the budget's optimiser, schedule and clipping, stacked where the run
 weights with ties forced upon it, and scoring. Then one batch of the budget's own size in its own arithmetic, and an evaluation long
 enough to be cut in pieces, for what depends on size or type.
 
-Two sources whose numbers agree to a relative 1e-9 are taken to do the same. That is evidence and no proof: what shows only after
+Two sources whose numbers agree to a relative 1e-8 are taken to do the same. That is evidence and no proof: what shows only after
 more steps than these, or on other samples, is not seen.
 """
 
