@@ -98,7 +98,7 @@ def ledger(folder: Path) -> list[dict[str, str]]:
     if path is None:
         return []
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             found = [defaultdict(str, {name: value or "" for name, value in row.items() if name}) for row in csv.DictReader(file)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RequestError(f"{path.name} cannot be read: {error}; make it again: python -m bench claims") from error
