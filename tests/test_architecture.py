@@ -202,7 +202,7 @@ def test_a_recipe_depends_on_the_budget_but_not_on_the_number_of_seeds() -> None
 
 def test_listing_the_grid_waits_for_no_library_that_draws_or_counts() -> None:
     """An import of these takes longer than all the rest of the command."""
-    slow = ["matplotlib", "pandas", "plotly", "sacrebleu", "scipy.stats", "sklearn"]
+    slow = ["jinja2", "matplotlib", "pandas", "sacrebleu", "scipy.stats", "sklearn"]
     listed = "import sys; from bench.__main__ import main; main(['list', '--json'])"
     code = f"{listed}; print([name for name in {slow} if name in sys.modules], file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=True)

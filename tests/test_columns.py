@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import csv
-import re
 from pathlib import Path
 
 import pytest
 
-from bench.page import build, view
 from bench.report import report
 from bench.store.records import Store
 from bench.tables import columns, latency_table
 from bench.tables.column import Column, OnPage
 from bench.tables.rows import Row, rows
-from tests.test_page import column, filled
+from tests.test_page import filled, page, row_of, said
 from tests.test_report import run
 
 
@@ -44,10 +42,9 @@ def test_one_entry_is_a_column_everywhere(store: Store, monkeypatch: pytest.Monk
     assert linear[head.index("FLOPs a parameter")] == "10"
     assert head[-3:-1] == ["machine", "reason"]  # the late ones stay last
     assert "FLOPs over parameters." in (store.folder / "columns.md").read_text()
-    facts = view.facts(store)
-    assert next(one for one in facts["columns"] if one["key"] == "flops_per_parameter")["label"] == "reuse"
-    assert column(facts, "flops_per_parameter")["linear"] == 10
-    assert '"label":"reuse"' in build.write(store).read_text()
+    tree = page(store)
+    assert said(row_of(tree, "linear")["flops_per_parameter"]) == "10"
+    assert said(tree.xpath('//th[@data-name="flops_per_parameter"]')[0]) == "reuseFLOPs"
 
 
 def test_a_metric_that_runs_were_scored_by_is_a_column(store: Store) -> None:
@@ -58,9 +55,8 @@ def test_a_metric_that_runs_were_scored_by_is_a_column(store: Store) -> None:
     assert (table(store, "test_r2")["cnn"], table(store, "test_r2")["linear"]) == ("0.5", "")
     assert table(store, "test_mse")["cnn"] == table(store, "value")["cnn"] == "0.5"
     assert "| `test_r2` " in (store.folder / "columns.md").read_text()
-    facts = view.facts(store)
-    assert [one["choice"] for one in facts["columns"] if one["key"] == "test_r2"] == [True]
-    assert column(facts, "test_r2")["cnn"] == 0.5
+    cell = row_of(page(store), "cnn")["test_r2"]
+    assert (said(cell), cell.get("data-v"), cell.get("class")) == ("0.5", "0.5", "n more-scores")
     better = {one.name: one.better for one in columns.columns(rows(store))}
     assert (better["test_mse"], better["test_r2"]) == ("lower", "higher")
 
@@ -79,11 +75,3 @@ def test_every_column_has_a_name_of_its_own_and_a_sentence(own: list[Column[Row]
     for one in own:
         assert one.about.endswith("."), one.name
         assert one.about[0].isupper() or one.about[0].isdigit(), one.name
-
-
-def test_the_page_knows_how_to_draw_every_cell(store: Store) -> None:
-    code = (Path(build.__file__).parent / "table.js").read_text()
-    cells = re.search(r"const CELLS = \{(.*?)\n\};", code, re.DOTALL)
-    assert cells is not None
-    rules = {name or quoted for name, quoted in re.findall(r'^  (?:(\w+)|"(\w*)"):', cells[1], re.MULTILINE)}
-    assert {one["cell"] for one in view.facts(store)["columns"]} <= rules

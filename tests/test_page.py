@@ -1,32 +1,39 @@
-"""The page without a browser: its facts are those of the store, hostile text stays text, and the same folder gives the same bytes."""
+"""The page without a browser: it says what the store says, hostile text stays text, and who cannot see or has no script reads it too."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
+import itertools
 import json
-import sys
-from html.parser import HTMLParser
+import re
+import shlex
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from lxml import html as parser
+from PIL import Image
 from scipy import stats as scipy_stats
 
-from bench.page import build, view
+from bench.page import build, pictures, view
 from bench.plan import grid
-from bench.report import plots
 from bench.store.encoding import pack
 from bench.store.records import Store
 from bench.tables import headline
-from bench.tables.family import MIXERS, OTHERS
+from bench.tables.family import MIXERS
 from bench.tables.rows import rows
 from bench.tables.sections import shown
 from bench.tables.verdict import family
+from tests.conftest import ROOT
 from tests.test_report import MODELS, run, value_of
 
 BUDGET = {"name": "default", "dtype": "float32", "samples": 20, "seeds": 5}
 
-HOSTILE = "</script><img src=x onerror=\"document.title='hit'\"> & \u2028 <!-- <script>"
+HOSTILE = "</script><img src=x onerror=\"document.title='hit'\"> & \u2028 <!-- <script> {{ 7 * 7 }}"
 
 
 def timing(model: str, batch: int, ms: float, **fields: Any) -> dict[str, Any]:
@@ -53,53 +60,49 @@ def store(tmp_path: Path) -> Store:
     return filled(tmp_path / "results")
 
 
-def column(facts: dict[str, Any], name: str) -> dict[str, Any]:
-    """A column of the page by model."""
-    models = texts(facts, "model")
-    values = texts(facts, name) if name in facts["texts"] else facts["numbers"][name]
-    return dict(zip(models, values, strict=True))
+def page(store: Store) -> Any:
+    return parser.fromstring(build.write(store).read_bytes())
 
 
-def texts(facts: dict[str, Any], name: str) -> list[str]:
-    coded = facts["texts"][name]
-    return [coded["words"][place] for place in coded["rows"]]
+def row_of(tree: Any, model: str, dataset: str = "gaussian") -> dict[str, Any]:
+    """A row of the table of all cells: its cells by the names of their columns."""
+    names = tree.xpath('//*[@id="table"]//thead//th/@data-name')
+    for row in tree.xpath('//*[@id="table"]//tbody/tr'):
+        cells = row.xpath("./th|./td")
+        if cells[0].text_content().strip() == model and cells[2].text_content().strip() == dataset:
+            return dict(zip(names, cells, strict=False)) if len(cells) == len(names) else {"row": row}
+    raise AssertionError(f"no row of {model} on {dataset}")
+
+
+def said(cell: Any) -> str:
+    return " ".join(cell.text_content().split())
 
 
 def test_every_row_has_its_figures(store: Store) -> None:
-    facts = view.facts(store)
+    tree = page(store)
+    row = row_of(tree, "linear")
     values = [value_of(4, seed) for seed in range(5)]
     low, high = scipy_stats.t.interval(0.95, 4, np.mean(values), scipy_stats.sem(values))
-    found = [column(facts, name)["linear"] for name in ("value", "low", "high")]
-    assert found == pytest.approx([np.mean(values), low, high], rel=5e-4)
-    assert column(facts, "quality")["linear"].startswith(f"{np.mean(values):.4g} ± ")
-    assert [column(facts, name)["linear"] for name in ("seeds", "params", "flops", "train_seconds")] == [5, 90, 1000, 0.2]
-    assert column(facts, "cpu_b1") == {"linear": 2, "backbone_attention": 8} | dict.fromkeys([*MODELS[1:4], "vit"])
-    assert column(facts, "cpu_b64")["linear"] == 0.5  # of one sample, not of the batch
-    assert "cuda_b1" not in facts["numbers"]
-    assert column(facts, "doubts_cpu_b1")["backbone_attention"] == "other load on the machine: 12 % of a core"
-    assert column(facts, "status")["vit"] == "error"
-    assert column(facts, "value")["vit"] is None
+    assert [float(one) for one in row["value low high"].get("data-v").split()] == pytest.approx([np.mean(values), low, high], rel=1e-5)
+    assert said(row["value low high"]).startswith(f"{np.mean(values):.4g} ± ")
+    assert [row[name].get("data-v") for name in ("seeds", "params_active", "flops", "train_seconds")] == ["5", "90", "1000", "0.2"]
+    b1, b64 = (f"latency_cpu_b{n}_p50_ms latency_cpu_b{n}_p50_low_ms latency_cpu_b{n}_p50_high_ms" for n in (1, 64))
+    assert [said(row[b1]), said(row[b64])] == ["2 [2, 2]", "0.5 [0.5, 0.5]"]  # of one sample, not of the batch
+    assert row[b64].get("data-v").split()[0] == "32"  # as in comparison.csv
+    assert "other load on the machine: 12 % of a core" in said(row_of(tree, "backbone_attention")[b1])
+    assert not any("cuda" in name for name in row)
+    assert "error: </script><img" in said(row_of(tree, "vit")["row"])
 
 
-def test_curves_are_means_over_seeds_and_thin(store: Store) -> None:
-    for seed in range(2):
-        long = {name: [float(i + seed) for i in range(100)] for name in ("seconds", "train_loss", "val_loss", "val_metric")}
-        store.put_run(run("cnn", seed, 0.5, curve=long | {"samples": list(range(100))}))
-    facts = view.facts(store)
-    cnn = facts["curves"][texts(facts, "model").index("cnn")]
-    assert len(cnn["samples"]) == view.POINTS
-    assert (cnn["samples"][0], cnn["samples"][-1]) == (0, 99)  # neither end is lost
-    mean, low, high = cnn["val_loss"]
-    assert (mean[-1], low[-1], high[-1]) == (99.5, 99, 100)
-    assert facts["curves"][texts(facts, "model").index("vit")] is None
-
-
-def test_a_loss_that_is_not_finite_is_a_gap(store: Store) -> None:
-    curve = {name: [1.0, float("nan")] for name in ("seconds", "train_loss", "val_loss", "val_metric")} | {"samples": [10, 20]}
-    store.put_run(run("cnn", 0, 0.0, status="diverged", reason="the loss stopped being finite", curve=curve))
-    facts = view.facts(store)
-    assert facts["curves"][texts(facts, "model").index("cnn")]["val_loss"] == [[1, None]]
-    json.loads(build.as_data(facts))
+def test_the_command_of_a_cell_makes_it_again(store: Store) -> None:
+    command = shlex.split(said(row_of(page(store), "linear")["again"]))
+    assert command[:3] == ["pytest", "bench", "--benchmark-only"]
+    assert dict(zip(command[3::2], command[4::2], strict=True)) == {
+        "--models": "linear",
+        "--datasets": "gaussian",
+        "--budget": "smoke",
+        "--seeds": "5",
+    }
 
 
 def test_the_page_says_what_the_verdicts_say(tmp_path: Path) -> None:
@@ -107,129 +110,207 @@ def test_the_page_says_what_the_verdicts_say(tmp_path: Path) -> None:
     for i, model in enumerate(MIXERS):
         for seed in range(5):
             store.put_run(run(model, seed, value_of(i, seed), dataset="shapes", budget=BUDGET))
-    facts = view.facts(store)
     compared = family(shown(rows(store)))
-    assert facts["headline"] == " ".join(headline.sentences(compared))
-    (answer,) = facts["answers"]
-    assert answer["counts"]
-    told = ["".join(words for words, _ in line) for line in answer["lines"]]
-    assert told == [
-        f"{name}: {headline.told(one).replace('*', '')}, n = 5" for one, name in zip(compared[24:28], OTHERS.values(), strict=True)
+    tree = page(store)
+    headlines = [said(one) for one in tree.xpath('//p[@class="headline"]')]
+    assert headlines == [" ".join(sentence.split()) for sentence in headline.sentences(compared)]
+    (line,) = tree.xpath('//section[@id="answer"]//tbody/tr')
+    own = [one for one in compared if one.dataset == "shapes"]
+    assert [said(cell) for cell in line.xpath("./td")[:4]] == [headline.told(one).replace("*", "") for one in own]
+    assert line.xpath("./th/a/@href") == ["#set-shapes"]
+    assert tree.xpath('//section[@id="answer"]//tbody//strong/text()') == ["beats"] * 4
+    drawn = tree.xpath('//section[@id="answer"]//figure//*[contains(@class, "v-beats")]/title/text()')
+    assert [text.split(". ")[0] for text in drawn] == [f"shapes, attention against {name}: beats" for name in view.OTHERS.values()]
+
+
+def test_a_data_set_shows_every_seed_and_what_bounds_them(store: Store) -> None:
+    for seed in range(3):
+        scores = {which: {"loss": 0.5, "accuracy": 0.6 + 0.1 * seed} for which in ("best", "last")}
+        metric = {"name": "accuracy", "better": "higher", "percent": True}
+        store.put_run(run("ridge", seed, 0.5, dataset="digits", metric=metric, test=scores))
+    (card,) = page(store).xpath('//article[@id="set-digits"]')
+    assert len(card.xpath(".//circle")) == 3
+    assert "chance 10 %, ceiling 100 %" in said(card)
+    assert "Without a network: ridge 70.00 " in said(card)
+    (other,) = page(store).xpath('//article[@id="set-gaussian"]')
+    ranking = other.xpath('.//svg[starts-with(@aria-label, "Every seed")]/@aria-label')[0]
+    assert re.findall(r"\d (\w+)", ranking.split(": ")[1])[:2] == ["backbone_attention", "backbone_conv"]  # an error: lowest first
+    assert len(other.xpath('.//svg[contains(@aria-label, "latency")]//path[@class="h"]')) == 1  # doubted: hollow
+
+
+def test_a_model_says_what_it_is_and_where_it_is_good(store: Store) -> None:
+    tree = page(store)
+    (card,) = tree.xpath('//article[@id="model-backbone_attention"]')
+    assert "models/backbone.py" in said(card)
+    assert "gaussian: 1 of 5" in said(card)
+    assert "only what mixes the tokens is swapped" in said(card)
+    store.put_run(run("mine", 0, 0.5))
+    assert "Not among the models of this checkout." in said(page(store).xpath('//article[@id="model-mine"]')[0])
+
+
+def test_commits_machines_and_days_are_those_of_the_records(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    machines = [
+        {"slug": "box", "torch": "2.15.0", "commit": "aaa", "dirty": False},
+        {"slug": "other", "torch": "2.15.0", "commit": "bbb", "dirty": True},
     ]
-    assert all(("beats", "finding") in line for line in answer["lines"])
+    for seed, one in enumerate(machines):
+        store.put_run(run("cnn", seed, 0.5, machine=one))
+    tree = page(store)
+    lines = {tuple(said(cell) for cell in row.xpath("./th|./td"))[:2]: row for row in tree.xpath('//section[@id="made"]//tbody/tr')}
+    assert [said(cell) for cell in lines["other", "bbb and local changes"].xpath("./td")[2:4]] == ["1", ""]
+    assert [said(cell) for cell in lines["box", "unknown"].xpath("./td")[3:4]] == ["3"]  # timings that do not say
+    day = json.loads(next(store.folder.glob("runs/*/cnn/*s0.json")).read_text())["created"][:10]
+    assert said(row_of(tree, "cnn")["made"]) == f"{day} aaa, bbb+"
 
 
-def test_only_rows_trained_alike_share_a_plot(store: Store) -> None:
-    store.put_run(run("cnn", 0, 0.001, conditions="newer"))
-    facts = view.facts(store)
-    own = column({**facts, "numbers": {"group": facts["group"]}}, "group")
-    assert own["vit"] == -1
-    assert len({own[model] for model in MODELS}) == 1
-    assert (own["cnn"], own["linear"]) == (1, 0)  # the conditions of the mixers come first, whatever else is newer
-    assert [group["ranked"] for group in facts["groups"]] == [True, False]
-    assert facts["groups"][1]["label"].endswith("(another recipe)")
+# ---- nothing but what we wrote
 
 
-def test_models_look_as_in_the_plots(store: Store) -> None:
-    facts = view.facts(store)
-    assert facts["colours"] == plots.COLOURS
-    look = plots.styles(view.rows(store))
-    assert {name: dashes or "-" for name, dashes in facts["looks"].items()} == {
-        name: "-" if style["linestyle"] == "-" else list(style["linestyle"][1]) for name, style in look.items()
-    }
+def test_hostile_text_stays_text(store: Store) -> None:
+    store.put_run(run("cnn", 0, 0.5, summary=HOSTILE, notes=HOSTILE, dataset="xor", machine={"slug": "box", "commit": HOSTILE}))
+    tree = page(store)
+    tags = Counter(element.tag for element in tree.iter() if isinstance(element.tag, str))
+    assert tags["script"] == tags["style"] == 1
+    assert not {"img", "iframe", "object", "embed", "base", "link"} & tags.keys()
+    assert not list(tree.iter(parser.etree.Comment))
+    assert not [name for element in tree.iter() for name in element.attrib if name.startswith("on") or name == "style"]
+    assert tree.findtext(".//title").startswith("attention-bench")
+    assert tree.text_content().count("document.title='hit'") >= 4
+    assert "{{ 7 * 7 }}" in tree.text_content()
 
 
-class Elements(HTMLParser):
-    """Which elements a browser would see, and what is inside the facts."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.addresses: list[str] = []
-        self.inside, self.facts = False, ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
-        self.inside = ("id", "facts") in attrs
-
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = False
-
-    def handle_data(self, data: str) -> None:
-        self.facts += data if self.inside else ""
+def test_only_our_own_script_and_style_may_run(store: Store) -> None:
+    text = build.write(store).read_text()
+    (policy,) = parser.fromstring(text.encode()).xpath('//meta[@http-equiv="Content-Security-Policy"]/@content')
+    assert "unsafe" not in policy
+    for tag in ("script", "style"):
+        (inside,) = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none'")
+    tree = parser.fromstring(text.encode())
+    assert all(address.startswith("#") for address in tree.xpath("//@href"))
+    assert all(address.startswith("data:image/webp") for address in tree.xpath("//@src | //@srcset"))
 
 
-def test_hostile_text_stays_text_and_nothing_is_loaded(store: Store) -> None:
-    page = Elements()
-    page.feed(build.write(store).read_text())
-    assert "img" not in page.tags
-    assert page.tags.count("script") == 3
-    assert page.addresses == ["#cells"]
-    assert HOSTILE in json.loads(page.facts)["texts"]["reason"]["words"]
-    assert not set("<>&") & set(page.facts)
-
-
-def test_what_is_put_in_is_not_taken_for_the_template() -> None:
-    assert "{{style}}" in build.html(view.facts(Store(Path("none"))) | {"question": "{{style}}"})
-
-
-def test_same_folder_same_bytes_without_date_or_path(store: Store, tmp_path: Path) -> None:
+def test_same_folder_same_bytes_without_path(store: Store, tmp_path: Path) -> None:
     first = build.write(store).read_bytes()
     assert build.write(store).read_bytes() == first
-    facts = build.as_data(view.facts(store))
-    assert str(tmp_path) not in facts
-    assert json.loads((store.folder / "runs/gaussian/linear/smoke-r1-s0.json").read_text())["created"][:10] not in facts
+    assert str(tmp_path).encode() not in first
 
 
-def test_the_page_is_under_8_mb(store: Store) -> None:
-    assert build.write(store).stat().st_size < 8e6
+# ---- stores with little in them
 
 
-def test_a_store_with_nothing_beside_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("skipped", [False, True])
+def test_without_a_finished_run_it_says_how_to_get_one(tmp_path: Path, skipped: bool) -> None:
     store = Store(tmp_path / "a" / "b")
-    store.put_cell(run("vit", 0, 0.0, status="skipped", reason="no pixels"))
-    facts = view.facts(store)
-    assert (facts["claims"], facts["pictures"], facts["groups"], facts["curves"]) == ([], [], [], [None])
-    (answer,) = facts["answers"]
-    assert answer["lines"] == []
-    build.write(store)
-
-
-def test_an_empty_store_has_a_page(tmp_path: Path) -> None:
-    assert "No verdict yet on small models" in build.write(Store(tmp_path)).read_text()
+    if skipped:
+        store.put_cell(run("vit", 0, 0.0, status="skipped", reason="no pixels"))
+    tree = page(store)
+    assert "make bench ARGS='--budget smoke'" in said(tree.xpath("//header")[0])
+    assert len(tree.xpath('//tr[contains(@class, "skipped")]')) == skipped
+    assert not tree.xpath("//figure")
 
 
 def test_the_ledger_is_that_of_the_store_or_of_all(store: Store) -> None:
     head = "claim,model,verdict,published,measured\n"
     (store.folder.parent / "claims.csv").write_text(f"{head}all,mlp,holds,105,105\n")
     assert view.facts(store)["claims"] == []  # somebody's own results, beside the reference results
-    reference = Store(store.folder.rename(store.folder.with_name("reference")))
-    assert [row["claim"] for row in view.facts(reference)["claims"]] == ["all"]
-    store = reference
+    store = Store(store.folder.rename(store.folder.with_name("reference")))
+    assert [row["claim"] for row in view.facts(store)["claims"]] == ["all, mlp"]
     (store.folder / "claims.csv").write_text(f"{head}own,mlp,does not hold,105,106\n")
-    assert [(row["claim"], row["measured"]) for row in view.facts(store)["claims"]] == [("own", "106")]
+    assert [said(cell) for cell in page(store).xpath('//section[@id="claims"]//tbody/tr/*')] == [
+        "does not hold",
+        "own, mlp",
+        "105",
+        "106",
+        "",
+    ]
     (store.folder / "claims.csv").write_bytes(b"claim,verdict\n\xff,holds\n")
     with pytest.raises(grid.RequestError, match=r"claims\.csv cannot be read"):
         view.facts(store)
+    assert build.told(store).startswith("no page: claims.csv cannot be read")
 
 
-def test_pictures_are_found_sorted_and_encoded(store: Store) -> None:
+# ---- pictures
+
+
+def pictured(folder: Path, name: str, frames: int = 1) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images = [Image.new("RGB", (40, 30), (90 * i, 0, 200)) for i in range(frames)]
+    images[0].save(path, save_all=frames > 1, append_images=images[1:], duration=50) if frames > 1 else images[0].save(path)
+
+
+def webp(address: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(address.removeprefix("data:image/webp;base64,"))))
+
+
+def test_pictures_are_inside_and_animations_have_a_still(store: Store) -> None:
     folder = store.folder / "figures"
-    for name in ("gaussian/vit-attention.png", "rank.png", "gaussian/mlp-plane.gif", 'a b/x#1?%"<.png', "gaussian/notes.txt", ".part.png"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"")
-    assert [(p["dataset"], p["name"], p["address"]) for p in view.facts(store)["pictures"]] == [
-        ("a b", 'x#1?%"<', "figures/a%20b/x%231%3F%25%22%3C.png"),
-        ("gaussian", "mlp: plane", "figures/gaussian/mlp-plane.gif"),
-        ("gaussian", "vit: attention", "figures/gaussian/vit-attention.png"),
-        ("", "rank", "figures/rank.png"),
+    for name in ("gaussian/vit-attention.png", "rank.png", 'a b/x#1?%"<.png', ".part.png"):
+        pictured(folder, name)
+    pictured(folder, "gaussian/mlp-plane.gif", frames=3)
+    (folder / "gaussian" / "notes.txt").write_text("")
+    (folder / "gaussian" / "torn.png").write_bytes(b"\x89PNG")
+    found = [(p.group, p.name, bool(p.source)) for p in pictures.found(store.folder)]
+    assert found == [
+        *[("", "rank", True), ("a b", 'x#1?%"<', True)],
+        *[("gaussian", "mlp: plane", True), ("gaussian", "torn", False), ("gaussian", "vit: attention", True)],
     ]
+    tree = page(store)
+    (source,) = tree.xpath("//picture/source")
+    assert source.get("media") == "(prefers-reduced-motion: reduce), print"
+    still, moving = webp(source.get("srcset")), webp(tree.xpath('//img[@alt="mlp: plane on gaussian"]/@src')[0])
+    assert (still.n_frames, moving.n_frames) == (1, 3)
+    assert still.convert("RGB").getpixel((5, 5))[0] == pytest.approx(180, abs=8)  # the last frame: what was learned
+    assert all(image.get("alt") for image in tree.xpath("//img"))
+    assert tree.xpath('//a[@href="figures/gaussian/torn.png"]')
 
 
-def test_without_plotly_the_request_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "plotly", None)
-    with pytest.raises(grid.RequestError, match="needs plotly"):
-        build.write(store)
-    assert build.told(store).startswith("no page: the page needs plotly")
-    assert not (store.folder / "index.html").exists()
+def test_pictures_for_which_there_is_no_room_lie_beside(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("figures/one.png", "figures/two.png"):
+        pictured(store.folder, name)
+    monkeypatch.setattr(pictures, "ROOM", len(pictures.found(store.folder)[0].source) + 10)
+    assert [bool(one.source) for one in pictures.found(store.folder)] == [True, False]
+    assert "two, beside this page" in said(page(store).xpath('//section[@id="pictures"]')[0])
+
+
+@pytest.mark.slow
+def test_the_reference_page_is_small() -> None:
+    text = build.html(view.facts(Store(ROOT / "results" / "reference")))
+    assert len(text.encode()) < 5_000_000
+    assert len(re.sub(r'"data:image/webp[^"]*"', '""', text).encode()) < 1_500_000
+
+
+# ---- for everybody
+
+
+def test_it_can_be_read_by_ear_and_by_keyboard(store: Store) -> None:
+    pictured(store.folder / "figures", "rank.png")
+    tree = page(store)
+    assert tree.get("lang") == "en"
+    assert [len(tree.xpath(f"//{tag}")) for tag in ("header", "nav", "main", "footer", "h1")] == [1] * 5
+    levels = [int(element.tag[1]) for element in tree.iter() if re.fullmatch(r"h\d", str(element.tag))]
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    ids = tree.xpath("//@id")
+    assert len(ids) == len(set(ids))
+    assert not {address[1:] for address in tree.xpath("//@href") if address.startswith("#")} - set(ids)
+    for control in tree.xpath("//input | //select"):
+        assert said(control.getparent()), "a control stands in a label with words"
+        assert control.getparent().tag == "label"
+    assert all(said(button) for button in tree.xpath("//button"))
+    assert all(drawing.get("aria-label") or drawing.get("aria-hidden") == "true" for drawing in tree.iter("svg"))
+    assert all(head.get("scope") for head in tree.iter("th"))
+    assert all(box.get("tabindex") == "0" and box.get("aria-label") for box in tree.xpath('//*[starts-with(@class, "scroll")]'))
+    assert all(section.get("aria-labelledby") in ids for section in tree.iter("section"))
+
+
+def test_words_are_defined_where_they_stand(store: Store) -> None:
+    tree = page(store)
+    linked = {word.text: word.get("title") for word in tree.xpath('//a[@class="word"]')}
+    assert {"cell", "budget", "val", "seed", "verdict", "Bonferroni"} <= linked.keys()
+    assert all(linked.values())
+    assert "Holm" in said(tree.xpath('//section[@id="words"]')[0])

@@ -1,6 +1,6 @@
 """python -m bench page: DIR/index.html, one page that opens from the disk without a network and answers the question.
 
-view     the store, the ledger and the figures' file names -> plain facts
-build    facts, page.html, its styles and scripts, and the plotting library -> one file
-page.js  state, link, filters;  sections.js  answers, claims, pictures, machines;  table.js  the cells;  plots.js  curves and costs
+view      the store, the ledger and the pictures -> what the page says;  cells  its table;  details  a card for each model and data set
+draw      inline drawings, made of svg's marks and axes;  pictures  those of the results folder, inside the page
+build     facts, page.html, page.css and page.js -> one file that says all without JavaScript; the script sorts, filters and hovers
 """

@@ -1,53 +1,45 @@
-"""Facts, the template, its styles and scripts and the plotting library -> one HTML file that loads nothing from elsewhere."""
+"""Facts, the template, its style and script -> one file that loads nothing, says all without JavaScript, and lets no other script run."""
 
 from __future__ import annotations
 
-import json
-import re
-from importlib import resources
+import base64
+import hashlib
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from bench.page import view
 from bench.plan.grid import RequestError
 from bench.store.records import Store
+from bench.tables.look import COLOURS, ON_DARK
 
 HERE = Path(__file__).parent
-SCRIPTS = ("page.js", "sections.js", "table.js", "plots.js")
-UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}  # all others that could matter in HTML are escaped by ensure_ascii
 
 
-def plotly() -> str:
-    """The embedded plotting library's code. RequestError if it is not installed."""
-    try:
-        code = (resources.files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
-    except (ModuleNotFoundError, FileNotFoundError) as error:
-        raise RequestError("the page needs plotly, which is not installed: pip install plotly") from error
-    return code.replace("</script", "<\\/script")
-
-
-def as_data(facts: dict[str, Any]) -> str:
-    """JSON that can stand in a script element whatever its texts say."""
-    text = json.dumps(facts, separators=(",", ":"), allow_nan=False)
-    return re.sub("[<>&]", lambda found: UNSAFE[found[0]], text)
+def allowed(text: str) -> str:
+    """What a policy calls the one element that has this text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def html(facts: dict[str, Any]) -> str:
     """The whole page. The same facts give the same text."""
-    parts = {
-        "style": (HERE / "page.css").read_text(encoding="utf-8"),
-        "facts": as_data(facts),
-        "script": "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
-        "plotly": plotly(),
-    }
-    template = (HERE / "page.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)  # one pass: what is put in is not looked at again
+    loader = FileSystemLoader(HERE)
+    templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    templates.filters["slug"] = view.slug
+    style = templates.get_template("page.css").render(colours={f: (COLOURS[f], ON_DARK[f]) for f in COLOURS}, optional=facts["optional"])
+    script = (HERE / "page.js").read_text(encoding="utf-8")
+    policy = (
+        f"default-src 'none'; script-src {allowed(script)}; style-src {allowed(style)}; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return templates.get_template("page.html").render(**facts, style=Markup(style), script=Markup(script), policy=policy)
 
 
 def write(store: Store, clock: str | None = None) -> Path:
     """Make DIR/index.html from the store and what lies beside it, with times of the machine `clock`; returns its path.
 
-    Raises RequestError without plotly or with an unreadable claims.csv, StoreError if the folder cannot be written to.
+    Raises RequestError with an unreadable claims.csv, StoreError if the folder cannot be written to.
     """
     path = store.folder / "index.html"
     store.write(path, html(view.facts(store, clock)).encode())
@@ -55,7 +47,7 @@ def write(store: Store, clock: str | None = None) -> Path:
 
 
 def told(store: Store) -> str:
-    """Write the page if that is possible: a line that says where it is, or why there is none, plotly not being installed say."""
+    """Write the page if that is possible: a line that says where it is, or why there is none, an unreadable ledger say."""
     try:
         return f"page: {write(store)}"
     except RequestError as reason:

@@ -1,159 +1,94 @@
-"""The store -> what the page shows: one dict of plain, rounded facts, the same for the same files. Reads, never trains."""
+"""The store, the ledger and the pictures -> everything the page says: plain facts and drawings, the same for the same files."""
 
 from __future__ import annotations
 
 import csv
-import math
-import os
 import re
+import tomllib
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-import numpy as np
+from markupsafe import Markup
 
+from bench.claims import ledger as claims
 from bench.core import machine
+from bench.page import cells, details, draw, pictures
+from bench.page.svg import element, sample
 from bench.plan.grid import RequestError
-from bench.report import plots
-from bench.store.records import Store
-from bench.tables import headline
-from bench.tables.column import Column
-from bench.tables.columns import PLACES, columns
-from bench.tables.family import OTHERS, SETS
-from bench.tables.rows import Row, newest_facts, rows
+from bench.report import report, studies
+from bench.store.records import Record, Store
+from bench.tables import headline, lengths
+from bench.tables.columns import columns
+from bench.tables.family import OTHERS, SETS, SIZE
+from bench.tables.formatting import number
+from bench.tables.look import COLOURS, SHAPES, Look, looks
+from bench.tables.rows import Row, everything, newest_facts, tabulated
 from bench.tables.sections import shown
-from bench.tables.verdict import UNRUN, Verdict, family, on
+from bench.tables.verdict import Verdict, family, on
 
 QUESTION = "When does attention beat convolutions and MLPs, and what does it cost?"
-DIGITS = 4
-POINTS = 20  # of a curve
-MANY, FEWER = 1000, 9  # beyond so many rows curves have fewer points and no bands, or they would fill the page
-CURVES = ("val_loss", "train_loss", "val_metric")
-PICTURES = (".gif", ".png")
-Piece = tuple[str, str]  # words, and what they are: a finding or plain text
+WORDS = {  # what a newcomer does not know, in the order of the page
+    "backbone": "a network of which only one part, the mixer, is swapped: what else differs between two models is nothing",
+    "mixer": "what lets one place of the input, a token, learn from others: attention, convolution, an MLP over places, recurrence",
+    "verdict": "beats, loses, equal (within the margin), or cannot tell; read off an interval, never off a mean",
+    "margin": "the difference that is too small to matter, stated before anything was measured",
+    "Bonferroni": f"each of {SIZE} intervals is so wide that all of them hold together in 95 of 100 cases; Holm's method is a sharper one",
+    "cell": "one model on one data set, under one budget",
+    "budget": "how many samples a run may see and the recipe that goes with it, the same for every model of a data set",
+    "seed": "a number that draws data, split, order and first weights; a result is the mean over several, and n says how many",
+    "val": "samples held back from training, by which the weights are chosen; test is looked at once, afterwards",
+    "interval": "where the true mean lies in 95 of 100 cases, as seeds tell (Student's)",
+    "FLOPs": "floating-point operations of one forward pass of one sample, counted",
+    "latency": "time of one forward pass, the median; † opens what was wrong with a timing, which is then drawn hollow",
+    "chance": "what guessing gives; the ceiling is the best there can be",
+}
 
 
-def short(value: float | None) -> float | int | None:
-    """A figure with as many digits as the page can show; None if there is none or it is not finite. Whole numbers stay exact."""
-    if value is None or isinstance(value, int):
-        return value
-    if not math.isfinite(value):
-        return None
-    rounded = float(f"{value:.{DIGITS}g}")
-    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
+def strong(text: str) -> Markup:
+    """A line with *findings*, which the page prints bold."""
+    parts = re.split(r"\*+", text)
+    return Markup("").join(element("strong", part) if place % 2 else part for place, part in enumerate(parts))
 
 
-def shorts(values: np.ndarray) -> list[float | int | None]:
-    return [short(value) for value in values.tolist()]
+def slug(name: str) -> str:
+    """A name as part of an address within the page."""
+    return re.sub(r"[^A-Za-z0-9_-]", lambda found: f".{ord(found[0]):x}", name)
 
 
-def coded(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """A column of texts that repeat: every text once, and for each row its place among them."""
-    words = sorted(set(texts))
-    places = {word: place for place, word in enumerate(words)}
-    return {"words": words, "rows": [places[text] for text in texts]}
+def answer(name: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[str, Any]:
+    """A line of the table that answers the question."""
+    seeds = sorted({one.n for one in compared if one.n})
+    n = "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) if seeds else ""
+    return {"dataset": name, "said": [strong(headline.told(one)) for one in compared], "n": n, "costs": report.cost_line(own)}
 
 
-def curve(row: Row, many: bool) -> dict[str, Any] | None:
-    """Mean over seeds of each curve and, unless there are many rows, lowest and highest, at some moments; None if there is no curve."""
-    count = min((len(run["curve"]["samples"]) for run in row.runs), default=0)
-    if not count:
-        return None
-    at = np.unique(np.linspace(0, count - 1, min(count, FEWER if many else POINTS)).round().astype(int))
-    found: dict[str, Any] = {"seeds": len(row.runs)}
-    for name in CURVES:
-        if all(name in run["curve"] for run in row.runs):
-            samples, seconds, *kinds = plots.averaged(row, name)
-            found |= {"samples": shorts(samples[at]), "seconds": shorts(seconds[at])}
-            found[name] = [shorts(kind[at]) for kind in kinds[: 1 if many or len(row.runs) == 1 else 3]]
-    return found if "samples" in found else None
+def forests(compared: Sequence[Verdict]) -> list[Markup]:
+    """A drawing for each mixer, of the data sets on which anything was compared."""
+    sets = [name for name in SETS if any(one.dataset == name and one.low == one.low for one in compared)]
+    by_mixer = {other: [one for one in compared if one.other == other and one.dataset in sets] for other in OTHERS}
+    return (
+        [
+            element("figure", element("figcaption", f"minus {OTHERS[other]}"), draw.compared(own, OTHERS[other]))
+            for other, own in by_mixer.items()
+        ]
+        if sets
+        else []
+    )
 
 
-def data_of(own: Sequence[Column[Row]], table: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """What the page needs of its columns: `numbers` and `texts` by key; those of a place where nothing was timed are left out."""
-    numbers: dict[str, list[float | int | None]] = {}
-    texts = {"family": coded([row.family for row in table])}
-    for column in own:
-        if (page := column.page) is None:
-            continue
-        key, values = page.key or column.name, [column.of(row) for row in table]
-        if page.place and not any(values):
-            continue
-        if column.kind == "text":
-            texts[key] = coded([str(value or "") for value in values])
-        else:
-            numbers[key] = [short(None if v is None or v == page.blank else v if page.scale == 1 else v * page.scale) for v in values]
-        if page.words:
-            texts[page.words] = coded([column.said(row) for row in table])
-    return {"numbers": numbers, "texts": texts}
-
-
-def heads(own: Sequence[Column[Row]]) -> list[dict[str, Any]]:
-    """The columns of the page's table in their order, as table.js draws them."""
-    shown = [(column, column.page) for column in own if column.page is not None and column.page.label]
-    return [
-        {
-            "key": page.key or column.name,
-            "label": page.label,
-            "unit": page.unit,
-            "text": column.kind == "text",
-            "cell": page.cell,
-            "place": page.place,
-            "choice": page.choice,
-            "axis": column.axis,
-            "about": column.about,
-        }
-        for column, page in sorted(shown, key=lambda one: one[1].late)
-    ]
-
-
-def groups(table: Sequence[Row], sections: dict[str, list[Row]]) -> tuple[list[dict[str, Any]], list[int]]:
-    """What may be drawn in one plot, trained under equal conditions in one arithmetic; and the group of each row, -1 if it has none."""
-    first: dict[tuple[str, ...], Row] = {}
-    members: list[tuple[str, ...]] = []
-    for row in table:
-        members.append((row.dataset, *row.terms, row.conditions) if row.runs else ())
-        if row.runs:
-            first.setdefault(members[-1], row)
-    leads = {name: next((row for row in own if row.values), own[0]) for name, own in sections.items()}
-    ranked_ = {(name, *row.terms, row.conditions) for name, row in leads.items()}
-    order = sorted(first, key=lambda key: (key[0], key not in ranked_, key))
-    places = {key: place for place, key in enumerate(order)}
-    described, seen = [], set()
-    for key in order:
-        row = first[key]
-        parts = [row.budget, *([row.dtype] if row.dtype != "float32" else []), f"{row.samples:,} samples", row.arithmetic]
-        described.append(
-            {
-                "dataset": row.dataset,
-                "label": ", ".join(parts) + (" (another recipe)" if key[:4] in seen else ""),
-                "ranked": key in ranked_,
-                "metric": row.metric.name,
-                "better": row.metric.better,
-                "percent": row.metric.percent,
-            }
-        )
-        seen.add(key[:4])
-    return described, [places.get(key, -1) for key in members]
-
-
-def pieces(text: str) -> list[Piece]:
-    """A line with *findings*, cut where the page changes weight."""
-    return [(part, "finding" if place % 2 else "") for place, part in enumerate(re.split(r"\*+", text)) if part]
-
-
-def answer(dataset: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[str, Any]:
-    """What one data set says of attention in the same backbone: a line for each mixer that was run beside it."""
-    lead = next((row for row in own if row.values), own[0])
-    lines = [f"{OTHERS[one.other]}: {headline.told(one)}, n = {one.n}" for one in compared if one.why != UNRUN]
-    return {
-        "dataset": dataset,
-        "summary": lead.summary,
-        "measure": f"test {lead.metric.name}, {lead.metric.better} is better" if lead.metric.name else "",
-        "counts": dataset in SETS,
-        "lines": [pieces(line) for line in lines],
-    }
+def priced(record: Record) -> dict[str, Any]:
+    """What attention costs as inputs grow, on one machine, in clauses."""
+    found = lengths.medians(record["rows"])
+    clauses = []
+    for work in lengths.WORKS:
+        for other in record["settings"]["models"]:
+            ratios = lengths.log_ratios(found, other, *work) if other != lengths.REFERENCE else {}
+            if len(ratios) > 1:
+                clause = studies.said(lengths.crossing(ratios), other, ratios)
+                clauses.append(f"{studies.doing(*work)}: {clause}; {studies.most(ratios)}")
+    return {"machine": record["machine"]["slug"], "clauses": clauses}
 
 
 def ledger(folder: Path) -> list[dict[str, str]]:
@@ -164,57 +99,98 @@ def ledger(folder: Path) -> list[dict[str, str]]:
         return []
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            found = [{name: value or "" for name, value in row.items() if name} for row in csv.DictReader(file)]
+            found = [defaultdict(str, {name: value or "" for name, value in row.items() if name}) for row in csv.DictReader(file)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RequestError(f"{path.name} cannot be read: {error}; make it again: python -m bench claims") from error
-    return [row for row in found if row.get("verdict")]
+    return [claimed(row) for row in found if row["verdict"]]
 
 
-def pictures(folder: Path) -> list[dict[str, str]]:
-    """The forest and every picture under figures/: data set ('' for the whole suite), name in words and address from the page."""
-    root = folder / "figures"
-    forest = folder / "forest.png"
-    paths = [p.relative_to(root) for p in root.rglob("*") if p.suffix.lower() in PICTURES and p.is_file() and not p.name.startswith(".")]
-    found = (
-        [{"dataset": "", "name": "forest: attention minus each mixer", "address": "forest.png", "kind": "png"}] if forest.is_file() else []
-    )
-    for path in sorted(PurePosixPath(path.as_posix()) for path in paths):
-        group = path.parent.as_posix() if path.parent.parts else ""
-        words = path.stem.replace("-", ", ").replace("_", " ") if not group else path.stem.replace("-", ": ", 1)
-        address = quote(os.fsencode(f"figures/{path.as_posix()}"))
-        found.append({"dataset": group, "name": words, "address": address, "kind": path.suffix.lower()[1:]})
+def claimed(row: dict[str, str]) -> dict[str, str]:
+    """A line of the ledger as people read it."""
+
+    def figure(name: str) -> str:
+        try:
+            return number(float(row[name]), 4) + (f" {row['unit']}" if row["unit"] else "")
+        except ValueError:
+            return row[name]
+
+    where = [row["source"], row["claim"], row["model"], f"on {row['dataset']}" if row["dataset"] else "", row["whose"], row["size"]]
+    interval = f" [{figure('low')}, {figure('high')}]" if row["low"] else ""
+    near = f"nearest: {figure('nearest')} ({row['nearest_budget']})" if row["nearest"] else ""
+    return {
+        "verdict": row["verdict"],
+        "claim": ", ".join(filter(None, where)),
+        "published": figure("published"),
+        "measured": f"{figure('measured')}{interval}" if row["measured"] else near,
+        "why": " ".join(filter(None, [row["why"], row["remark"]])).replace("`", ""),
+        "again": row["command"],
+    }
+
+
+def provenance(runs: Sequence[Record], timings: Sequence[Record]) -> list[dict[str, Any]]:
+    """What was made where, by which commit and when, as the records have it: a line a machine, commit and version of torch."""
+    made: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    for record in [*(r for r in runs if r["kind"] == "run"), *timings]:
+        own = record["machine"]
+        commit = f"{own.get('commit', 'unknown')}{' and local changes' if own.get('dirty') else ''}"
+        made[machine.name_of(record), commit, str(own.get("torch", ""))].append(record)
+    found = []
+    for (name, commit, torch), records in sorted(made.items(), key=lambda one: (one[0][0], min(r["created"] for r in one[1]))):
+        days = sorted(str(r["created"])[:10] for r in records)
+        kinds = Counter(r["kind"] for r in records)
+        found.append({"machine": name, "commit": commit, "torch": torch, "runs": kinds["run"], "timings": kinds["latency"], "days": days})
     return found
 
 
-def looks(table: Sequence[Row]) -> dict[str, list[float]]:
-    """Each model's dashes, in widths of the line; none for a solid one. The colour is its family's."""
-    found = plots.styles(table)
-    return {name: [] if look["linestyle"] == "-" else list(look["linestyle"][1]) for name, look in sorted(found.items())}
+def machines(table: Sequence[Row]) -> list[dict[str, Any]]:
+    """What each machine is; what differs from run to run stands in `provenance`."""
+    left = ("commit", "dirty", "slug", "torch", "silicon")
+    return [
+        {
+            "name": name,
+            "facts": {key.replace("_", " "): value for key, value in known.items() if key not in left and value not in ("", None)},
+        }
+        for name, known in newest_facts(table).items()
+    ]
 
 
 def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
-    """Everything the page shows, JSON-able; times are of the machine `clock`. RequestError if a file beside the store cannot be read."""
-    table = rows(store, clock)
-    sections = shown(table)
-    own = columns(table)
-    described, member = groups(table, sections)
-    # the family first, then what was compared outside it, then the rest
-    answers = [answer(name, rows_, on(name, rows_)) for name, rows_ in sections.items()]
-    answers.sort(key=lambda one: (not one["lines"], not one["counts"]))
+    """Everything the page shows; times are of the machine `clock`. RequestError if a file beside the store cannot be read."""
+    runs, timings = everything(store)
+    table = tabulated(runs, timings, clock)
+    sections, look = shown(table), looks(table)
+    compared = family(sections)
+    heads = cells.heads(columns(table), table)
+    by_set = {name: [one for one in compared if one.dataset == name] for name in SETS}
+    outside = {name: on(name, own) for name, own in sections.items() if name not in SETS}
+    lines = cells.lines(table, heads, sections, look)
+    held = ledger(store.folder)
     return {
         "question": QUESTION,
-        "headline": " ".join(headline.sentences(family(sections))),
-        "rule": headline.RULE.replace("*", ""),
-        "answers": answers,
-        "colours": plots.COLOURS,
-        "looks": looks(table),
-        "places": PLACES,
-        "columns": heads(own),
-        **data_of(own, table),
-        "groups": described,
-        "group": member,
-        "curves": [curve(row, len(table) > MANY) for row in table],
-        "claims": ledger(store.folder),
-        "pictures": pictures(store.folder),
-        "machines": [facts | {"slug": slug} for slug, facts in newest_facts(table).items()],
+        "finished": any(row.values for row in table),
+        "headline": [*headline.sentences(compared), *studies.prices(store)],
+        "rule": strong(headline.RULE),
+        "words": WORDS,
+        "others": list(OTHERS.values()),
+        "forests": forests(compared),
+        "answers": [answer(name, sections.get(name, []), own) for name, own in by_set.items() if any(one.n for one in own)],
+        "outside": [answer(name, sections[name], own) for name, own in outside.items() if any(one.n for one in own)],
+        "prices": [priced(record) for record in lengths.read(store)],
+        "families": {name: sample(Look(name, (), SHAPES[name][0])) for name in COLOURS},
+        "heads": heads,
+        "optional": cells.optional(heads),
+        "rows": lines,
+        "rest": sum(line["rest"] and line["row"].status != "skipped" for line in lines),
+        "counts": Counter(row.status for row in table),
+        "choices": {name: sorted({getattr(row, name) for row in table} - {""}) for name in ("dataset", "family", "budget")},
+        "clock": next((row.machine for row in table), ""),
+        "sets": details.set_cards(table, sections, look),
+        "models": details.model_cards(table, sections, look),
+        "claims": held,
+        "verdicts": Counter(one["verdict"] for one in held),
+        "version": tomllib.loads((machine.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
+        "sources": claims.read(claims.FILE).sources,
+        "pictures": pictures.found(store.folder),
+        "provenance": provenance(runs, timings),
+        "machines": machines(table),
     }

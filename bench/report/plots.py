@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -18,15 +17,14 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullFormatter
 from PIL import Image
 
-import models
 from bench.tables.columns import column
+from bench.tables.look import COLOURS, SHAPES, looks
+from bench.tables.look import DASHES as LENGTHS
 from bench.tables.rows import LATENCY, Row
 
-# Okabe and Ito's colours, safe for the colour-blind; within a family lines differ in dashes, and in grey by their labels.
-COLOURS = {"attention": "#D55E00", "convolution": "#0072B2", "mlp": "#009E73", "other": "#6b6b6b"}
-DASHES: list[Any] = ["-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2, 1, 2, 1, 2))]
 PALETTE = 64  # colours of the report's pictures: lines, bands and their edges
-MARKERS = {"attention": "o", "convolution": "s", "mlp": "^", "other": "D"}
+DASHES: list[Any] = [(0, lengths) if lengths else "-" for lengths in LENGTHS]
+MARKERS = {family: shapes[0] for family, shapes in SHAPES.items()}
 STYLE: Any = {
     **{name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"},  # whatever somebody's matplotlibrc says
     "font.size": 8.5,
@@ -43,15 +41,8 @@ STYLE: Any = {
 
 
 def styles(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """Colour by family, dashes within it; a model of this repository looks the same whichever others are drawn."""
-    own = {name: models.family(name) for name in models.names() if models.source(name).parent == Path(models.__file__).parent}
-    families = own | {row.model: row.family for row in sorted(rows, key=lambda row: row.model)}
-    taken: dict[str, int] = {}
-    chosen = {}
-    for name, group in families.items():
-        chosen[name] = {"color": COLOURS[group], "linestyle": DASHES[taken.get(group, 0) % len(DASHES)]}
-        taken[group] = taken.get(group, 0) + 1
-    return {row.model: chosen[row.model] for row in rows}
+    """Colour and dashes of each model's line, as matplotlib has them."""
+    return {name: {"color": look.colour, "linestyle": DASHES[LENGTHS.index(look.dashes)]} for name, look in looks(rows).items()}
 
 
 def png(figure: Figure) -> bytes:
@@ -115,6 +106,7 @@ def curves(dataset: str, rows: Sequence[Row]) -> bytes:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(11, 7.2), layout="constrained")
         grid = figure.subplots(2, 2, sharey="row")
+        markers = {name: one.marker for name, one in looks(drawn).items()}
         for line, (field, split) in enumerate((("val_loss", "validation"), ("train_loss", "training"))):
             for across in range(2):
                 axes: Axes = grid[line][across]
@@ -143,7 +135,7 @@ def curves(dataset: str, rows: Sequence[Row]) -> bytes:
                 else:
                     for row in drawn:
                         if row.model in ends:  # in time the lines end at different places; their names stand beside the left panel
-                            axes.plot(*ends[row.model], marker=MARKERS[row.family], ms=4, color=look[row.model]["color"])
+                            axes.plot(*ends[row.model], marker=markers[row.model], ms=4, color=look[row.model]["color"])
         seeds = max((len(row.runs) for row in drawn), default=0)
         figure.suptitle(
             f"{dataset}, budget {drawn[0].budget}: mean of {seeds} seed{'s' * (seeds != 1)}, band from lowest to highest"
@@ -175,6 +167,7 @@ def pareto(dataset: str, rows: Sequence[Row]) -> bytes:
         panels = figure.subplots(1, 3, sharey=True)
         metric = drawn[0].metric if drawn else None
         scale = 100 if metric is not None and metric.percent else 1
+        look = looks(drawn)
         for axes, cost in zip(panels, map(column, COSTS), strict=True):
             points = {r.model: (float(c), scale * r.value.mean) for r in drawn if (c := cost.of(r)) and r.value is not None}
             axes.set_xscale("log")
@@ -183,11 +176,19 @@ def pareto(dataset: str, rows: Sequence[Row]) -> bytes:
             for row in drawn:
                 if row.model in points and row.value is not None:
                     x, y = points[row.model]
-                    group = row.family
                     down, up = (scale * abs(end - row.value.mean) if row.value.n > 1 else 0 for end in (row.value.low, row.value.high))
                     if axes.get_yscale() == "log":
                         down = min(down, 0.9 * y)
-                    axes.errorbar([x], [y], yerr=[[down], [up]], fmt=MARKERS[group], ms=5, color=COLOURS[group], elinewidth=0.8, capsize=2)
+                    axes.errorbar(
+                        [x],
+                        [y],
+                        yerr=[[down], [up]],
+                        fmt=look[row.model].marker,
+                        ms=5,
+                        color=look[row.model].colour,
+                        elinewidth=0.8,
+                        capsize=2,
+                    )
             edge = front(list(points.values()), metric is not None and metric.better == "higher")
             if edge:
                 axes.step(*zip(*edge, strict=True), where="post", color="#999999", lw=0.9, zorder=0)
@@ -195,7 +196,7 @@ def pareto(dataset: str, rows: Sequence[Row]) -> bytes:
             if not points:
                 axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color="#6b6b6b")
             axes.margins(x=0.36, y=0.12)
-            label_points(axes, points, {row.model: row.family for row in drawn})
+            label_points(axes, points, {name: one.family for name, one in look.items()})
             low, high = np.log10(axes.get_xlim())
             if np.floor(high) >= np.ceil(low):  # a power of ten is in sight: names of the ticks between would overlap
                 axes.xaxis.set_minor_formatter(NullFormatter())

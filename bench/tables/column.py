@@ -14,11 +14,9 @@ Kind = Literal["text", "count", "figure"]
 
 @dataclass(frozen=True)
 class OnPage:
-    """How the page shows a column. Without a label it is data that other cells need: a bound, a remark.
+    """How the page shows a column. Without a label it does not: bounds and remarks stand in the cell of what they belong to.
 
-    key     its name in links and in the page's data, where that is not the column's name
-    cell    the rule of table.js that draws it: '' text or nothing but the figure, else a name among its CELLS
-    words   the name of what people read, in the page's data, where the cell needs that besides the figure
+    cell    how a figure is written: quality, latency, whole, amount, else with three digits; of a text: long, if it breaks into lines
     scale   what the page multiplies the figure by: a latency of a batch becomes one of a sample
     blank   a figure that says no more than an empty cell
     place   where a timing was made; such a column is shown when the reader asks for that place
@@ -28,9 +26,7 @@ class OnPage:
 
     label: str = ""
     unit: str = ""
-    key: str = ""
     cell: str = ""
-    words: str = ""
     scale: float = 1
     blank: float | None = None
     place: str = ""

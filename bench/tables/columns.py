@@ -92,7 +92,7 @@ def timing(device: str, batch: int, figure: str) -> Column[Row]:
     place, plain = f"{device}_b{batch}", figure.removesuffix("_ms")
     name, counted = f"latency_{place}_{figure}", figure in COUNTED
     label = ("latency, batch 1" if batch == 1 else f"per sample, batch {batch}") if plain == "p50" else ""
-    page = OnPage(label, f"ms, {PLACES[device]}", place + plain.removeprefix("p50"), "latency", scale=1 / batch, place=device)
+    page = OnPage(label, f"ms, {PLACES[device]}", "latency", scale=1 / batch, place=device)
     return Column(
         name,
         "count" if counted else "figure",
@@ -114,18 +114,17 @@ def timings(device: str) -> list[Column[Row]]:
         found += [timing(device, batch, figure) for figure in TIMED]
         place = f"{device}_b{batch}"
         about = f"What was wrong with the timing; empty: nothing was found, or nothing timed (batch {batch}; {PLACES[device]})."
-        page = OnPage(key=f"doubts_{place}", place=device)
-        found.append(Column(f"latency_{place}_validity", "text", doubt(place), about, page=page))
+        found.append(Column(f"latency_{place}_validity", "text", doubt(place), about))
     name = f"throughput_{device}_b{BATCHES[-1]}_per_s"
     about = f"Samples a second at the median time (batch {BATCHES[-1]}; {PLACES[device]})."
     return [*found, Column(name, "figure", latency(name), about, "samples/s", "higher", HEADS.get(name, ""), marked(name))]
 
 
 COLUMNS: list[Column[Row]] = [
-    Column("model", "text", known("model"), "The model's name.", head="model", page=OnPage("model", cell="model")),
+    Column("model", "text", known("model"), "The model's name.", head="model", page=OnPage("model")),
     Column("dataset", "text", known("dataset"), "The data set's name.", head="data set", page=OnPage("data set")),
     Column("family", "text", known("family"), "What the model mixes by; a colour of the plots."),
-    Column("budget", "text", known("budget"), "What a run may spend, and its recipe.", head="budget", page=OnPage("budget", cell="budget")),
+    Column("budget", "text", known("budget"), "What a run may spend, and its recipe.", head="budget", page=OnPage("budget")),
     Column("dtype", "text", known("dtype"), "Arithmetic of training; bfloat16 is autocast.", page=OnPage()),
     Column(
         "arithmetic", "text", known("arithmetic"), "What computed in training: kind of device, and torch's minor version.", page=OnPage()
@@ -161,7 +160,7 @@ COLUMNS: list[Column[Row]] = [
         better="metric",
         head="test",
         say=lambda row: quality(row.value, row.metric),
-        page=OnPage("quality on test", "± half 95 % interval", cell="quality", words="quality"),
+        page=OnPage("quality on test", "± half 95 % interval", cell="quality"),
     ),
     Column("low", "figure", bound("low"), "Lower end of the 95 % Student interval of `value` over seeds.", page=OnPage()),
     Column("high", "figure", bound("high"), "Upper end of the 95 % Student interval of `value` over seeds.", page=OnPage()),
@@ -181,7 +180,7 @@ COLUMNS: list[Column[Row]] = [
         head="active",
         say=said_amount("params_active"),
         axis="parameters that learn",
-        page=OnPage("parameters", "that learn", "params", "whole"),
+        page=OnPage("parameters", "that learn", "whole"),
     ),
     Column(
         *("flops", "count", cost("flops"), "Floating-point operations of one forward pass of one sample, by torch's counter."),

@@ -1,0 +1,55 @@
+"""How a model looks, on the page and in every picture: its family's colour, its own dashes and marker.
+
+The colours differ by at least 10 in CIELAB lightness, so also in grey, and for every common colour blindness; tests hold that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import models
+from bench.tables.rows import Row
+
+COLOURS = {"attention": "#DE6B0C", "convolution": "#092A6B", "mlp": "#00573A", "other": "#676767"}
+ON_DARK = {"attention": "#FF9F50", "convolution": "#6D92EE", "mlp": "#A6F0D2", "other": "#757575"}
+DASHES: tuple[tuple[float, ...], ...] = (
+    (),
+    (5, 1.5),
+    (1.5, 1.2),
+    (5, 1.5, 1.5, 1.5),
+    (8, 2, 1, 2, 1, 2),
+    (3, 3),
+    (10, 3),
+)  # in widths of the line
+SHAPES = {
+    "attention": "o*ph",
+    "convolution": "sPX",
+    "mlp": "^v<",
+    "other": "Dd>",
+}  # by matplotlib's names; the next when dashes are used up
+
+
+@dataclass(frozen=True)
+class Look:
+    family: str
+    dashes: tuple[float, ...]
+    marker: str
+
+    @property
+    def colour(self) -> str:
+        return COLOURS[self.family]
+
+
+def looks(rows: Sequence[Row]) -> dict[str, Look]:
+    """The look of each model. One of this repository looks the same whichever others are drawn, and whatever its older records say."""
+    own = {name: models.family(name) for name in models.names() if models.source(name).parent == Path(models.__file__).parent}
+    families = {row.model: row.family for row in sorted(rows, key=lambda row: row.model)} | own
+    taken = dict.fromkeys(COLOURS, 0)
+    found = {}
+    for name, family in [(name, families[name]) for name in [*own, *(name for name in families if name not in own)]]:
+        turn, place = divmod(taken[family], len(DASHES))
+        found[name] = Look(family, DASHES[place], SHAPES[family][turn % len(SHAPES[family])])
+        taken[family] += 1
+    return {row.model: found[row.model] for row in rows}
