@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("--datasets", help="names or patterns, comma-separated; '*' includes those that need a data root")
     listing.add_argument("--budget", default="default", help="smoke, default, paper, … (default: default)")
     training.add(listing, "--untuned")
+    listing.add_argument("--learn", metavar="DIR", help="write what cells are expected to take, from the runs in a results folder")
     listing.add_argument("--budgets", action="store_true", help="list budgets and their recipes instead")
     grid.plugin_option(listing)
     listing.add_argument("--json", action="store_true", help="print facts for machines")

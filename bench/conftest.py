@@ -14,13 +14,14 @@ from tqdm import tqdm
 from bench.core import terminal
 from bench.measure import latency
 from bench.page import build as page
+from bench.plan import expected
 from bench.plan.grid import RequestError
 from bench.report import report
 from bench.run.driver import Driver
 from bench.run.interrupt import Interrupts
 from bench.run.latencies import Latencies
 from bench.run.options import OPTIONS
-from bench.run.progress import Progress, expected_seconds
+from bench.run.progress import Progress
 from bench.run.session import Session, asked
 from bench.store.records import StoreError
 
@@ -85,7 +86,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     capture: Any = config.pluginmanager.getplugin("capturemanager")
     timings = [one for one in selected(session, "timing") if not one.cell.status and (one.device != "cuda" or torch.cuda.is_available())]
     latencies = config.stash[LATENCIES] = Latencies(suite.budget, timings, suite.blank.plugins)
-    total = latencies.weight + sum(map(expected_seconds, cells))
+    total = latencies.weight + sum(map(expected.seconds, cells))
     interrupts = config.stash[INTERRUPTS] = Interrupts()
 
     @contextlib.contextmanager

@@ -39,15 +39,15 @@ SIZES = (0, 512, 1_024)  # training samples are drawn without end
 # At 3e-3, the rate of the longer budget, attention needs 1,000 steps for `match_far` and `point_near`.
 DEFAULT = Budget(
     "default",
-    samples=38_400,
+    samples=25_600,
     batch=64,
     lr=6e-3,
     optimizer="adamw",
     schedule="cosine",
     warmup=0.05,
     weight_decay=0.01,
-    evaluations=15,
-    seeds=2,
+    evaluations=8,
+    seeds=1,
 )
 BUDGETS = budgets(DEFAULT, None, replace(DEFAULT, name="reference", samples=96_000, lr=3e-3, evaluations=30, seeds=10), smoke_samples=640)
 

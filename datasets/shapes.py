@@ -27,7 +27,7 @@ LENGTH, QUARTER, SHAPES = 100, 25, 4
 NOISE, SCALE = 0.3, 50.0
 SIZES = (10_000, 500, 1_000)
 BUDGETS = budgets(
-    Budget("default", samples=9_600, batch=32, lr=3e-3, schedule="cosine", warmup=0.05, evaluations=15),
+    Budget("default", samples=4_800, batch=32, lr=3e-3, schedule="cosine", warmup=0.05, evaluations=8, seeds=1),
     Budget("paper", samples=500_000, batch=32, lr=1e-3, evaluations=50),
     smoke_samples=320,
 )

@@ -188,5 +188,5 @@ class Task:
 
 def budgets(default: Budget, paper: Budget | None = None, *published: Budget, smoke_samples: int) -> tuple[Budget, ...]:
     """The budgets of a task: `smoke` is the default recipe cut short, two seeds, `paper` the source's or as long, chosen on val."""
-    smoke = replace(default, name="smoke", samples=smoke_samples, evaluations=2, seeds=min(2, default.seeds))
+    smoke = replace(default, name="smoke", samples=smoke_samples, evaluations=2, seeds=2)
     return (smoke, default, paper or replace(default, name="paper"), *published)

@@ -6,10 +6,11 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from bench.plan import expected
 from bench.plan.grid import Cell
 from bench.run.driver import Outcome
 from bench.run.interrupt import Interrupts
-from bench.run.progress import Progress, expected_seconds
+from bench.run.progress import Progress
 from bench.run.session import asked
 from bench.store.records import Store, StoreError
 
@@ -25,7 +26,7 @@ def run(options: argparse.Namespace, line: Callable[[Cell, Outcome], str], write
         print(f"attention-bench: {warning}", file=sys.stderr)
     interrupts, code = Interrupts(), 0
     with interrupts.hold(True):
-        bar = Progress(sum(map(expected_seconds, session.cells)), lambda: interrupts.hold(True))
+        bar = Progress(sum(map(expected.seconds, session.cells)), lambda: interrupts.hold(True))
         driver = session.driver(session.cells, bar.part)
         try:
             for cell in session.cells:

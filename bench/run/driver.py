@@ -11,10 +11,10 @@ import torch
 import datasets
 import models
 from bench.core import opened
+from bench.plan import expected
 from bench.plan.grid import Cell
 from bench.run.engines import Engine
 from bench.run.job import Confirmed, Doubt, Ended, Finished, Job, Message, Share
-from bench.run.progress import expected_seconds
 from bench.run.worker import header
 from bench.store import fingerprint
 from bench.store.claim import Claim
@@ -75,7 +75,7 @@ class Driver:
         if self.planned:
             return
         self.planned = True
-        for cell in sorted(self.cells.values(), key=expected_seconds, reverse=True):
+        for cell in sorted(self.cells.values(), key=expected.seconds, reverse=True):
             job = with_cell(cell, self.blank)
             if cell.status:
                 self.conclude(cell, header(job), cell.status, cell.reason)

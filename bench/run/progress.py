@@ -9,23 +9,8 @@ from contextlib import AbstractContextManager
 
 from tqdm import tqdm
 
+from bench.plan import expected
 from bench.plan.grid import Cell
-
-STEP = {
-    "points": 2e-3,
-    "table": 1.5e-3,
-    "signal": 1.6e-2,
-    "image": 6e-3,
-    "tokens": 4e-2,
-}  # seconds, a mean on two CPU cores
-
-
-def expected_seconds(cell: Cell) -> float:
-    """A rough guess of a cell's training time, only to weigh cells against each other."""
-    if cell.status or cell.task is None:
-        return 0.01
-    pixels = cell.budget.batch * cell.task.input.size if cell.task.input.kind == "image" else 0
-    return cell.budget.steps * cell.budget.seeds * (STEP.get(cell.task.input.kind, 2e-3) + 1e-6 * pixels) + 0.3
 
 
 class Lines:
@@ -69,7 +54,7 @@ class Progress:
 
     def part(self, cell: Cell, share: float) -> None:
         """So much more of a cell is done."""
-        self.advance(share * expected_seconds(cell))
+        self.advance(share * expected.seconds(cell))
 
     def line(self, text: str) -> None:
         """A line above the bar."""

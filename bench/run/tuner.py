@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from bench.plan import tuned
+from bench.plan import expected, tuned
 from bench.plan.grid import Cell, RequestError, cells
 from bench.plan.request import whole
 from bench.plan.trials import MOST, Trial, shortened, trials, tunable
@@ -16,7 +16,7 @@ from bench.run import session
 from bench.run.driver import Driver, Outcome, Underway, with_cell
 from bench.run.engines import Engine
 from bench.run.job import Finished, Job, Message
-from bench.run.progress import Progress, expected_seconds
+from bench.run.progress import Progress
 from bench.store import fingerprint
 from bench.store.records import Record, Store
 
@@ -130,7 +130,7 @@ def run(options: argparse.Namespace, told: Callable[[Store], Path]) -> int:
         cells=asked,
     )
     request.store.writable()
-    bar = Progress(sum(map(expected_seconds, asked)))
+    bar = Progress(sum(map(expected.seconds, asked)))
     driver = Tuner(request.store, request.blank, asked, request.engine, bar.part, n)
     outcomes = []
     try:
