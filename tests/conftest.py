@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +41,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=slow)
 
 
+def session(
+    results: Path, *options: str, folder: Path = ROOT, what: str = "bench", budget: str = "smoke"
+) -> subprocess.CompletedProcess[str]:
+    """pytest bench --benchmark-only at the smoke budget, in a process of its own."""
+    command = [sys.executable, "-m", "pytest", what, "--benchmark-only", "--benchmark-quiet", "-p", "no:cacheprovider"]
+    command += ["--results", str(results), "--budget", budget, *options]
+    return subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    """`bench("--models", "mlp", …)` runs pytest bench --benchmark-only at the smoke budget into tmp_path/results."""
-
-    def run(*options: str, folder: Path = ROOT, what: str = "bench", budget: str = "smoke") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pytest", what, "--benchmark-only", "--benchmark-quiet", "-p", "no:cacheprovider"]
-        command += ["--results", str(tmp_path / "results"), "--budget", budget, *options]
-        return subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=PATIENCE, check=False)
-
-    return run
+    """`bench("--models", "mlp", …)` runs `session` into tmp_path/results."""
+    return partial(session, tmp_path / "results")
 
 
 class InProcess:

@@ -15,7 +15,7 @@ import torch
 
 from bench.plan import grid
 from bench.store.records import Store
-from tests.conftest import ROOT, Bench, environment, run_cell, table
+from tests.conftest import ROOT, Bench, environment, run_cell, session, table
 
 PLUGIN = """
 import math, torch
@@ -109,16 +109,29 @@ def test_a_few_cells_end_to_end_and_again_from_the_store(bench: Bench, tmp_path:
     assert times != {path: path.stat().st_mtime_ns for path in results.glob("runs/*/*/*-s?.json")}
 
 
-def test_a_plugin_brings_a_model_and_a_data_set(bench: Bench, tmp_path: Path) -> None:
-    file = tmp_path / "my_plugin.py"
-    file.write_text(PLUGIN)
-    done = bench("--plugin", str(file), "--models", "tiny,backbone_*", "--datasets", "parity,xor", what="bench/test_training.py")
-    assert done.returncode == 0, done.stdout + done.stderr
-    rows = table(tmp_path / "results")
-    assert len(rows) == 2 * 7  # tiny and six backbones on parity and xor
-    assert {row["status"] for row in rows.values()} == {"ok"}
-    assert "tiny" in (tmp_path / "results" / "README.md").read_text()
-    assert (tmp_path / "results" / "pareto" / "parity.png").is_file()
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The results and the output of one session with two plugins: one whose cells run, one whose cells fail."""
+    folder = tmp_path_factory.mktemp("extended")
+    for name, content in (("my_plugin.py", PLUGIN), ("bad.py", BAD)):
+        (folder / name).write_text(content)
+    asked = ["--plugin", str(folder / "my_plugin.py"), "--plugin", str(folder / "bad.py"), "--datasets", "parity,two_gaussians"]
+    done = session(
+        folder / "results", *asked, "--models", "tiny,backbone_n*,nan,huge,fragile,flat,noisy,linear", what="bench/test_training.py"
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    return folder / "results", done.stdout
+
+
+def test_a_plugin_brings_a_model_and_a_data_set(extended: tuple[Path, str]) -> None:
+    results, _ = extended
+    rows = table(results)
+    assert {d for _, d in rows} == {"parity", "two_gaussians"}
+    good = {model: row for (model, dataset), row in rows.items() if dataset == "parity" and (model == "tiny" or "backbone" in model)}
+    assert len(good) == 2  # tiny and the backbone of that pattern
+    assert {row["status"] for row in good.values()} == {rows["tiny", "two_gaussians"]["status"]} == {"ok"}
+    assert "tiny" in (results / "README.md").read_text()
+    assert (results / "pareto" / "parity.png").is_file()
 
 
 @pytest.mark.slow
@@ -143,20 +156,10 @@ def test_files_in_the_folders_are_picked_up_and_broken_ones_are_rows(bench: Benc
     assert "[tiny-parity]" in listed
 
 
-def test_cells_that_fail_are_rows_and_the_rest_goes_on(bench: Bench, tmp_path: Path) -> None:
-    file = tmp_path / "bad.py"
-    file.write_text(BAD)
-    done = bench(
-        "--plugin",
-        str(file),
-        "--models",
-        "nan,huge,fragile,flat,noisy,linear",
-        "--datasets",
-        "two_gaussians",
-        what="bench/test_training.py",
-    )
-    assert done.returncode == 1
-    rows = {model: row for (model, _), row in table(tmp_path / "results").items()}
+def test_cells_that_fail_are_rows_and_the_rest_goes_on(extended: tuple[Path, str]) -> None:
+    results, said = extended
+    asked = ("nan", "huge", "fragile", "flat", "noisy", "linear")
+    rows = {model: row for (model, dataset), row in table(results).items() if model in asked and dataset == "two_gaussians"}
     assert {model: row["status"] for model, row in rows.items()} == {
         "nan": "diverged",
         "huge": "out_of_memory",
@@ -169,12 +172,12 @@ def test_cells_that_fail_are_rows_and_the_rest_goes_on(bench: Bench, tmp_path: P
     assert "no such thing as <b> in …/weights.pt or …/bad.py" in rows["fragile"]["reason"]
     assert "answers two samples with shape (2,); two_gaussians asks for (2, 2)" in rows["flat"]["reason"]
     assert rows["noisy"]["reason"] == "own recipe {'lr': 0.0001}: a test"
-    kept = next((tmp_path / "results" / "runs" / "two_gaussians" / "noisy").glob("*-s0.json")).read_text()
+    kept = next((results / "runs" / "two_gaussians" / "noisy").glob("*-s0.json")).read_text()
     assert "does not stack" in kept
-    assert "/scratch/alice" not in "".join(path.read_text() for path in (tmp_path / "results").rglob("*.json"))
-    assert "&lt;b>" in (tmp_path / "results" / "comparison.md").read_text()
-    assert "two_gaussians: out_of_memory" in done.stdout.replace("huge-", "")
-    assert str(tmp_path) not in kept + (tmp_path / "results" / "comparison.csv").read_text()
+    assert "/scratch/alice" not in "".join(path.read_text() for path in results.rglob("*.json"))
+    assert "&lt;b>" in (results / "comparison.md").read_text()
+    assert "two_gaussians: out_of_memory" in said.replace("huge-", "")
+    assert str(results.parent) not in kept + (results / "comparison.csv").read_text()
 
 
 WRONG = [
