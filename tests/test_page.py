@@ -158,10 +158,10 @@ def test_commits_machines_and_days_are_those_of_the_records(tmp_path: Path) -> N
         store.put_run(run("cnn", seed, 0.5, machine=one))
     tree = page(store)
     lines = {tuple(said(cell) for cell in row.xpath("./th|./td"))[:2]: row for row in tree.xpath('//section[@id="made"]//tbody/tr')}
-    assert [said(cell) for cell in lines["other", "bbb and local changes"].xpath("./td")[2:4]] == ["1", ""]
+    assert [said(cell) for cell in lines["other", "bbb-dirty"].xpath("./td")[2:4]] == ["1", ""]
     assert [said(cell) for cell in lines["box", "unknown"].xpath("./td")[3:4]] == ["3"]  # timings that do not say
     day = json.loads(next(store.folder.glob("runs/*/cnn/*s0.json")).read_text())["created"][:10]
-    assert said(row_of(tree, "cnn")["made"]) == f"{day} aaa, bbb+"
+    assert said(row_of(tree, "cnn")["made"]) == f"{day} aaa bbb-dirty"
 
 
 # ---- nothing but what we wrote

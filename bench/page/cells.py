@@ -12,6 +12,7 @@ from bench.tables.column import Column, OnPage
 from bench.tables.columns import PLACES
 from bench.tables.formatting import amount, number
 from bench.tables.look import Look
+from bench.tables.made import commits
 from bench.tables.rows import Row
 
 MANY = 1000  # rows beyond which those that no data set ranks are shown when they are asked for
@@ -93,12 +94,6 @@ def again(row: Row) -> str:
     return shlex.join(parts)
 
 
-def commits(row: Row) -> list[str]:
-    """Of its runs, with a + where the code had local changes."""
-    made = (run["machine"] for run in row.runs)
-    return sorted({f"{one.get('commit', 'unknown')}{'+' if one.get('dirty') else ''}" for one in made})
-
-
 def groups(table: Sequence[Row], sections: dict[str, list[Row]]) -> list[int]:
     """A number for each row: those with the same were trained alike and may be compared; within a data set those ranked come first."""
     leads = {name: next((row for row in own if row.values), own[0]) for name, own in sections.items()}
@@ -127,7 +122,7 @@ def lines(table: Sequence[Row], own: Sequence[Head], sections: dict[str, list[Ro
                 "figures": quality.figures(row),
                 "cells": cells if row.runs or row.latency else [],
                 "made": row.newest[:10],
-                "commits": commits(row),
+                "commits": commits(row.runs),
                 "again": again(row),
             }
         )

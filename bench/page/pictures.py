@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import quote
 
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
-FOLDERS, KINDS = ("figures", "studies"), (".gif", ".png")
+FOLDERS, KINDS, MAP = ("figures", "studies"), (".gif", ".png"), "routes.png"
 ROOM = 3_400_000  # bytes of pictures in one page, as base64
 WIDEST = 1600  # pixels
 LARGEST = 64_000_000  # pixels of a file that is opened
@@ -33,12 +33,12 @@ class Picture:
         return self.address.startswith("studies/")
 
 
-def address(frames: list[Image.Image], **how: object) -> str:
+def packed(frames: list[Image.Image], **how: object) -> str:
     """Frames as one WebP, in a data address."""
-    packed = io.BytesIO()
+    content = io.BytesIO()
     first, *rest = frames
-    first.save(packed, "webp", method=4, **(how | ({"save_all": True, "append_images": rest} if rest else {})))
-    return f"data:image/webp;base64,{base64.b64encode(packed.getvalue()).decode()}"
+    first.save(content, "webp", method=4, **(how | ({"save_all": True, "append_images": rest} if rest else {})))
+    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 def inside(path: Path) -> dict[str, object]:
@@ -56,23 +56,23 @@ def inside(path: Path) -> dict[str, object]:
         frame.thumbnail((WIDEST, WIDEST))
     size = dict(zip(("width", "height"), frames[0].size, strict=True))
     if still:
-        return size | {"source": address(frames, quality=80)}
-    return size | {"source": address(frames, quality=60, duration=times, loop=0), "still": address(frames[-1:], quality=80)}
+        return size | {"source": packed(frames, quality=80)}
+    return size | {"source": packed(frames, quality=60, duration=times, loop=0), "still": packed(frames[-1:], quality=80)}
 
 
 def found(folder: Path) -> list[Picture]:
     """Every picture there is: by data set, then by name; those that no longer fit are linked."""
     pictures, left = [], ROOM
-    for top in FOLDERS:
-        paths = [p for p in (folder / top).rglob("*") if p.suffix.lower() in KINDS and p.is_file() and not p.name.startswith(".")]
-        for path in sorted(paths, key=lambda p: p.relative_to(folder).as_posix()):
-            own = PurePosixPath(path.relative_to(folder / top).as_posix())
-            group = own.parent.as_posix() if own.parent.parts else ""
-            name = own.stem.replace("-", ": ", 1) if group else own.stem.replace("-", ", ").replace("_", " ")
-            one = inside(path)
-            if (size := len(str(one.get("source", ""))) + len(str(one.get("still", "")))) > left:
-                one, size = {}, 0
-            left -= size
-            at = quote(f"{top}/{own}".encode(errors="surrogateescape"))
-            pictures.append(Picture(group, name.encode(errors="replace").decode(), at, **one))  # type: ignore[arg-type]
+    paths = [(folder / top, path) for top in FOLDERS for path in (folder / top).rglob("*")] + [(folder, folder / MAP)]
+    seen = [(top, p) for top, p in paths if p.suffix.lower() in KINDS and p.is_file() and not p.name.startswith(".")]
+    for top, path in sorted(seen, key=lambda one: one[1].relative_to(folder).as_posix()):
+        own, at = path.relative_to(top), path.relative_to(folder).as_posix()
+        group = own.parent.as_posix() if own.parent.parts else ""
+        name = own.stem.replace("-", ": ", 1) if group else own.stem.replace("-", ", ").replace("_", " ")
+        one = inside(path)
+        if (size := len(str(one.get("source", ""))) + len(str(one.get("still", "")))) > left:
+            one, size = {}, 0
+        left -= size
+        address = quote(at.encode(errors="surrogateescape"))
+        pictures.append(Picture(group, name.encode(errors="replace").decode(), address, **one))  # type: ignore[arg-type]
     return sorted(pictures, key=lambda one: (one.group != "", one.group))

@@ -24,6 +24,7 @@ from bench.tables.columns import columns
 from bench.tables.family import OTHERS, SETS, SIZE
 from bench.tables.formatting import number
 from bench.tables.look import COLOURS, SHAPES, Look, looks
+from bench.tables.made import commit, day
 from bench.tables.rows import Row, everything, newest_facts, tabulated
 from bench.tables.sections import shown
 from bench.tables.verdict import Verdict, family, on
@@ -131,14 +132,12 @@ def provenance(runs: Sequence[Record], timings: Sequence[Record]) -> list[dict[s
     """What was made where, by which commit and when, as the records have it: a line a machine, commit and version of torch."""
     made: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in [*(r for r in runs if r["kind"] == "run"), *timings]:
-        own = record["machine"]
-        commit = f"{own.get('commit', 'unknown')}{' and local changes' if own.get('dirty') else ''}"
-        made[machine.name_of(record), commit, str(own.get("torch", ""))].append(record)
+        made[machine.name_of(record), commit(record) or "unknown", str(record["machine"].get("torch", ""))].append(record)
     found = []
-    for (name, commit, torch), records in sorted(made.items(), key=lambda one: (one[0][0], min(r["created"] for r in one[1]))):
-        days = sorted(str(r["created"])[:10] for r in records)
+    for (name, made_by, torch), records in sorted(made.items(), key=lambda one: (one[0][0], min(r["created"] for r in one[1]))):
+        days = sorted(map(day, records))
         kinds = Counter(r["kind"] for r in records)
-        found.append({"machine": name, "commit": commit, "torch": torch, "runs": kinds["run"], "timings": kinds["latency"], "days": days})
+        found.append({"machine": name, "commit": made_by, "torch": torch, "runs": kinds["run"], "timings": kinds["latency"], "days": days})
     return found
 
 
