@@ -29,7 +29,7 @@ NOISE = 0.2
 SIZES = (500, 500, 1000)
 CENTRES = ((-4, 2.5, 1), (0, 2.5, -1), (4, 2.5, 1), (-4, -2.5, -1), (0, -2.5, 1), (4, -2.5, -1))
 BUDGETS = budgets(
-    Budget("default", samples=28_672, batch=64, lr=1e-2, schedule="cosine", warmup=0.05, seeds=3),
+    Budget("default", samples=28_672, batch=64, lr=1e-2, schedule="cosine", warmup=0.05, seeds=2),
     Budget("paper", samples=15_000, batch=64, lr=3e-2, init_std=0.02, evaluations=30, seeds=5),
     smoke_samples=1_920,
 )

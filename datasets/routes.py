@@ -39,7 +39,7 @@ SIZES = (0, 512, 1_024)  # training samples are drawn without end
 # At 3e-3, the rate of the longer budget, attention needs 1,000 steps for `match_far` and `point_near`.
 DEFAULT = Budget(
     "default",
-    samples=25_600,
+    samples=12_800,
     batch=64,
     lr=6e-3,
     optimizer="adamw",

@@ -39,7 +39,7 @@ HOSTILE = "</script><img src=x onerror=\"document.title='hit'\"> & \u2028 <!-- <
 def timing(model: str, batch: int, ms: float, **fields: Any) -> dict[str, Any]:
     samples = pack(np.full(600, ms, "<f4"))
     about = {"model": model, "dataset": "gaussian", "device": "cpu", "batch": batch, "dtype": "float32", "threads": 1}
-    return {**about, "samples_ms": samples, "source": model, "machine": {"slug": "box"}, **fields}
+    return {**about, "samples_ms": samples, "medians_ms": [ms] * 6, "source": model, "machine": {"slug": "box"}, **fields}
 
 
 def filled(folder: Path) -> Store:
