@@ -32,10 +32,10 @@ def parser() -> argparse.ArgumentParser:
     commands = main.add_subparsers(dest="command", required=True)
 
     listing = commands.add_parser("list", help="the grid: every cell, or why it cannot be")
-    listing.add_argument("--models", help="names or patterns, comma-separated")
+    training.add(listing, "--models")
     listing.add_argument("--datasets", help="names or patterns, comma-separated; '*' includes those that need a data root")
     listing.add_argument("--budget", default="default", help="smoke, default, paper, … (default: default)")
-    training.add(listing, "--untuned")
+    training.add(listing, "--untuned", "--set", "--samples")
     listing.add_argument("--learn", metavar="DIR", help="write what cells are expected to take, from the runs in a results folder")
     listing.add_argument("--budgets", action="store_true", help="list budgets and their recipes instead")
     grid.plugin_option(listing)

@@ -24,6 +24,9 @@ from torch import Tensor, nn
 from datasets.kinds import InputKind, Kind, OutputKind
 from datasets.registry import Registry
 from datasets.task import Task
+from models import variants
+from models.naming import plain
+from models.variants import RECIPE, Variant
 from models.wrapped import wrap
 
 __all__ = [
@@ -32,15 +35,20 @@ __all__ = [
     "Samples",
     "Takes",
     "Unsupported",
+    "Variant",
     "build",
     "errors",
+    "essence",
     "family",
     "names",
+    "plain",
     "recipe",
     "register",
     "source",
+    "takes",
     "unfit",
     "uses",
+    "variant",
     "wrap",
 ]
 
@@ -112,9 +120,6 @@ class Fits(Protocol):
     def fit(self, train: Samples, val: Samples, task: Task, generator: torch.Generator) -> None: ...
 
 
-RECIPE = ("optimizer", "lr", "schedule", "decay", "warmup", "momentum", "weight_decay", "clip")
-
-
 @dataclass(frozen=True)
 class Registered:
     """What was said when a model was registered."""
@@ -183,36 +188,61 @@ def names(published: bool = False) -> list[str]:
     return _registry.names(published)
 
 
+def variant(name: str) -> Variant:
+    """What a name says: a model, its sizes, what is changed in its recipe. KeyError for a model that nobody registered, ValueError for
+    sizes that it does not take."""
+    model, found = variants.combinations(name)
+    if len(found) > 1:
+        raise ValueError(f"{name} is several variants; list them with --models")
+    return variants.checked(model, _registry[model].build, *found[0])
+
+
+def essence(name: str) -> tuple[Any, ...]:
+    """What a name comes to: equal for two names of one model, where sizes are said that it has anyway. Raises what `variant` raises."""
+    one = variant(name)
+    own = variants.sizes_of(_registry[one.model].build)
+    return one.model, tuple(pair for pair in one.sizes if pair[1] != own[pair[0]][1]), one.recipe
+
+
+def takes(name: str) -> str:
+    """The sizes that model `name` takes from outside, with their defaults, in words."""
+    return variants.takes(plain(name), _registry[plain(name)].build)
+
+
 def source(name: str) -> Path:
-    """The file that defines model `name`."""
-    return _registry.sources[name]
+    """The file that defines model `name`. Here and below, a variant has what its model has."""
+    return _registry.sources[plain(name)]
 
 
 def family(name: str) -> str:
     """attention, convolution, mlp or other."""
-    return _registry[name].family
+    return _registry[plain(name)].family
 
 
 def uses(name: str) -> str:
     """The library that decides model `name`'s numbers, with its version; '' for this project's own."""
-    return _registry[name].uses
+    return _registry[plain(name)].uses
 
 
 def recipe(name: str) -> tuple[dict[str, Any], str]:
-    """What model `name` changes in a task's recipe, and why; usually nothing."""
-    return _registry[name].recipe, _registry[name].why
+    """What model `name` changes in a task's recipe by itself, and why; usually nothing."""
+    return _registry[plain(name)].recipe, _registry[plain(name)].why
 
 
 def unfit(name: str, task: Task) -> str | None:
     """Why model `name` is not made for the task's kinds, or None. Builds nothing: `build` may still find its sizes Unsupported."""
-    return _registry[name].takes.unfit(task)
+    return _registry[plain(name)].takes.unfit(task)
 
 
 def build(name: str, task: Task, **size: Any) -> nn.Module:
-    """A freshly initialised model for `task`, float32 on the CPU. Raises Unsupported with the reason, or KeyError."""
+    """A freshly initialised model for `task`, float32 on the CPU. Raises Unsupported with the reason, or KeyError.
+
+    The sizes of a variant, `vit[depth=3]`, are in its name; ValueError for those that it does not take.
+    """
     if reason := unfit(name, task):
         raise Unsupported(reason)
-    return _registry[name].build(task, **size)
+    own = {} if name == plain(name) else dict(variant(name).sizes)
+    return _registry[plain(name)].build(task, **own, **size)
 
 
 _registry.import_folder(Path(__file__).parent)

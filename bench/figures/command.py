@@ -22,7 +22,7 @@ import models
 from bench.figures import kinds
 from bench.figures.subject import NoPicture, Outdated, Subject
 from bench.page import build as page
-from bench.plan import grid
+from bench.plan import grid, variants
 from bench.store.records import PICTURED, Store
 from bench.tables.rows import Row, rows
 from bench.tables.sections import shown
@@ -32,7 +32,11 @@ from datasets.registry import describe
 
 def chosen(table: list[Row], ranked: list[Row], options: argparse.Namespace) -> list[Row]:
     """The rows to draw. RequestError for what the store does not have."""
-    columns = {"model": ("model", options.models), "dataset": ("data set", options.datasets), "budget": ("budget", options.budget)}
+    columns = {
+        "model": ("model", variants.spelled(options.models)),
+        "dataset": ("data set", options.datasets),
+        "budget": ("budget", options.budget),
+    }
     found = [row for row in table if row.runs or row.status != "skipped"]  # where no run was asked for, the tables say why
     for field, (noun, patterns) in columns.items():
         names = sorted({getattr(row, field) for row in table})
@@ -60,7 +64,7 @@ def stem(row: Row, ranked: list[Row]) -> str:
 
 def subject(row: Row, store: Store, root: str | None, load: Any) -> Subject:
     """NoPicture where the row has no run to draw from."""
-    if row.model not in models.names(published=True) or row.dataset not in datasets.names(published=True):
+    if models.plain(row.model) not in models.names(published=True) or row.dataset not in datasets.names(published=True):
         raise NoPicture("the model or the data set is not registered here; name its file with --plugin")
     run = next((run for run in row.runs if run["seed"] == PICTURED and run["status"] == "ok"), None)
     if run is None:

@@ -6,20 +6,25 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 
 import datasets
 import models
-from bench.plan import tuned
+from bench.plan import tuned, variants
 from bench.plan.builder import Builder as Builder
 from bench.plan.builder import out_of_memory as out_of_memory
-from bench.plan.plugins import located as located
+from bench.plan.plugins import PLUGIN as PLUGIN
 from bench.plan.plugins import plugin as plugin
+from bench.plan.plugins import plugin_files as plugin_files
 from bench.plan.plugins import plugin_option as plugin_option
 from bench.plan.request import RequestError as RequestError
+from bench.plan.request import located as located
 from bench.plan.request import whole
 from bench.store.records import DEVICES
 from datasets.registry import did_you_mean
 from datasets.task import Budget, Task
+from models.naming import changed, plain
+from models.variants import terms
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,11 @@ def data_root(name: str | None, download: bool) -> None:
 
 
 def split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+    """The parts of a list at commas, but for those in brackets, which part the values of a size. RequestError where they do not pair."""
+    try:
+        return terms(text)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
 
 
 def select(
@@ -97,34 +106,51 @@ def cell(model: str, dataset: str, budget_name: str, seeds: int | None, untuned:
     budget = budget_of(task, budget_name, seeds)
     if budget is None:
         return Cell(model, dataset, task, nothing, "skipped", f"{dataset} has no budget {budget_name!r}")
-    if model in models.errors:
-        return Cell(model, dataset, task, budget, "error", f"models/{model}.py {models.errors[model]}")
+    if plain(model) in models.errors:
+        return Cell(model, dataset, task, budget, "error", f"models/{plain(model)}.py {models.errors[plain(model)]}")
     with Builder() if builder is None else contextlib.nullcontext(builder) as asked:
         built = asked.ask(model, dataset)
     if built.status:
         return Cell(model, dataset, task, budget, built.status, built.reason)
+    if built.fits and changed(model):
+        return Cell(model, dataset, task, budget, "skipped", "it is not trained by gradient: there is no recipe to change")
     if built.fits:
         return Cell(model, dataset, task, budget, fits=True)
     own, why = models.recipe(model)
-    plain, standard = budget, None
+    usual, standard = budget, None
     if own:
         try:
-            plain, standard, why = replace(budget, **own), budget, f"own recipe {own}: {why}"
+            usual, standard, why = replace(budget, **own), budget, f"own recipe {own}: {why}"
         except (TypeError, ValueError) as error:
             return Cell(model, dataset, task, budget, "error", f"its own recipe {own} cannot be: {error}")
-    used = tuned.Applied(plain) if untuned else tuned.applied(model, task, plain)
-    if used.budget != plain:
+    used = tuned.Applied(usual) if untuned else tuned.applied(plain(model), task, usual)
+    if used.budget != usual:
         standard = budget
-    return Cell(model, dataset, task, used.budget, standard=standard, why="; ".join(filter(None, [why, used.note])), tuned=used.tuned)
+    if model == plain(model):
+        why = "; ".join(filter(None, [why, used.note]))
+        return Cell(model, dataset, task, used.budget, standard=standard, why=why, tuned=used.tuned)
+    notes = [why, f"rates that were tuned for {plain(model)} as it is" if used.tuned else ""]
+    if changed(model):
+        notes.append("recipe changed on request: not ranked")
+        standard = None  # it was trained under other conditions than what is ranked
+    altered = variants.altered(used.budget, model)
+    return Cell(model, dataset, task, altered, standard=standard, why="; ".join(filter(None, notes)))
 
 
 def listed(registry_names: list[str], errors: dict[str, str]) -> list[str]:
     return registry_names + sorted(set(errors) - set(registry_names))
 
 
-def cells(models_: str | None, datasets_: str | None, budget: str, seeds: int | None, untuned: bool = False) -> list[Cell]:
+def cells(
+    models_: str | None,
+    datasets_: str | None,
+    budget: str,
+    seeds: int | None,
+    untuned: bool = False,
+    changes: dict[str, str] | None = None,
+) -> list[Cell]:
     """The grid, data set by data set. Default: all models on all embedded data sets, but for shuffled twins, and routes, which
-    explain the mixers, with those alone. RequestError for what is unknown."""
+    explain the mixers, with those alone. `changes` are made to every recipe. RequestError for what is unknown."""
     tuned.check()
     every_model = listed(models.names(published=True), models.errors)
     every_dataset = listed(datasets.names(published=True), datasets.errors)
@@ -135,7 +161,8 @@ def cells(models_: str | None, datasets_: str | None, budget: str, seeds: int | 
         if not name.endswith("_published")
         and (name in datasets.errors or (datasets.task(name).embedded and datasets.task(name).role != "twin"))
     ]
-    chosen_models = select("model", models_, default_models, every_model)
+    of_pattern = partial(select, "model", default=default_models, everything=every_model)
+    chosen_models = variants.chosen(models_, default_models, every_model, of_pattern, changes or {})
     chosen_datasets = select("data set", datasets_, default_datasets, every_dataset)
     known = {b.name for name in chosen_datasets if name not in datasets.errors for b in datasets.task(name).budgets}
     if known and budget not in known:
@@ -146,13 +173,17 @@ def cells(models_: str | None, datasets_: str | None, budget: str, seeds: int | 
         )
     pairs = [(m, d) for d in chosen_datasets for m in chosen_models if models_ is not None or explains(m, d)]
     with Builder() as builder:
-        return [cell(m, d, budget, seeds, untuned, builder) for m, d in pairs]
+        found = [cell(m, d, budget, seeds, untuned, builder) for m, d in pairs]
+    for one in found:
+        if "[" in one.model and one.status == "error" and one.task is not None:
+            raise RequestError(f"{one.model} cannot be built for {one.dataset}: {one.reason}; {models.takes(one.model)}")
+    return found
 
 
 def explains(model: str, dataset: str) -> bool:
     """Whether a model that nobody named belongs on a data set."""
     route = dataset not in datasets.errors and datasets.task(dataset).role == "route"
-    return not route or model.startswith("backbone_") or model in models.errors
+    return not route or model.startswith("backbone_") or plain(model) in models.errors
 
 
 def parse_seeds(text: str | None) -> int | None:

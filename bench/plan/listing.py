@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 import datasets
 from bench.core import machine
-from bench.plan import expected, grid
+from bench.plan import expected, grid, variants
 from bench.plan.opened import opened
 
 
@@ -20,7 +20,8 @@ def run(options: argparse.Namespace) -> int:
         expected.TABLE.write_text(expected.learned(opened(options.learn).runs()), encoding="utf-8")
         print(f"written: {expected.TABLE.relative_to(machine.ROOT)}")
         return 0
-    cells = grid.cells(options.models, options.datasets, options.budget, None, options.untuned)
+    changes = variants.recipe(options.set, options.samples)
+    cells = grid.cells(options.models, options.datasets, options.budget, None, options.untuned, changes)
     if options.budgets:
         names = list(dict.fromkeys(cell.dataset for cell in cells if cell.task is not None))
         found = [{"data set": name, **asdict(budget)} for name in names for budget in datasets.task(name).budgets]
@@ -34,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
             "seeds": cell.budget.seeds,
             "status": cell.status or "ok",
             "seconds": round(expected.seconds(cell), 1),
+            "samples": cell.budget.samples,
             "lr": cell.budget.lr,
             "decay": cell.budget.weight_decay,
             "reason": cell.reason or cell.why,

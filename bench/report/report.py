@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.silicon import described
+from bench.report.beside import elsewhere, variants
 from bench.store.records import Store
 from bench.tables import dictionary, headline, latency_table, routes, runs
 from bench.tables.column import as_csv, as_lines, filled
@@ -23,6 +24,7 @@ from bench.tables.rows import LATENCY, Row, newest_facts, rows
 from bench.tables.rows import sources as sources_of
 from bench.tables.sections import shown
 from bench.tables.verdict import Verdict, family, on, ranked
+from models.naming import changed
 
 FOREST, MAP = "forest.png", "routes.png"
 TERMS = ("model", "dataset", "budget", "dtype", "arithmetic")  # what names a line of comparison.csv
@@ -122,23 +124,6 @@ def comparison(table: list[Row]) -> str:
     return f"# All cells\n\n{told}\n\n{text}\n"
 
 
-def elsewhere(others: list[Row]) -> list[str]:
-    """Rows of the same data set that were trained under other budgets, which nobody may rank against each other."""
-    body = [
-        {
-            "budget": f"{row.budget}: {row.samples:,} samples{', ' + row.dtype if row.dtype != 'float32' else ''}",
-            "model": row.model,
-            row.metric.name: quality(row.value, row.metric),
-            "seeds": len(row.values),
-            "train s": number(row.train_seconds),
-            "": escape(row.reason),
-        }
-        for row in sorted(others, key=lambda row: (row.samples, row.budget, row.arithmetic))
-        if row.values
-    ]
-    return ["Under other budgets, not ranked:", "", markdown(body), ""] if body else []
-
-
 def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> str:
     """One data set: its table best first, its pictures, what other budgets gave, and the cells without a number."""
     first = next((row for row in own if row.values), own[0])
@@ -217,7 +202,8 @@ def readme(table: list[Row], sections: dict[str, list[Row]], compared: Sequence[
 
     def rest(dataset: str, own: list[Row]) -> list[Row]:
         ranked_ = {row.terms for row in own}
-        return [row for row in table if row.dataset == dataset and row.terms not in ranked_]
+        own = [row for row in table if row.dataset == dataset and not changed(row.model)]
+        return [row for row in own if row.terms not in ranked_]
 
     unranked = sorted({row.dataset for row in table if row.values} - set(sections))
     counts = Counter(row.status for row in table)
@@ -231,8 +217,8 @@ def readme(table: list[Row], sections: dict[str, list[Row]], compared: Sequence[
         answer(sections, compared) or "On no data set of the family was attention run beside another mixer.",
         headline.RULE,
         *(["## Outside the family", OUTSIDE, outside] if (outside := outside_family(sections)) else []),
-        *(section(name, own, rest(name, own), name in pictured) for name, own in sections.items()),
-        *("\n".join([f"## {name}", "", *elsewhere(rest(name, []))]) for name in unranked),
+        *("\n".join([section(name, own, rest(name, own), name in pictured), *variants(name, table)]) for name, own in sections.items()),
+        *("\n".join([f"## {name}", "", *elsewhere(rest(name, [])), *variants(name, table)]) for name in unranked),
         "## How to read this",
         "Every value is scored on the test split, opened after training, with the weights that were best on val (a `published`"
         " budget may choose on test, as its source did, and then says so): the mean over seeds ± half its 95 % Student interval."

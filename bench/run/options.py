@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from bench.plan import variants
 from bench.plan.plugins import PLUGIN
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "--models": {"help": "names or patterns, comma-separated: 'vit,back*' (default: all)"},
+    "--models": {"help": "names, patterns, variants, comma-separated: 'mlp,back*,vit[depth=3,6],vit@lr=1e-3' (default: all)"},
     "--datasets": {"help": "names or patterns, comma-separated (default: all that need no network)"},
     "--budget": {"help": "smoke, default, paper, … (python -m bench list --budgets; default: default)"},
     "--seeds": {"metavar": "N", "help": "train seeds 0 … N-1 (default: the budget's own number)"},
@@ -22,6 +23,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--engine": {"default": "local", "help": "where cells are trained: local, or ray with the extra 'cluster' (default: local)"},
     "--address": {"metavar": "HOST:PORT", "help": "of a Ray cluster (default: one of this machine, started for the session)"},
     "--shard": {"metavar": "I/N", "help": "only the I-th of N parts of the cells, the same whatever is in the store"},
+    **variants.OPTIONS,
     "--untuned": {"action": "store_true", "help": "with the tasks' plain recipes, not with what tuning found"},
     "--retrain": {"action": "store_true", "help": "train again what is in the store"},
 }

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 
 import datasets
 from bench.core import machine
-from bench.plan import grid, timing
+from bench.plan import grid, timing, variants
 from bench.plan.grid import Cell
 from bench.plan.request import whole
 from bench.plan.settings import settings
@@ -29,7 +29,7 @@ from datasets.task import Budget, Dtype
 
 ENGINES = ("local", "ray")
 MOST_WORKERS = 1024
-ARGUMENTS = {"datasets": "datasets_", "plugin": "plugins"}  # of `begin`, where they are not called like the option
+ARGUMENTS = {"datasets": "datasets_", "plugin": "plugins", "set": "sets"}  # of `begin`, where they are not called like the option
 NOTHING = Budget("nothing", samples=1, batch=1)
 
 
@@ -91,6 +91,8 @@ def begin(
     address: str | None = None,
     shard: str | None = None,
     untuned: bool = False,
+    sets: Sequence[str] = (),
+    samples: str | None = None,
     cells: list[Cell] | None = None,
 ) -> Session:
     """Check a request before anything is run. Raises grid.RequestError for what cannot be served."""
@@ -101,7 +103,8 @@ def begin(
     chosen = grid.parse_devices(devices, torch.cuda.is_available())
     arithmetics = timing.parse_dtypes(dtypes)
     if cells is None:
-        cells = in_shard(grid.cells(models, datasets_, budget, grid.parse_seeds(seeds), untuned), shard)
+        changes = variants.recipe(sets, samples)
+        cells = in_shard(grid.cells(models, datasets_, budget, grid.parse_seeds(seeds), untuned, changes), shard)
     grid.data_root(data, download)
     store = Store(machine.LOCAL if results is None else grid.located(results))
     blank = Job(
@@ -112,7 +115,7 @@ def begin(
         chosen[0],
         datasets.data_root(data),
         store.folder,
-        plugins=tuple(str(grid.located(file)) for file in plugins or []),
+        plugins=tuple(grid.plugin_files(plugins or [])),
         download=download,
         retrain=retrain,
         checkpoint_every=between_checkpoints(),

@@ -51,7 +51,7 @@ def header(job: Job) -> Record:
     task = datasets.task(job.dataset)
     head |= {"metric": task.metric.facts, "summary": task.summary, "version": task.version}
     head |= {} if (pool := datasets.pool(job.dataset)) is None else {"pool": pool}
-    if job.model not in models.errors:
+    if models.plain(job.model) not in models.errors:
         head |= {
             "recipe": fingerprint.recipe(job.model, job.dataset, job.budget, job.device),
             "conditions": fingerprint.conditions(job.dataset, job.standard or job.budget, job.device),

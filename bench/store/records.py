@@ -1,9 +1,9 @@
-"""The only reader and writer of runs. One JSON file a record, written whole or not at all, and never deleted.
+"""The only reader and writer of runs. One JSON file a record, written whole or not at all, never deleted. <model> of vit[depth=3] is vit.
 
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-s<seed>.json     one trained seed
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-cell.json        what came of the cell when it was last asked for
 DIR/trials/<dataset>/<model>/<budget>-<recipe>-s<seed>.json   one seed of a trial: a short run that tuning learned from
-DIR/latency/<dataset>/<model>/<machine>-<device>-b<batch>-<dtype>[-<threads>t].json
+DIR/latency/<dataset>/<model>/<machine>-<device>-b<batch>-<dtype>[-<threads>t][-<variant>].json
 DIR/weights/<dataset>/<model>/<budget>-<recipe>-s<seed>.pt    the best weights of a run and what its pictures need, tensors and numbers only
 DIR/checkpoints/<recipe>-s<first>-<last>-<group>.pt           runs in progress, tensors and numbers only
 """
@@ -28,6 +28,7 @@ from bench.store.claim import Claim, claimed
 from bench.store.encoding import as_record, as_text
 from bench.store.files import LARGEST_RECORD, StoreError, Unusable, content, partial, set_aside, sweep, tensors
 from bench.store.schema import SCHEMA, Record, check
+from models.naming import plain
 
 DEVICES, BATCHES = ("cpu", "cuda"), (1, 64)  # what latencies are measured for: batch 1, and 64 for throughput
 FINISHED = ("ok", "diverged")
@@ -46,12 +47,12 @@ def pack_weights(kept: dict[str, Any]) -> bytes:
 def place(record: Record) -> Path:
     """Where in a results folder a record's file lies, by what the record says."""
     if record["kind"] == "latency":
-        more = record.get("threads", 1)
-        machine = f"{record['machine']['slug']}-{record['device']}-b{record['batch']}-{record['dtype']}"
-        name = machine if more == 1 else f"{machine}-{more}t"
+        parts = [record["machine"]["slug"], record["device"], f"b{record['batch']}", record["dtype"]]
+        parts += [f"{more}t"] if (more := record.get("threads", 1)) != 1 else []
+        parts += [f"{zlib.crc32(model.encode()):08x}"] if (model := record["model"]) != plain(model) else []
     else:
-        name = f"{record['budget']['name']}-{record['recipe']}-" + ("cell" if record["kind"] == "cell" else f"s{record['seed']}")
-    return Path(TOPS[record["kind"]], record["dataset"], record["model"], f"{name}.json")
+        parts = [record["budget"]["name"], record["recipe"], "cell" if record["kind"] == "cell" else f"s{record['seed']}"]
+    return Path(TOPS[record["kind"]], record["dataset"], plain(record["model"]), f"{'-'.join(parts)}.json")
 
 
 class Store:
@@ -106,7 +107,7 @@ class Store:
         self.put("latency", record)
 
     def weights_of(self, run: Record) -> Path:
-        return self.folder / "weights" / run["dataset"] / run["model"] / f"{run['budget']['name']}-{run['recipe']}-s{run['seed']}.pt"
+        return self.folder / "weights" / run["dataset"] / plain(run["model"]) / f"{run['budget']['name']}-{run['recipe']}-s{run['seed']}.pt"
 
     def put_weights(self, run: Record, content: bytes) -> None:
         """Beside a run's record, what `pack_weights` made of its weights."""
@@ -176,17 +177,16 @@ class Store:
         return list(self.records("latency"))
 
     def cells(self) -> list[tuple[str, str, str, int]]:
-        """What was trained, by the names of files: model, data set, budget, and the number of seeds up to the highest."""
+        """What was trained: model, data set, budget, and the number of seeds up to the highest."""
         seeds: dict[tuple[str, str, str], int] = defaultdict(int)
-        for path in (self.folder / "runs").glob("*/*/*-s*.json"):
-            if found := re.fullmatch(r"(.+)-[0-9a-f]+-s(\d+)\.json", path.name):
-                cell = (path.parent.name, path.parent.parent.name, found[1])
-                seeds[cell] = max(seeds[cell], int(found[2]) + 1)
+        for r in (r for r in self.runs() if r["kind"] == "run"):
+            cell = r["model"], r["dataset"], r["budget"]["name"]
+            seeds[cell] = max(seeds[cell], r["seed"] + 1)
         return [(*cell, count) for cell, count in sorted(seeds.items())]
 
     def finished(self, model: str, dataset: str, budget: str, recipe: str, seeds: list[int], top: str = "runs") -> dict[int, Record]:
         """Runs, or trials, of these seeds that need no more training: those that ended well, or diverged and would again."""
-        folder = self.folder / top / dataset / model
+        folder = self.folder / top / dataset / plain(model)
         found = {seed: self.read(folder / f"{budget}-{recipe}-s{seed}.json") for seed in seeds}
         return {seed: record for seed, record in found.items() if record is not None and record["status"] in FINISHED}
 

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from bench.store.encoding import unpack
+from models.naming import readable
 
 SCHEMA = 1
 Record = dict[str, Any]
@@ -123,8 +124,9 @@ def check(record: Record) -> None:
         absent += [f"curve.{name}" for name in CURVES if name not in record["curve"]]
     if absent:
         raise KeyError(f"no {', '.join(absent)}")
-    names = [record["model"], record["dataset"], record["machine"]["slug"], *([record["budget"]["name"]] if "budget" in required else [])]
-    if wrong := [name for name in names if not NAMED.fullmatch(name)]:
+    names = [record["dataset"], record["machine"]["slug"], *([record["budget"]["name"]] if "budget" in required else [])]
+    wrong = [name for name in names if not NAMED.fullmatch(name)] + [record["model"]] * (not readable(record["model"]))
+    if wrong:
         raise ValueError(f"{wrong[0]!r} is no name of a file")
     if record["kind"] == "latency":
         unpack(record["samples_ms"])

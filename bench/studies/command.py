@@ -76,7 +76,7 @@ def run(options: argparse.Namespace, told: Callable[[Store], str]) -> int:
     for before in read(store):
         if all(before[name] == record[name] for name in ("settings", "code", "machine")):
             record = before
-    measure(store, record, processes, [str(grid.located(file)) for file in options.plugin])
+    measure(store, record, processes, grid.plugin_files(options.plugin))
     failed = [one for one in record["rows"] if one["reason"]]
     for one in failed:
         said = f"{one['model']}, {one['length']} tokens, {one['work']} at batch {one['batch']}"

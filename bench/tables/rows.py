@@ -20,6 +20,7 @@ from bench.core.stats import Interval, interval
 from bench.store import examples
 from bench.store.records import FINISHED, Record, Store
 from bench.tables import latency_table
+from bench.tables.chosen import choose, val
 from bench.tables.clock import clock
 from bench.tables.scales import scale
 from datasets.task import Metric
@@ -39,6 +40,7 @@ atexit.register(gc.unfreeze)  # what `everything` hides from the search for cycl
 class Row:
     """One cell as measured. `values` is the first metric on test by seed, at the checkpoint that was best on val.
 
+    `val` is that metric on val there. Of the variants of a model only the one that is `chosen` by it has `values`, see chosen.py.
     `scores` has every metric on test, one value a seed, `latency` figures by their column, `doubts` what was wrong with a
     timing by its place, `cpu_b1` say. `machine` is the one whose times are shown, `facts` are of all. `tuned` is yes or no: whether
     its learning rate and weight decay are those that tuning found, be they the plain ones; who ranks passes over what is not.
@@ -57,6 +59,8 @@ class Row:
     scored_by: str = ""
     family: str = "other"
     tuned: str = "no"
+    chosen: bool = True
+    val: dict[int, float] = field(default_factory=dict)
     values: dict[int, float] = field(default_factory=dict)
     values_last: dict[int, float] = field(default_factory=dict)
     scores: dict[str, list[float]] = field(default_factory=dict)
@@ -72,7 +76,14 @@ class Row:
 
     @cached_property
     def value(self) -> Interval | None:
-        return scale(self.metric).bounded(interval(list(self.values.values()))) if self.values else None
+        return self.over_seeds(self.values)
+
+    @cached_property
+    def on_val(self) -> Interval | None:
+        return self.over_seeds(self.val)
+
+    def over_seeds(self, values: dict[int, float]) -> Interval | None:
+        return scale(self.metric).bounded(interval(list(values.values()))) if values else None
 
     @property
     def terms(self) -> tuple[str, str, str]:
@@ -147,6 +158,7 @@ def trained(records: list[Record]) -> Row:
     chosen = CHOSEN if first["budget"].get("choose") == "test" else ""
     row.reason = "; ".join(filter(None, [stopped, chosen, first.get("notes", ""), first.get("own_recipe", ""), emulated]))
     row.values = {r["seed"]: r["test"]["best"][row.metric.name] for r in records}
+    row.val = {r["seed"]: found for r in records if (found := val(r)) is not None}
     row.values_last = {r["seed"]: r["test"]["last"][row.metric.name] for r in records}
     every = [examples.scores(r) for r in records]
     row.scores = {name: [one[name] for one in every] for name in every[0] if all(name in one for one in every)}
@@ -205,6 +217,7 @@ def tabulated(runs: list[Record], timings: list[Record], asked: str | None = Non
             row.facts.setdefault(shown_machine, own[0]["machine"])
         failed = [r["reason"] for r in own if r.get("reason")]
         row.reason = "; ".join(filter(None, [row.reason, *failed]))
+    choose(table)
     trained_ = {(row.dataset, row.model) for row in table}
     for (dataset, model), records in sorted(timed.items()):
         for dtype in sorted({r["dtype"] for r in records}) if (dataset, model) not in trained_ else []:

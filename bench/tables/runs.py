@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.core import machine
 from bench.store.records import Record
+from bench.tables.chosen import val
 from bench.tables.column import Column
 from bench.tables.made import commit, day
 from bench.tables.rows import Row
@@ -30,21 +31,9 @@ def seeds(table: Sequence[Row]) -> list[Seed]:
     return [Seed(row, run, place) for row in table for place, run in enumerate(row.runs)]
 
 
-def val(run: Record) -> float | None:
-    """The metric that ranks, on val, of the weights that were best there; None for a run that did not end well or keeps no such curve."""
-    curve = run["curve"]
-    if (
-        run["status"] != "ok"
-        or len(curve.get("val_metric", [])) != len(curve["samples"])
-        or run.get("best_samples") not in curve["samples"]
-    ):
-        return None
-    return float(curve["val_metric"][curve["samples"].index(run["best_samples"])])
-
-
 def mean_val(row: Row) -> float | None:
     """The mean of `val` over the seeds of a row that has a value."""
-    found = [value for run in row.runs if (value := val(run)) is not None] if row.values else []
+    found = [value for run in row.runs if (value := val(run)) is not None] if row.values or not row.chosen else []
     return sum(found) / len(found) if found else None
 
 
@@ -65,7 +54,7 @@ def cost(name: str) -> Callable[[Seed], Any]:
 
 
 def tested(which: str) -> Callable[[Seed], float | None]:
-    return lambda one: one.run["test"][which][one.row.metric.name] if one.run["status"] == "ok" else None
+    return lambda one: one.run["test"][which][one.row.metric.name] if one.run["status"] == "ok" and one.row.chosen else None
 
 
 def score(name: str) -> Callable[[Seed], float | None]:

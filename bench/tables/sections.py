@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bench.tables.family import FEWEST, MIXERS
 from bench.tables.rows import Row
+from models.naming import changed
 
 
 def standing(group: list[Row]) -> tuple[bool, int, int, bool, int, int, str]:
@@ -24,12 +25,13 @@ def standing(group: list[Row]) -> tuple[bool, int, int, bool, int, int, str]:
 def shown(table: list[Row]) -> dict[str, list[Row]]:
     """For each data set the rows that are ranked: of one budget and arithmetic.
 
-    Which budget that is: `standing`; never a `published` one.
+    Which budget that is: `standing`; never a `published` one, nor a recipe that was changed on request.
     Rows that were trained under other conditions (an older recipe or data set) keep their place but not their numbers.
     """
     sections: dict[str, list[Row]] = {}
     for dataset in sorted({row.dataset for row in table}):
-        own = [row for row in table if row.dataset == dataset and not row.budget.startswith("published")]
+        ours = [row for row in table if row.dataset == dataset and not row.budget.startswith("published")]
+        own = [row for row in ours if not changed(row.model)]
         if not own:
             continue
         alike: dict[tuple[str, ...], list[Row]] = defaultdict(list)
