@@ -69,6 +69,7 @@ sys.modules["fcntl"] = None
 import multiprocessing.popen_spawn_posix, multiprocessing.spawn, platform
 from bench.__main__ import main
 if {platform!r}:
+    import matplotlib.font_manager
     sys.platform, platform.system = {platform!r}, lambda: {system!r}
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
