@@ -7,6 +7,7 @@ import ctypes
 import os
 import random
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.core import apart as apart_module
 from bench.core.apart import SHARED, Apart, Lost, restored
 from bench.plan import grid
 from tests.conftest import Bench, table
@@ -53,6 +55,25 @@ CHANGES: dict[str, Any] = {
     "output": lambda: setattr(sys, "stdout", None),
     "tf32": lambda: setattr(torch.backends.cudnn, "allow_tf32", not torch.backends.cudnn.allow_tf32),
 }
+
+
+HELD = False  # a lock that a thread of this process holds: a fork inherits it, a fresh process does not
+
+
+def waits_for_what_is_held(what: str) -> str:
+    while HELD:
+        time.sleep(0.1)
+    return what
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked")
+def test_a_fork_that_keeps_silent_is_given_up_for_a_fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(sys.modules[__name__], "HELD", True)
+    apart = Apart(waits_for_what_is_held)
+    assert [apart.ask("one"), apart.ask("two")] == ["one", "two"]
+    assert not apart.forks
+    apart.close()
 
 
 @pytest.mark.parametrize("what", CHANGES)

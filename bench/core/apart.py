@@ -49,22 +49,27 @@ def answer(function: Callable[[Any], Any], ours: Connection, theirs: Connection)
             theirs.send(function(theirs.recv()))
 
 
+PATIENCE = 20.0  # seconds for a forked process: one that was forked while a thread held a lock never answers
+
+
 class Apart:
     """A process that is asked one thing at a time, begun at the first question; where one dies, another takes its place.
 
-    `function` answers, and raises nothing; where there is no fork, it and what it is asked are pickled.
+    `function` answers, and raises nothing; where there is no fork, it and what it is asked are pickled. A fork is quick and may hang, as
+    threads of this process are not in it but their locks are: one that keeps silent is given up for a fresh process.
     """
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self.function = function
-        self.context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+        self.forks = sys.platform == "linux"
         self.asked: tuple[BaseProcess, Connection] | None = None
 
     def ask(self, item: Any) -> Any:
         """What `function(item)` gives, Lost if the process does not survive it."""
         if self.asked is None:
-            ours, theirs = self.context.Pipe()
-            process = self.context.Process(target=answer, args=(self.function, ours, theirs), daemon=True)
+            context: Any = multiprocessing.get_context("fork" if self.forks else "spawn")
+            ours, theirs = context.Pipe()
+            process = context.Process(target=answer, args=(self.function, ours, theirs), daemon=True)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Python 3.12 warns of a fork beside threads: the child uses none of them
                 process.start()
@@ -73,6 +78,10 @@ class Apart:
         process, ours = self.asked
         try:
             ours.send(item)
+            if self.forks and not ours.poll(PATIENCE):
+                self.close()
+                self.forks = False
+                return self.ask(item)
             return ours.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
             process.join()
