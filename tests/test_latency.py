@@ -58,9 +58,10 @@ def test_what_keeps_changing_is_not_settled_and_ends() -> None:
 
 def test_a_slow_call_is_given_a_few_windows_and_a_fast_one_many_calls() -> None:
     slow = Sequence(1.0)
-    assert warm_up(slow, 0.3, slow.clock) == WarmUp(3, True, 1.0)
+    assert warm_up(slow, 2.0, slow.clock) == WarmUp(3, True, 1.0)
+    assert warm_up(slow, 0.3, slow.clock) == WarmUp(1, True, 1.0)  # longer than all of its seconds: once
     restless = Sequence(1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0, 2.0)
-    assert warm_up(restless, 0.3, restless.clock).calls == 6
+    assert warm_up(restless, 2.0, restless.clock).calls == 6
     fast = Sequence(1e-4)
     assert 140 <= warm_up(fast, 0.3, fast.clock).calls <= 160  # three windows of 5 ms
 

@@ -38,7 +38,7 @@ from datasets.task import Budget, Dtype
 
 Call = Callable[[], object]
 TIMED = 0.8  # share of a timing's seconds that goes into timed calls
-FEWEST, MOST = 6, 100  # timed calls of one process: the interval is over processes, and records are to stay small
+FEWEST, MOST = 2, 100  # timed calls of one process: the interval is over processes, and records are to stay small
 IDLE = 200  # empty calls
 BESIDE = 50  # calls, at most, of every other way to time a GPU
 
