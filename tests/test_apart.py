@@ -69,6 +69,7 @@ def waits_for_what_is_held(what: str) -> str:
 @pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked")
 def test_a_fork_that_keeps_silent_is_given_up_for_a_fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(Apart, "forks", True)
     monkeypatch.setattr(sys.modules[__name__], "HELD", True)
     apart = Apart(waits_for_what_is_held)
     assert [apart.ask("one"), apart.ask("two")] == ["one", "two"]

@@ -59,9 +59,10 @@ class Apart:
     threads of this process are not in it but their locks are: one that keeps silent is given up for a fresh process.
     """
 
+    forks = sys.platform == "linux"  # of all of them: where one fork hung, the next would
+
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self.function = function
-        self.forks = sys.platform == "linux"
         self.asked: tuple[BaseProcess, Connection] | None = None
 
     def ask(self, item: Any) -> Any:
@@ -80,7 +81,7 @@ class Apart:
             ours.send(item)
             if self.forks and not ours.poll(PATIENCE):
                 self.close()
-                self.forks = False
+                Apart.forks = False
                 return self.ask(item)
             return ours.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
