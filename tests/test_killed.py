@@ -22,6 +22,7 @@ from tests.conftest import run_cell
 
 # three seeds that stack, a checkpoint after every evaluation, under a name that keeps no probe: a probe writes nothing
 CELL = Cell("mlp", "circle", datasets.task("circle"), Budget("smoke", samples=320, batch=64, lr=3e-2, evaluations=3, seeds=3))
+pytestmark = pytest.mark.slow  # they fork a process that has trained: after other tests, whose threads may hold locks, that is not safe
 OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.truncate", "fcntl.flock", "shutil.rmtree")  # that Python tells of
 KILLED = 77
 
