@@ -80,21 +80,6 @@ def test_a_wider_beam_of_a_model_is_never_worse(name: str) -> None:
         assert bool((scores[-1] > scores[0] + 1e-3).any())
 
 
-def plain(oracle: Oracle, x: Tensor, width: int) -> float:
-    """Textbook beam search of one sentence: the `width` best extensions of all. Its best score."""
-    kept: list[tuple[float, list[int]]] = [(0.0, [])]
-    for _ in range(oracle.length):
-        longer = []
-        for score, said in kept:
-            if END in said:
-                longer.append((score, said))
-                continue
-            log = taught(oracle, x, torch.tensor([[*said, 0]]))[0, -1].log_softmax(-1)
-            longer += [(score + float(log[token]), [*said, token]) for token in range(oracle.vocabulary)]
-        kept = sorted(longer, reverse=True)[:width]
-    return kept[0][0]
-
-
 def taught(oracle: Oracle, x: Tensor, tokens: Tensor) -> Tensor:
     """The oracle's logits along given sentences."""
     source, state = oracle.begin(x)
@@ -105,12 +90,28 @@ def taught(oracle: Oracle, x: Tensor, tokens: Tensor) -> Tensor:
     return torch.stack(logits, 1)
 
 
+def divided(oracle: Oracle, x: Tensor, width: int, power: float) -> tuple[float, list[int]]:
+    """Textbook beam search of one sentence: the `width` best extensions of all by log-probability / words^power (S2: 0.75)."""
+    kept: list[tuple[float, list[int]]] = [(0.0, [])]
+    for _ in range(oracle.length):
+        longer = []
+        for score, said in kept:
+            if END in said:
+                longer.append((score, said))
+                continue
+            log = taught(oracle, x, torch.tensor([[*said, 0]]))[0, -1].log_softmax(-1)
+            longer += [(score + float(log[token]), [*said, token]) for token in log.topk(min(width, oracle.vocabulary)).indices.tolist()]
+        kept = sorted(longer, key=lambda one: one[0] / len(one[1]) ** power, reverse=True)[:width]
+    score, said = max(kept, key=lambda one: one[0] / len(one[1]) ** power)
+    return score / len(said) ** power, said
+
+
 def test_the_score_never_falls_as_the_width_grows_where_that_of_plain_beam_search_does() -> None:
     sentences, length = 300, 5
     oracle, x = Oracle(sentences, 6, length, seed=0), torch.arange(sentences)[:, None]
     ours = torch.stack([beam(oracle, x, width, length)[1] for width in range(1, 13)])
     assert bool((ours.diff(dim=0) >= 0).all())
-    textbook = torch.tensor([[plain(oracle, x[i : i + 1], width) for i in range(32)] for width in (1, 2, 3)], dtype=torch.float64)
+    textbook = torch.tensor([[divided(oracle, x[i : i + 1], width, 0.0)[0] for i in range(32)] for width in (1, 2, 3)], dtype=torch.float64)
     assert bool((textbook.diff(dim=0) < -1e-3).any())
     assert torch.allclose(textbook[0], ours[0, :32], atol=1e-12)
     assert float((textbook - ours[:3, :32]).mean()) < 0.05  # what the promise costs
@@ -128,22 +129,6 @@ def test_a_beam_as_wide_as_the_language_finds_the_best_sentence() -> None:
         assert scores[i] == pytest.approx(float(likely.max()), abs=1e-12)
         assert torch.equal(tokens[i], task.predicted(every[likely.argmax()][None])[0])
     assert bool((narrow < scores - 1e-6).any()), "too easy: two places found it too"
-
-
-def divided(oracle: Oracle, x: Tensor, width: int, power: float) -> tuple[float, list[int]]:
-    """S2's beam search of one sentence, by lists: the `width` best of all extensions by log-probability / words^power."""
-    kept: list[tuple[float, list[int]]] = [(0.0, [])]
-    for _ in range(oracle.length):
-        longer = []
-        for score, said in kept:
-            if END in said:
-                longer.append((score, said))
-                continue
-            log = taught(oracle, x, torch.tensor([[*said, 0]]))[0, -1].log_softmax(-1)
-            longer += [(score + float(log[token]), [*said, token]) for token in log.topk(min(width, oracle.vocabulary)).indices.tolist()]
-        kept = sorted(longer, key=lambda one: one[0] / len(one[1]) ** power, reverse=True)[:width]
-    score, said = max(kept, key=lambda one: one[0] / len(one[1]) ** power)
-    return score / len(said) ** power, said
 
 
 @pytest.mark.parametrize("width", [2, 3, 5])
