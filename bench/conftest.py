@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import torch
 from tqdm import tqdm
 
 from bench.core import terminal
@@ -19,7 +18,7 @@ from bench.plan.grid import RequestError
 from bench.report import report
 from bench.run.driver import Driver
 from bench.run.interrupt import Interrupts
-from bench.run.latencies import Latencies
+from bench.run.latencies import Latencies, passed_over
 from bench.run.options import OPTIONS
 from bench.run.progress import Progress
 from bench.run.session import Session, asked
@@ -84,7 +83,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for warning in suite.warnings:
         terminal.write_line(f"attention-bench: {warning}")
     capture: Any = config.pluginmanager.getplugin("capturemanager")
-    timings = [one for one in selected(session, "timing") if not one.cell.status and (one.device != "cuda" or torch.cuda.is_available())]
+    timings = [one for one in selected(session, "timing") if not passed_over(one)]
     latencies = config.stash[LATENCIES] = Latencies(suite.budget, timings, suite.blank.plugins)
     total = latencies.weight + sum(map(expected.seconds, cells))
     interrupts = config.stash[INTERRUPTS] = Interrupts()

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.core.stats import quantiles
 from bench.plan.timing import Timing
-from bench.run.latencies import Latencies
+from bench.run.latencies import Latencies, passed_over
 from bench.run.progress import Progress
 from bench.run.session import Session
 from bench.store.encoding import unpack
@@ -39,10 +38,8 @@ CLOCK = KeptClock()
 
 @pytest.mark.benchmark(timer=CLOCK)
 def test_latency(timing: Timing, latencies: Latencies, suite: Session, progress: Progress, benchmark: BenchmarkFixture) -> None:
-    if timing.cell.status:
-        pytest.skip(timing.cell.reason)
-    if timing.device == "cuda" and not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
+    if reason := passed_over(timing):
+        pytest.skip(reason)
     try:
         record = latencies.of(timing, progress.advance)
         if not benchmark.disabled:

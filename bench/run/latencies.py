@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import torch
+
 from bench.core import machine
 from bench.measure import latency
 from bench.measure.latency import Turn
@@ -61,16 +63,16 @@ class Plan:
         return cls(processes, min(LONGEST, max(SHORTEST, share)))
 
 
+def passed_over(timing: Timing) -> str:
+    """Why something is not timed at all, or ''."""
+    if timing.cell.status:
+        return timing.cell.reason
+    return "no CUDA device" if timing.device == "cuda" and not torch.cuda.is_available() else ""
+
+
 def failure(error: Exception) -> Failed:
     kind = "out_of_memory" if out_of_memory(error) else "error"
     return Failed(f"latency {kind}: {machine.anonymous(describe(error))}")
-
-
-def structure(cell: Cell) -> str | Failed:
-    try:
-        return latency.structure(cell)
-    except Exception as error:
-        return failure(error)
 
 
 def timed(work: Work) -> list[Turn | Failed]:
@@ -93,7 +95,7 @@ def alike(turns: Turns, timings: Sequence[Timing]) -> dict[Cell, Cell]:
     first: dict[Any, Cell] = {}
     found: dict[Cell, Cell] = {}
     for cell in dict.fromkeys(timing.cell for timing in timings):
-        text = turns.ask(0, structure, cell)
+        text = turns.ask(0, latency.structure, cell)
         found[cell] = first.setdefault(cell if isinstance(text, Failed) else text, cell)
     return found
 
@@ -119,7 +121,7 @@ def measure(timings: Sequence[Timing], plan: Plan, plugins: Sequence[str], advan
             group = [work for work in asked if work.dataset == dataset]
             for work, answers in zip(group, turns.round(timed, group, lambda: advance(share)), strict=True):
                 for place, timing in enumerate(work.timings):
-                    each = [one if isinstance(one, Failed) else one[place] for one in answers]
+                    each = [Failed(f"latency error: {one.reason}") if isinstance(one, Failed) else one[place] for one in answers]
                     if not work.twin:
                         records[timing] = recorded(turns, timing, each) | {"turns": f"{begun} {dataset}"}
                     elif len(found := [one for one in each if isinstance(one, Turn)]) == len(each):
@@ -132,7 +134,7 @@ def recorded(turns: Turns, timing: Timing, each: Sequence[Turn | Failed]) -> Rec
     """A record from what each process found; the first reason why one found nothing."""
     for one in each:
         if isinstance(one, Failed):
-            return latency.record(timing, [], one.reason if one.reason.startswith("latency ") else f"latency error: {one.reason}")
+            return latency.record(timing, [], one.reason)
     found = [one for one in each if isinstance(one, Turn)]
     answer = turns.ask(0, counted, timing)
     exact, uncounted = ({}, [f"not counted: {answer.reason}"]) if isinstance(answer, Failed) else answer
