@@ -17,11 +17,13 @@ from bench.core import opened
 from bench.plan import grid
 from bench.plan.grid import Cell
 from bench.run.doubts import Probes
+from bench.run.driver import Driver
+from bench.run.job import Ended, Job, Message
 from bench.store import fingerprint
 from bench.store.records import Store
 from bench.train import loading
 from datasets.task import Budget
-from tests.conftest import Bench, run_cell, table
+from tests.conftest import Bench, InProcess, run_cell, table
 
 FILEDATA = """
 import torch, datasets
@@ -228,3 +230,18 @@ def test_a_root_with_other_labels_is_trained_anew(bench: Bench, tmp_path: Path) 
     assert "FROM STORE" in run("first")
     assert "FROM STORE" not in run("second")
     assert table(tmp_path / "results")["linear", "lines"]["value"] != first
+
+
+def test_a_file_that_changes_under_a_session_fails_its_cell_and_names_the_reason(tmp_path: Path) -> None:
+    """A worker that read other data than the driver stores its runs under another recipe; the driver once looked for its own and raised."""
+    told = Ended(head={"recipe": "of other data"})
+
+    class Elsewhere(InProcess):
+        def poll(self, seconds: float) -> list[tuple[Job, Message]]:
+            return [(self.waiting.pop(), told)]
+
+    cell = Cell("mlp", "circle", datasets.task("circle"), Budget("default", samples=128, batch=64))
+    blank = Job("", "", cell.budget, (), "cpu", tmp_path, tmp_path)
+    outcome = Driver(Store(tmp_path), blank, [cell], Elsewhere, lambda *_: None).outcome(cell)
+    assert outcome.status == "error"
+    assert "start again" in outcome.reason

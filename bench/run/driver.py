@@ -20,6 +20,7 @@ from bench.store import fingerprint
 from bench.store.claim import Claim
 from bench.store.records import Record, Store
 
+CHANGED = "its data were other ones when it was trained than when this session began: a file was changed meanwhile; start again"
 AGAIN = 1.0  # seconds until a cell that another process trains is looked at again
 
 
@@ -162,6 +163,9 @@ class Driver:
                 self.store.put_run(record)
             one.trained += len(message.records)
             self.store.drop_checkpoint(message.records[0]["recipe"], list(message.group))
+        elif message.status == "ok" and message.head["recipe"] != self.recipe(one.cell):
+            self.end(one)
+            self.conclude(one.cell, header(one.job), "error", CHANGED, passing=True)
         elif message.status == "ok":
             self.end(one)
             self.settle(one.cell, message.head, one.trained, message.seconds)

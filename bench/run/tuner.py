@@ -13,7 +13,7 @@ from bench.plan.request import whole
 from bench.plan.trials import MOST, Trial, shortened, trials, tunable
 from bench.plan.tuned import Tuned
 from bench.run import session
-from bench.run.driver import Driver, Outcome, Underway, with_cell
+from bench.run.driver import CHANGED, Driver, Outcome, Underway, with_cell
 from bench.run.engines import Engine
 from bench.run.job import Finished, Job, Message
 from bench.run.progress import Progress
@@ -91,6 +91,9 @@ class Tuner(Driver):
         """Choose among the trials, which are all there, and write down the choice."""
         found = [self.kept(cell, trial, seed) for trial in trials(cell.budget, self.n) for seed in trial.seeds]
         runs = tuple(record for record in found if record is not None)
+        if len(runs) < len(found):
+            self.conclude(cell, head, "error", CHANGED)
+            return
         # a trial may have the rates of another, and then its record: the number is the plan's
         numbers = [trial.number for trial in trials(cell.budget, self.n) for _ in trial.seeds]
         choice = tuned.judged(record | {"trial": number} for record, number in zip(runs, numbers, strict=True))
