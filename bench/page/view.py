@@ -19,7 +19,7 @@ from bench.page.svg import element, sample
 from bench.plan.grid import RequestError
 from bench.report import report, studies
 from bench.store.records import Record, Store
-from bench.tables import headline, lengths
+from bench.tables import halves, headline, lengths
 from bench.tables.columns import columns
 from bench.tables.family import OTHERS, SETS, SIZE
 from bench.tables.formatting import number
@@ -167,7 +167,10 @@ def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
     return {
         "question": QUESTION,
         "finished": any(row.values for row in table),
-        "headline": [*headline.sentences(compared), *studies.prices(store)],
+        "headline": [
+            *filter(None, [*headline.sentences(compared), halves.sentence(halves.checks(table, compared))]),
+            *studies.prices(store),
+        ],
         "rule": strong(headline.RULE),
         "words": WORDS,
         "others": list(OTHERS.values()),

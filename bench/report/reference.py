@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.core import machine
 from bench.report import report, studies
 from bench.store.records import Store
-from bench.tables import headline, routes
+from bench.tables import halves, headline, routes
 from bench.tables.rows import rows
 from bench.tables.sections import shown
 from bench.tables.verdict import family
@@ -52,12 +52,14 @@ def stores(results: Path) -> list[Store]:
 
 def write(results: Path) -> Path:
     """Rebuild the page from the stores below results/. It begins with the answer of the one with most verdicts."""
-    tables = {store.folder.name: shown(rows(store)) for store in stores(results)}
+    whole = {store.folder.name: rows(store) for store in stores(results)}
+    tables = {name: shown(table) for name, table in whole.items()}
     compared = {name: family(sections) for name, sections in tables.items()}
-    most = max(compared.values(), key=lambda own: (sum(bool(one.word) for one in own), sum(one.n for one in own)), default=[])
+    best = max(compared, key=lambda name: (sum(bool(one.word) for one in compared[name]), sum(one.n for one in compared[name])), default="")
+    most = compared.get(best, [])
     parts = [
         "# Reference results",
-        " ".join(headline.sentences(most)),
+        " ".join([*headline.sentences(most), halves.sentence(halves.checks(whole.get(best, []), most))]).rstrip(),
         max((" ".join(routes.sentences(routes.reached(sections))) for sections in tables.values()), key=len, default=""),
         " ".join(dict.fromkeys(sentence for store in stores(results) for sentence in studies.prices(store))),
         "The embedded grid by `make reference`, and what was run on request, see CONTRIBUTING.md. Quality is of one arithmetic (kind of"

@@ -14,7 +14,7 @@ from typing import Any
 from bench.core.silicon import described
 from bench.report.beside import elsewhere, variants
 from bench.store.records import Store
-from bench.tables import dictionary, headline, latency_table, routes, runs
+from bench.tables import dictionary, halves, headline, latency_table, routes, runs
 from bench.tables.column import as_csv, as_lines, filled
 from bench.tables.columns import DOUBTED, columns, scores, timed, written
 from bench.tables.dictionary import Table
@@ -210,12 +210,13 @@ def readme(table: list[Row], sections: dict[str, list[Row]], compared: Sequence[
     cells_ = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
     parts = [
         "# When does attention beat convolutions and MLPs, and what does it cost?",
-        " ".join(headline.sentences(compared)),
+        " ".join([*headline.sentences(compared), halves.sentence(halves.checks(table, compared))]).rstrip(),
         f"![attention minus each other mixer, a row for each data set]({FOREST})" if FOREST in there else "",
         " ".join(routes.sentences(routes.reached(sections))),
         f"![R² of each mixer on each route]({MAP})" if MAP in there else "",
         answer(sections, compared) or "On no data set of the family was attention run beside another mixer.",
         headline.RULE,
+        *(["## The same at half", halves.page(checked)] if (checked := halves.checks(table, compared)) else []),
         *(["## Outside the family", OUTSIDE, outside] if (outside := outside_family(sections)) else []),
         *("\n".join([section(name, own, rest(name, own), name in pictured), *variants(name, table)]) for name, own in sections.items()),
         *("\n".join([f"## {name}", "", *elsewhere(rest(name, [])), *variants(name, table)]) for name in unranked),

@@ -39,6 +39,6 @@ def choose(table: Sequence[Row]) -> None:
                 continue
             told = f"{best.model} is the best of {len(group)} variants on val" if len(group) > 1 else ""
             if row is not best:
-                row.chosen, row.values, row.values_last, row.scores = False, {}, {}, {}
+                row.chosen, row.aside, row.values, row.values_last, row.scores = False, row.values, {}, {}, {}
                 told = f"no test score: {told}"
             row.reason = "; ".join(filter(None, [told, row.reason]))

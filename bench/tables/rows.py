@@ -40,7 +40,8 @@ atexit.register(gc.unfreeze)  # what `everything` hides from the search for cycl
 class Row:
     """One cell as measured. `values` is the first metric on test by seed, at the checkpoint that was best on val.
 
-    `val` is that metric on val there. Of the variants of a model only the one that is `chosen` by it has `values`, see chosen.py.
+    `val` is that metric on val there. Of the variants of a model only the one that is `chosen` by it has `values`, see chosen.py;
+    those of the others are put `aside`, for halves.py alone.
     `scores` has every metric on test, one value a seed, `latency` figures by their column, `doubts` what was wrong with a
     timing by its place, `cpu_b1` say. `machine` is the one whose times are shown, `facts` are of all. `tuned` is yes or no: whether
     its learning rate and weight decay are those that tuning found, be they the plain ones; who ranks passes over what is not.
@@ -63,6 +64,7 @@ class Row:
     val: dict[int, float] = field(default_factory=dict)
     values: dict[int, float] = field(default_factory=dict)
     values_last: dict[int, float] = field(default_factory=dict)
+    aside: dict[int, float] = field(default_factory=dict)
     scores: dict[str, list[float]] = field(default_factory=dict)
     runs: list[Record] = field(default_factory=list)
     costs: dict[str, int | None] = field(default_factory=dict)

@@ -1,0 +1,87 @@
+"""Whether the family's verdicts stand at half the budget and at half the width: the same mixers as variants of themselves.
+
+    python -m bench run --models 'backbone_*@samples=0.5x' --datasets SET --budget reference --seeds 5
+    python -m bench run --models 'backbone_*[dim=32]' --datasets SET --budget reference --seeds 5
+
+A verdict *stands* where the half says the same word and *flips* where both are decided and differ; else one of them cannot tell.
+These scores change no verdict and no choice among variants.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bench.tables.family import HALF_BUDGET, HALF_WIDTH, MIXERS, OTHERS
+from bench.tables.formatting import markdown
+from bench.tables.headline import listed, told
+from bench.tables.rows import Row
+from bench.tables.verdict import OPEN, Verdict, on
+
+STANDS, FLIPS, UNSURE = "stands", "flips", "one of them cannot tell"
+WAYS = {"half the budget": lambda dataset: HALF_BUDGET, "half the width": lambda dataset: f"[dim={HALF_WIDTH[dataset]}]"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """A verdict of the family and the one of the same comparison in one of `WAYS`."""
+
+    way: str
+    whole: Verdict
+    half: Verdict
+
+    @property
+    def outcome(self) -> str:
+        """'' where the half has no verdict."""
+        if not self.half.word:
+            return ""
+        if self.half.word == self.whole.word:
+            return STANDS
+        return UNSURE if OPEN in (self.half.word, self.whole.word) else FLIPS
+
+
+def checks(table: Sequence[Row], compared: Sequence[Verdict]) -> list[Check]:
+    """Every verdict that the family has, in each way in which its mixers were also run."""
+    found = []
+    for way, suffix in WAYS.items():
+        for dataset in dict.fromkeys(one.dataset for one in compared if one.word):
+            whole = {one.other: one for one in compared if one.dataset == dataset and one.word}
+            names = {mixer + suffix(dataset): mixer for mixer in MIXERS}
+            budgets = {one.budget for one in whole.values()}
+            own = [row for row in table if row.dataset == dataset and row.model in names and row.budget in budgets]
+            halves = on(dataset, [replace(row, model=names[row.model], values=row.values or row.aside) for row in own])
+            found += [Check(way, whole[half.other], half) for half in halves if half.other in whole and half.n]
+    return found
+
+
+def sentence(found: Sequence[Check]) -> str:
+    """What the headline says of it, '' where nothing was checked."""
+    parts = []
+    for way in WAYS:
+        said = [one for one in found if one.way == way and one.outcome]
+        count = Counter(one.outcome for one in said)
+        if said:
+            flipped = [f"{OTHERS[one.whole.other]} on {one.whole.dataset}" for one in said if one.outcome == FLIPS]
+            named = f" (against {listed(flipped)})" if flipped else ""
+            parts.append(
+                f"at {way} {count[STANDS]} of {len(said)} verdicts stand and {count[FLIPS]} flip{'s' * (count[FLIPS] == 1)}{named}"
+            )
+    return f"Checked with fewer seeds, {listed(parts)}." if parts else ""
+
+
+def page(found: Sequence[Check]) -> str:
+    """A table, a line for each comparison that was checked."""
+    return markdown(
+        [
+            {
+                "data set": one.whole.dataset,
+                "attention against": OTHERS[one.whole.other],
+                "verdict": told(one.whole),
+                "at": one.way,
+                "says": told(one.half),
+                "so it": one.outcome or "is not checked",
+            }
+            for one in found
+        ]
+    )

@@ -1,0 +1,57 @@
+"""Verdicts at half the budget and half the width: what stands, what flips, and that they change no other number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import datasets
+from bench.report import report
+from bench.store.records import Store
+from bench.tables import halves
+from bench.tables.family import HALF_WIDTH, SETS
+from bench.tables.rows import rows
+from bench.tables.sections import shown
+from bench.tables.verdict import family
+from models import build
+from tests.test_verdicts import MEANS, put
+
+
+def found(store: Store) -> list[halves.Check]:
+    table = rows(store)
+    return halves.checks(table, family(shown(table)))
+
+
+def test_a_verdict_stands_or_flips_and_no_other_number_moves(tmp_path: Path) -> None:
+    put(store := Store(tmp_path), "shapes", MEANS)  # beats, equal, loses, equal
+    alone = report.write(store, draw=False).read_text()
+    assert found(store) == []
+    half = dict(zip((f"{name}@samples=0.5x" for name in MEANS), (0.2, 0.4, 0.1, 0.1, 0.21), strict=True))
+    put(store, "shapes", half, recipe="half")
+    thin = dict(zip((f"{name}[dim=16]" for name in MEANS), (0.01, 0.02, 0.01, 0.005, 0.0105), strict=True))
+    put(store, "shapes", thin, recipe="thin")  # better on val than the models as they are
+    checked = found(store)
+    assert {one.way for one in checked} == {"half the budget", "half the width"}
+    assert [one.outcome for one in checked] == ["stands", "flips", "stands", "stands"] + ["stands"] * 4
+    said = halves.sentence(checked)
+    assert "at half the budget 3 of 4 verdicts stand and 1 flips (against local attention on shapes)" in said
+    assert "at half the width 4 of 4 verdicts stand and 0 flip" in said
+    page = report.write(store, draw=False).read_text()
+    assert said in page
+    assert page.split("\n\n")[1].startswith(alone.split("\n\n")[1])
+    assert alone.split("| data set")[1].split("\n\n")[0] in page, "the verdicts themselves"
+
+
+def test_too_few_seeds_check_nothing_and_an_open_verdict_is_no_flip(tmp_path: Path) -> None:
+    put(store := Store(tmp_path), "shapes", MEANS)
+    put(store, "shapes", {f"{name}@samples=0.5x": mean for name, mean in MEANS.items()}, seeds=3, recipe="half")
+    assert {one.outcome for one in found(store)} == {""}
+    assert halves.sentence(found(store)) == ""
+    put(store, "shapes", {f"{name}@samples=0.5x": mean for name, mean in MEANS.items()}, noise=0.9, recipe="noisy")
+    assert halves.UNSURE in {one.outcome for one in found(store)}
+
+
+def test_half_the_width_is_half_of_what_the_backbone_has() -> None:
+    for name in SETS:
+        task = datasets.task(name)
+        whole, half = (build(model, task).positions.shape[-1] for model in ("backbone_none", f"backbone_none[dim={HALF_WIDTH[name]}]"))
+        assert whole == 2 * half, name
