@@ -115,6 +115,7 @@ def list_(options: argparse.Namespace) -> int:
 
 def run_(options: argparse.Namespace) -> int:
     from bench.page import build as page
+    from bench.page.growing import Growing
     from bench.report import report
     from bench.run import command
     from bench.tables.formatting import cell_line
@@ -122,6 +123,7 @@ def run_(options: argparse.Namespace) -> int:
     return command.run(
         options,
         lambda cell, one: cell_line(cell.model, cell.dataset, one.status, one.reason, one.runs, one.trained, one.seconds),
+        Growing,
         lambda store: [f"report: {report.write(store, lambda text: print(text, file=sys.stderr))}", page.told(store)],
     )
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from bench.core import terminal
 from bench.measure import latency
 from bench.page import build as page
+from bench.page.growing import Growing
 from bench.plan import expected
 from bench.plan.grid import RequestError
 from bench.report import report
@@ -94,7 +95,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             yield
 
     bar = config.stash[PROGRESS] = Progress(total, uncaptured)
-    config.stash[DRIVER] = suite.driver(cells, bar.part)
+    config.stash[DRIVER] = driver = suite.driver(cells, bar.part)
+    driver.grown = Growing(suite.store, bar.line)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -15,8 +15,14 @@ from bench.run.session import asked
 from bench.store.records import Store, StoreError
 
 
-def run(options: argparse.Namespace, line: Callable[[Cell, Outcome], str], write: Callable[[Store], list[str]]) -> int:
-    """Train what is missing, then `write` tables, also of an interrupted run; `line` tells of a cell, `write` where its tables are.
+def run(
+    options: argparse.Namespace,
+    line: Callable[[Cell, Outcome], str],
+    grow: Callable[[Store, Callable[[str], None]], Callable[[], None]],
+    write: Callable[[Store], list[str]],
+) -> int:
+    """Train what is missing, then `write` tables, also of an interrupted run; `line` tells of a cell, `write` where its tables are;
+    `grow` makes what is called on the way, whenever a cell is done.
 
     0: every cell is ok or skipped; 1: some failed, or results could not be written; 130: interrupted. RequestError before anything is run.
     """
@@ -28,6 +34,7 @@ def run(options: argparse.Namespace, line: Callable[[Cell, Outcome], str], write
     with interrupts.hold(True):
         bar = Progress(sum(map(expected.seconds, session.cells)), lambda: interrupts.hold(True))
         driver = session.driver(session.cells, bar.part)
+        driver.grown = grow(session.store, bar.line)
         try:
             for cell in session.cells:
                 bar.show(cell.id)

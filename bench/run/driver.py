@@ -70,6 +70,7 @@ class Driver:
         self.elsewhere: list[str] = []  # claimed by another process
         self.looked = 0.0
         self.planned = False
+        self.grown: Callable[[], None] = lambda: None  # called when a cell is done
 
     def plan(self) -> None:
         """Settle what the store can answer, and put the rest in order, longest first; once."""
@@ -172,6 +173,8 @@ class Driver:
         else:
             self.end(one)
             self.conclude(one.cell, message.head or header(one.job), message.status, message.reason, message.passing)
+        if isinstance(message, Ended):
+            self.grown()
 
     def end(self, one: Underway) -> None:
         self.advance(one.cell, 1 - one.done)
