@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import nn
+
+if sys.path[0] != (ROOT := str(Path(__file__).resolve().parents[1])):
+    sys.path.insert(0, ROOT)  # `python -m bench` in a folder that has a models.py of its own: `models` is the package beside this one
 
 INTERFACE = 1  # of models.build, datasets.task and Task.sample: trees with another one cannot be compared (bench/gate)
 

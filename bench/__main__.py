@@ -230,7 +230,7 @@ def main(arguments: list[str] | None = None) -> int:
     terminal.speak()
     try:
         options = parser().parse_args(arguments)
-        for file in getattr(options, "plugin", []):
+        for file in getattr(options, "plugin", []) if options.command != "gate" else []:  # the gate imports two of them, apart
             grid.plugin(file)
         code = int(options.run(options))
         sys.stdout.flush()

@@ -69,7 +69,7 @@ def {name}(task):
 
 def surveyed(nursery: Nursery, base: Tree, head: Tree, models: str, data: str = "iris") -> survey.Contest:
     one = survey.Contest(base, head, 0.01, 1)
-    survey.survey(one, nursery, partial(survey.grid, models, data, [1]), lambda *_: None)
+    survey.survey(one, nursery, partial(survey.grid, models, data, [1], False), lambda *_: None)
     return one
 
 

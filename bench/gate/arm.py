@@ -1,8 +1,8 @@
 """One arm: a process that holds one tree's model, and runs a few forward passes whenever it is its turn.
 
 A nursery (this file as a script) imports the libraries once and forks an arm for every tree it is handed. The fork takes
-`models` and `datasets` from that tree and everything that measures from the gate's own checkout, so that all arms are measured by
-the same code. Messages are lines of JSON, each with the seconds the answer may take. A closed channel ends the process, and an
+`models`, `datasets` and plugins from that tree and everything that measures from the gate's own checkout, so that all arms are
+measured by the same code. Messages are lines of JSON, each with the seconds the answer may take. A closed channel ends the process, and an
 alarm ends one that is stuck in a model, so that nothing outlives a killed gate.
 
     {"do": "hello"}                                  -> names of the tree's models and data sets, versions; comes first
@@ -52,8 +52,9 @@ def quartile(times: list[float]) -> float:
 class Arm:
     """The commands of one forked process."""
 
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+    def __init__(self, seed: int, plug: dict[str, Any]) -> None:
+        self.random, self.plug = random.Random(seed), plug
+        self.plugged: Any = None
         self.gap: Any = None
         self.made: Any = None
         self.call: Callable[[], Any] = lambda: None
@@ -67,6 +68,9 @@ class Arm:
         import models
 
         importlib.import_module("bench.measure.forward_counts")
+        if self.plug["origin"]:
+            self.plugged = importlib.import_module("bench.gate.plugged").Plugged(**self.plug)
+            self.plugged.check()
         del ballast
         gc.freeze()
         return {
@@ -74,6 +78,8 @@ class Arm:
             "datasets": {name: datasets.task(name).embedded for name in datasets.names(published=True)},
             "model_errors": models.errors,
             "dataset_errors": datasets.errors,
+            "own": {noun: getattr(self.plugged, noun, []) for noun in ("models", "datasets")},
+            "plugin_error": getattr(self.plugged, "error", ""),
             "facts": {"torch": torch.__version__, "python": platform.python_version(), "threads": torch.get_num_threads()},
         }
 
@@ -90,7 +96,8 @@ class Arm:
             if name in registry.errors:
                 return {"error": f"{noun} {name} {registry.errors[name]}", "kind": "raised"}
             if name not in registry.names(published=True):
-                return {"error": f"there is no {noun} {name}", "kind": "missing"}
+                broken = getattr(self.plugged, "error", "")
+                return {"error": broken or f"there is no {noun} {name}", "kind": "raised" if broken else "missing"}
         task = datasets.task(dataset)
         self.gap = torch.empty(self.random.randrange(64, GAP), dtype=torch.uint8)
         torch.manual_seed(0)
@@ -98,6 +105,8 @@ class Arm:
             module = models.build(model, task).eval()
         except models.Unsupported as reason:
             return {"error": str(reason), "kind": "unsupported"}
+        if self.plugged:
+            self.plugged.check()  # what building it imported
         x = forward_counts.sample(task, batch, torch.device("cpu"))
         forward = answer(module, task)
 
@@ -147,7 +156,7 @@ class Arm:
                 print(json.dumps(reply), file=lines, flush=True)
 
 
-def hatch(tree: str, seed: int, core: int | None, bytecode: str, channel: socket.socket) -> None:
+def hatch(tree: str, seed: int, core: int | None, bytecode: str, plug: dict[str, Any], channel: socket.socket) -> None:
     """In the fork: `bench` from here, `models` and `datasets` from the tree; then serve until the channel closes."""
     import torch
 
@@ -159,7 +168,7 @@ def hatch(tree: str, seed: int, core: int | None, bytecode: str, channel: socket
     sys.path.insert(0, str(HERE))
     importlib.import_module("bench")
     sys.path[0] = tree
-    Arm(seed).serve(channel)
+    Arm(seed, plug).serve(channel)
 
 
 def nursery(control: socket.socket) -> None:
@@ -183,7 +192,7 @@ def nursery(control: socket.socket) -> None:
             status = 1
             try:
                 control.close()
-                hatch(request["tree"], request["seed"], request["core"], request["bytecode"], channel)
+                hatch(**request, channel=channel)
                 status = 0
             except BrokenPipeError:
                 status = 0

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.core import machine
-from bench.gate import contest, selftest, survey, table, trees
+from bench.gate import contest, elsewhere, selftest, survey, table, trees
 from bench.gate.trio import Died
 from bench.plan.grid import RequestError, located, split
 from bench.run.progress import Progress
@@ -82,8 +82,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def self_test(options: argparse.Namespace, minutes: float, allow: float) -> int:
-    alone = ("base", "head", "models", "datasets", "batches", "json", "markdown", "accept_costs")
-    given = [name for name in alone if getattr(options, name) not in (None, False)]
+    alone = ("base", "head", "plugin", "models", "datasets", "batches", "json", "markdown", "accept_costs")
+    given = [name for name in alone if getattr(options, name) not in (None, False, [])]
     if given:
         raise RequestError(f"--self-test chooses its own cells and prints its own report; leave out --{given[0].replace('_', '-')}")
     plan = selftest.Plan(12 if options.gates is None else whole("--gates", options.gates), minutes, allow)
@@ -98,13 +98,16 @@ def gate(options: argparse.Namespace, minutes: float, allow: float, batches: lis
             raise RequestError(f"--{name} belongs to --self-test; a gate prints its table, and --markdown FILE keeps it")
     page = writable(options.markdown) if options.markdown else None
     with trees.workplace() as place:
-        named = {"base": options.base, "head": "." if options.head is None else options.head}
-        base, head = (trees.resolve(role, name, Path.cwd(), place) for role, name in named.items())
-        trees.same_libraries(base, head)
+        if options.plugin:
+            base, head = elsewhere.trees(options.plugin, options.base, options.head, place)
+        else:
+            named = {"base": options.base, "head": "." if options.head is None else options.head}
+            base, head = (trees.resolve(role, name, Path.cwd(), place) for role, name in named.items())
+            trees.same_libraries(base, head)
         asked = survey.Contest(base, head, allow, minutes)
         bar = Progress(60 * minutes)
         try:
-            chosen = partial(survey.grid, options.models, options.datasets, batches)
+            chosen = partial(survey.grid, options.models, options.datasets, batches, bool(options.plugin))
             done = contest.run(asked, chosen, place / "bytecode", follow(bar, 60 * minutes))
         finally:
             bar.close()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from bench.plan.plugins import plugin_option
+
 
 def add(commands: Any) -> None:
     gate = commands.add_parser("gate", help="is head slower than base? two revisions or folders, side by side on this machine")
     gate.add_argument("--base", metavar="REF", help="a git revision or a folder: what it was before")
     gate.add_argument("--head", metavar="REF", help="a git revision or a folder: what it is now (default: here)")
-    gate.add_argument("--models", help="names or patterns, comma-separated (default: all)")
-    gate.add_argument("--datasets", help="names or patterns, comma-separated (default: all that need no network)")
+    plugin_option(gate, "whose repository's revisions are compared; the suite is this checkout's")
+    gate.add_argument("--models", help="names or patterns, comma-separated (default: all, with --plugin those that it registers)")
+    gate.add_argument("--datasets", help="likewise (default: all that need no network, with --plugin a few small ones)")
     gate.add_argument("--batches", help="batch sizes, comma-separated (default: 1)")
     gate.add_argument("--allow", default="1%", metavar="PERCENT", help="the slowdown that is let pass (default: 1%%)")
     gate.add_argument("--minutes", help="the time it may take (default: 15, in the self-test 3 for each gate); most gates need less")

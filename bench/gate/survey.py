@@ -17,6 +17,7 @@ from bench.plan.grid import RequestError, listed, select
 
 NO_CELL = "no cell"  # in neither tree
 COSTS = ("params", "flops", "operators", "peak_bytes")
+SMALL = ("iris", "digits", "mnist1d", "shapes", "translation")  # a table, an image, signals, tokens: for a plugin's models
 
 Say = Callable[[float, str], None]  # share of the time gone, and what is being done
 Choose = Callable[[dict[str, Any], dict[str, Any]], list["Cell"]]  # the cells to compare, from what the arms of base and head say they have
@@ -36,6 +37,7 @@ class Cell:
     reason: str = ""
     deaths: int = 0  # of processes that were timing it
     latency: Latency | None = None
+    tried: bool = False  # nobody named its data set: if its model runs on others and raises here, it cannot take this one
 
     @property
     def id(self) -> str:
@@ -55,6 +57,11 @@ class Cell:
         """Root mean square of base against itself, as a share: what one trio says of code that did not change."""
         seen = [sample.noise for sample in (*self.first, *(self.confirm or []))]
         return float(np.sqrt(np.mean(np.square(seen)))) if seen else math.nan
+
+    @property
+    def untaken(self) -> bool:
+        """Neither tree runs it: its model raises there, or is not there."""
+        return bool(self.costs) and all("error" in said and not said.get("died") for said in self.costs.values())
 
     def settle(self, verdict: str, reason: str = "") -> None:
         self.verdict, self.reason = verdict, reason
@@ -78,16 +85,24 @@ class Contest:
         return {"base": self.base, "head": self.head, "again": self.base}
 
 
-def grid(models: str | None, datasets: str | None, batches: list[int], base: dict[str, Any], head: dict[str, Any]) -> list[Cell]:
-    """The cells of either tree that were asked for; by default all models on all embedded data sets."""
+def grid(models: str | None, datasets: str | None, batches: list[int], plugged: bool, base: dict[str, Any], head: dict[str, Any]) -> list[Cell]:
+    """The cells of either tree that were asked for; by default all models on all embedded data sets, a plugin's on a few small ones."""
     names = list(dict.fromkeys(base["models"] + head["models"]))
     every_model = listed(names, {**base["model_errors"], **head["model_errors"]})
     known = {**base["datasets"], **head["datasets"]}
     every_dataset = listed(list(known), {**base["dataset_errors"], **head["dataset_errors"]})
     usual_models = [name for name in every_model if not name.endswith("_published")]
     usual_data = [name for name in every_dataset if known.get(name, True) and not name.endswith("_published")]
-    chosen = select("model", models, usual_models, every_model)
-    return [Cell(m, d, b) for d in select("data set", datasets, usual_data, every_dataset) for m in chosen for b in batches]
+    if plugged:
+        own = {noun: {*base["own"][noun], *head["own"][noun]} for noun in ("models", "datasets")}
+        usual_models = [name for name in names if name in own["models"]]
+        usual_data = [name for name in every_dataset if name in {*SMALL, *own["datasets"]}]
+        if not usual_models and models is None:
+            why = head["plugin_error"] or base["plugin_error"] or "it registers no model, in base or in head"
+            raise RequestError(f"{why}; decorate one with @models.register, or name models of the suite with --models")
+    chosen, tried = select("model", models, usual_models, every_model), plugged and datasets is None
+    data = select("data set", datasets, usual_data, every_dataset)
+    return [Cell(m, d, b, tried=tried) for d in data for m in chosen for b in batches]
 
 
 def survey(contest: Contest, nursery: Nursery, choose: Choose, say: Say) -> None:
@@ -134,7 +149,8 @@ def survey(contest: Contest, nursery: Nursery, choose: Choose, say: Say) -> None
         side_by_side.shutdown()
         for one in two.values():
             one.close()
-    contest.cells = [cell for cell in contest.cells if cell.verdict != NO_CELL]
+    ran = {cell.model for cell in contest.cells if cell.costs and not cell.untaken}
+    contest.cells = [c for c in contest.cells if c.verdict != NO_CELL and not (c.tried and c.untaken and c.model in ran)]
     if not contest.cells:
         raise RequestError("no cell can be built: these models make no sense on these data sets (python -m bench list says why)")
 

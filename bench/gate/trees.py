@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
 import subprocess
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,15 +24,22 @@ STATED = re.compile(r"^INTERFACE\b[^=\n]*=\s*(\d+)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Tree:
-    """A folder with `bench`, `datasets` and `models`, and the name under which people asked for it."""
+    """A folder with `bench`, `datasets` and `models`, and the name under which people asked for it.
+
+    Beside them may stand a plugin of another repository: its files in `laid`, a copy of that repository, whose checkout is `origin`.
+    """
 
     name: str
     folder: Path
+    plugins: tuple[str, ...] = ()
+    laid: str = ""
+    origin: str = ""
 
 
-def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    plain = {**silicon.without_hook(), "LC_ALL": "C", "LANGUAGE": ""}  # what git says is read
-    return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False, env=plain)
+def git(folder: Path, *arguments: str, given: bytes = b"", **more: str) -> subprocess.CompletedProcess[bytes]:
+    """What git answers to this on its standard input; `more` goes into its environment."""
+    plain = {**silicon.without_hook(), "LC_ALL": "C", "LANGUAGE": "", **more}  # what git says is read
+    return subprocess.run(["git", "-C", str(folder), *arguments], input=given, capture_output=True, check=False, env=plain)
 
 
 def commit(repository: Path, revision: str) -> str | None:
@@ -97,17 +102,28 @@ def same_libraries(base: Tree, head: Tree) -> None:
             )
 
 
-def extract(repository: Path, revision: str, folder: Path) -> None:
-    """Lay out a revision's parts in `folder` through `git archive`: no worktree, no index, nothing left in .git."""
-    listed = git(repository, "ls-tree", "--name-only", revision).stdout.decode().split()
-    wanted = [name for name in (*PARTS, "constraints.txt") if name in listed]
-    if not wanted:
-        return
-    packed = git(repository, "archive", "--format=zip", "-0", revision, "--", *wanted)
-    if packed.returncode:
-        raise RequestError(f"git cannot lay out {revision}: {packed.stderr.decode().strip()}")
-    with zipfile.ZipFile(io.BytesIO(packed.stdout)) as archive:
-        archive.extractall(folder)  # keeps every name inside the folder, and makes no links
+def extract(repository: Path, revision: str, folder: Path, *parts: str) -> None:
+    """Lay out a revision, or these parts of it, in `folder`, through an index of its own: no worktree, nothing left in .git.
+
+    Unlike an archive it also holds what .gitattributes keeps out of one.
+    """
+    own = {"GIT_INDEX_FILE": f"{folder}.index"}
+    read = git(repository, "read-tree", revision, **own)
+    named = git(repository, "ls-files", "-z", "--", *parts, **own).stdout
+    done = git(repository, "checkout-index", "-z", "--stdin", f"--prefix={folder}/", given=named, **own)
+    if read.returncode or done.returncode:
+        raise RequestError(f"git cannot lay out {revision}: {(read.stderr or done.stderr).decode().strip()}")
+
+
+def found(role: str, name: str, repository: Path, place: Path, *parts: str) -> tuple[str, Path]:
+    """A revision laid out in `place`, and its name with its hash. RequestError if the repository has none of that name."""
+    known = commit(repository, name)
+    if known is None:
+        what = "neither a revision nor a folder" if parts else f"no revision of {repository}"
+        raise RequestError(f"{role} {name} is {what} (git branch -a; a shallow clone needs: git fetch --unshallow)")
+    (place / role).mkdir()
+    extract(repository, known, place / role, *parts)
+    return name if known.startswith(name) else f"{name} ({known[:9]})", place / role
 
 
 def sweep(parent: Path) -> None:
@@ -149,12 +165,4 @@ def resolve(role: str, name: str, repository: Path, place: Path) -> Tree:
         raise RequestError(
             f"{role} {name} is no folder, and {repository} is not a git repository: run this in a checkout, or name a folder"
         )
-    found = commit(repository, name)
-    if found is None:
-        raise RequestError(
-            f"{role} {name} is neither a revision nor a folder (git branch -a; a shallow clone needs: git fetch --unshallow)"
-        )
-    target = place / role
-    target.mkdir()
-    extract(repository, found, target)
-    return checked(Tree(name if found.startswith(name) else f"{name} ({found[:9]})", target))
+    return checked(Tree(*found(role, name, repository, place, *PARTS, "constraints.txt")))

@@ -81,7 +81,8 @@ class Nursery:
     def arm(self, role: str, tree: Tree, seed: int, core: int | None) -> Arm:
         """A fresh arm that has said hello to nobody yet. Raises Died if the nursery has gone."""
         ours, theirs = socket.socketpair()
-        request = {"tree": str(tree.folder), "seed": seed, "core": core, "bytecode": str(self.bytecode)}
+        plug = {"files": tree.plugins, "laid": tree.laid, "origin": tree.origin}
+        request = {"tree": str(tree.folder), "seed": seed, "core": core, "bytecode": str(self.bytecode), "plug": plug}
         try:
             if not self.ready and self.control.recv(16) != b"ready":
                 raise Died("the process that forks the arms ended while it imported torch")

@@ -24,8 +24,8 @@ PLUGIN: dict[str, Any] = {
 ASIDE = ("_", "test_", "conftest.py")  # how files of a folder begin that are no plugins
 
 
-def plugin_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--plugin", **PLUGIN)
+def plugin_option(parser: argparse.ArgumentParser, what: str = "") -> None:
+    parser.add_argument("--plugin", **PLUGIN | {"help": ", ".join(filter(None, [PLUGIN["help"], what]))})
 
 
 PLUGGED: list[str] = []  # files of plugins that were imported
