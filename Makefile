@@ -1,5 +1,7 @@
 # make venv | bench | figures | test | harness | reference | lint | clean.  Options: make bench ARGS='--budget smoke --models vit'
+# make venv TORCH=cpu: torch without CUDA, found by uv; EXTRA=: without what only the tests need
 PYTHON ?= python3
+EXTRA := [test]
 BIN := .venv/bin
 
 .PHONY: venv bench figures test harness reference lint clean
@@ -9,9 +11,10 @@ venv: .venv/ready
 # The stamp is written last, so that an interrupted installation is done again.
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make venv PYTHON=python3.11")'
-	@echo "setting up .venv: about 6 GB, a few minutes"
+	@echo "setting up .venv: about 6 GB, without CUDA a fraction of it; a few minutes"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install --disable-pip-version-check $(if $(TORCH),uv,-c constraints.txt -e '.$(EXTRA)')
+	$(if $(TORCH),$(BIN)/uv pip install --python $(BIN)/python --torch-backend '$(TORCH)' -c constraints.txt -e '.$(EXTRA)')
 	@touch $@
 
 bench: venv

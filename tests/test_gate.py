@@ -278,7 +278,7 @@ def test_the_command_line_says_what_is_missing_in_three_ways_and_fails(
     assert found["mlp-gaussian-cpu-b1"] == "missing"
     assert found["mlp_renamed-gaussian-cpu-b1"] == "new"
     assert found["linear-gaussian-cpu-b1"] == "undecided"
-    assert page.read_text().splitlines()[1].startswith("## Latency: 1 missing, 1 undecided, 1 new of 3 cells")
+    assert page.read_text().splitlines()[1].startswith("## Latency: 1 gone, 1 undecided, 1 new of 3 cells")
 
 
 @pytest.mark.usefixtures("shared")

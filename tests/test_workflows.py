@@ -11,10 +11,10 @@ import yaml
 
 from tests.conftest import ROOT
 
-WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+WORKFLOWS = sorted((ROOT / ".github").glob("*/*.yml"))
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_a_job_has_only_the_rights_it_needs(path: Path) -> None:
     workflow: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert workflow["permissions"] == {}
@@ -26,3 +26,14 @@ def test_a_job_has_only_the_rights_it_needs(path: Path) -> None:
         if "write" in job["permissions"].values():
             assert not checkouts, f"{name} runs code and may write"
             assert not any("python" in step.get("run", "") or "make" in step.get("run", "") for step in job["steps"]), name
+
+
+def test_the_example_comments_as_we_do_and_no_line_is_put_together_from_what_others_wrote() -> None:
+    ours, example = (
+        yaml.safe_load((ROOT / ".github" / folder / "latency.yml").read_text(encoding="utf-8")) for folder in ("workflows", "example")
+    )
+    assert example["jobs"]["comment"] == ours["jobs"]["comment"]
+    action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+    every = [*action["runs"]["steps"], *(step for one in (ours, example) for job in one["jobs"].values() for step in job["steps"])]
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"]) for step in every if "uses" in step)
+    assert not any("${{" in step.get("run", "") for step in every)

@@ -49,5 +49,7 @@ def trees(texts: Sequence[str], base: str, head: str | None, place: Path) -> tup
     both = side("base", base, "new"), side("head", head, "missing")
     if not any(tree.plugins for tree in both):
         what = ", ".join(map(str, names))
-        raise RequestError(f"there is no plugin {what} in {root}, neither in base {base} nor in head: name a file or a folder of Python files")
+        raise RequestError(
+            f"there is no plugin {what} in {root}, neither in base {base} nor in head: name a file or a folder of Python files"
+        )
     return both

@@ -85,7 +85,9 @@ class Contest:
         return {"base": self.base, "head": self.head, "again": self.base}
 
 
-def grid(models: str | None, datasets: str | None, batches: list[int], plugged: bool, base: dict[str, Any], head: dict[str, Any]) -> list[Cell]:
+def grid(
+    models: str | None, datasets: str | None, batches: list[int], plugged: bool, base: dict[str, Any], head: dict[str, Any]
+) -> list[Cell]:
     """The cells of either tree that were asked for; by default all models on all embedded data sets, a plugin's on a few small ones."""
     names = list(dict.fromkeys(base["models"] + head["models"]))
     every_model = listed(names, {**base["model_errors"], **head["model_errors"]})

@@ -17,7 +17,7 @@ FAILS = ("slower", "missing", "failing", "crashed")
 ORDER = (*FAILS, "undecided", "faster", "new", "fixed", "broken", "same")
 MEANING = {
     "slower": "the interval's lower end passes what is allowed, again in a rerun",
-    "missing": "base has it, head does not: deleted or renamed",
+    "missing": "gone: base has it, head does not, as it was deleted or renamed",
     "failing": "runs on base, raises on head",
     "crashed": "base's process ended while it was timed",
     "undecided": "the interval is wider than the question",
@@ -94,9 +94,9 @@ def failed(contest: Contest, accept_costs: bool) -> bool:
     return any(cell.verdict in FAILS for cell in contest.cells) or bool(dearer(contest) and not accept_costs)
 
 
-def dearer(contest: Contest) -> list[str]:
-    """Cells of which an exact cost grew."""
-    return [cell.id for cell in contest.cells if (costs := growth(cell)) is not None and costs["verdict"] == "grew"]
+def dearer(contest: Contest, *words: str) -> list[str]:
+    """Cells of which an exact cost grew, or did what these words say."""
+    return [cell.id for cell in contest.cells if (costs := growth(cell)) is not None and costs["verdict"] in (words or ("grew",))]
 
 
 def headline(contest: Contest) -> str:
@@ -144,17 +144,23 @@ def piped(lines: list[list[str]]) -> str:
 
 
 def markdown(contest: Contest) -> str:
-    """The comment under a pull request: what matters on top, all cells folded below if there is room."""
-    lines = [row(cell) for cell in ordered(contest)]
-    costly = {cell.id for cell in contest.cells if (costs := growth(cell)) is not None and costs["verdict"] != "same"}
-    told = [line for line in lines if line[1] != "same" or line[0] in costly]
-    legend = "; ".join(f"*{word}*: {MEANING[word]}" for word in ORDER if word in MEANING and any(line[1] == word for line in lines))
-    shown = piped(told) if told else "Every cell: same."
-    about = [f"{MARK}\n## Latency: {headline(contest)}", legend + "." * bool(legend), escape(noise(contest)), escape(rules(contest))]
-    folded = f"<details><summary>All {len(lines)} cells</summary>\n\n{piped(lines)}\n\n</details>"
-    while len(shown) > ROOM:
-        told = told[: len(told) * 3 // 4]
-        shown = f"{piped(told)}\n\nThe first {len(told)} of {len(lines)} cells: more than fit into a comment."
-    if len(shown) + len(folded) > ROOM:
-        folded = f"All {len(lines)} cells are more than fit into a comment; the gate printed them."
-    return "\n\n".join(part for part in (about[0], shown, *about[1:], folded) if part) + "\n"
+    """The comment under a pull request: the verdict in one line, then what matters; undecided and equal cells are folded."""
+    costly = set(dearer(contest, "grew", "shrank", "changed"))
+    groups: dict[str, list[list[str]]] = {"": [], "undecided": [], "same": []}
+    for cell in ordered(contest):
+        groups["" if cell.id in costly or cell.verdict not in groups else cell.verdict].append(row(cell))
+    tables, room = [], ROOM
+    for word, lines in groups.items():
+        shown = lines
+        while shown and len(piped(shown)) > room:
+            shown = shown[: len(shown) * 3 // 4]
+        more = f"\n\nThe first {len(shown)} of {len(lines)} cells: more than fit into a comment." * (len(shown) < len(lines))
+        text = (piped(shown) if shown else "") + more
+        room -= len(text)
+        if lines:
+            tables.append(f"<details><summary>{len(lines)} {word}</summary>\n\n{text}\n\n</details>" if word else text)
+    verdicts = {cell.verdict for cell in contest.cells}
+    legend = "; ".join(f"*{word}*: {MEANING[word]}" for word in ORDER if word in MEANING and word in verdicts)
+    about = [legend + "." * bool(legend), escape(noise(contest)), escape(rules(contest))]
+    line = headline(contest).replace(" missing", " gone")
+    return "\n\n".join(part for part in (f"{MARK}\n## Latency: {line}", *tables, *about) if part) + "\n"
