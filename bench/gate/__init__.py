@@ -2,6 +2,7 @@
 
     command    options, exit codes, and what holds a gate together
     trees      what is compared: a revision, checked out aside, or a folder
+    elsewhere  a plugin's repository at two revisions, with this suite on both sides; plugged: its files, imported in an arm
     arm        a process that holds one tree's model and runs it when it is its turn
     trio       base, head and base again, taking turns on one core; one trio of fresh processes gives one ratio a cell
     verdicts   ratios of several trios -> slower, faster, same or undecided, corrected for the number of cells

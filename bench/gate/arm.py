@@ -30,16 +30,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 HERE = Path(__file__).resolve().parents[2]
-LIBRARIES = (
-    "numpy",
-    "torch.utils.flop_counter",
-    "torchvision.datasets",
-    "scipy.stats",
-    "sklearn.datasets",
-    "sklearn.model_selection",
-    "einops",
-)
+LIBRARIES = ("numpy", "torch.utils.flop_counter", "torchvision.datasets", "scipy.stats", "sklearn.datasets", "sklearn.model_selection")
+LIBRARIES += ("einops",)
 WARM_UP = 0.02  # seconds of calls before a cell's first turn
 GAP = 1 << 16  # bytes: the most that is put before a model, so that no two arms' models lie alike in memory
 
@@ -55,19 +50,18 @@ class Arm:
     def __init__(self, seed: int, plug: dict[str, Any]) -> None:
         self.random, self.plug = random.Random(seed), plug
         self.plugged: Any = None
+        self.counts: Any = None
         self.gap: Any = None
         self.made: Any = None
         self.call: Callable[[], Any] = lambda: None
 
     def hello(self) -> dict[str, Any]:
         """Import the tree, and what measures it."""
-        import torch
-
         ballast = [bytearray(self.random.randrange(1, 4096)) for _ in range(self.random.randrange(1000))]
         import datasets
         import models
 
-        importlib.import_module("bench.measure.forward_counts")
+        self.counts = importlib.import_module("bench.measure.forward_counts")
         if self.plug["origin"]:
             self.plugged = importlib.import_module("bench.gate.plugged").Plugged(**self.plug)
             self.plugged.check()
@@ -85,12 +79,8 @@ class Arm:
 
     def open(self, model: str, dataset: str, batch: int) -> dict[str, Any]:
         """Build a cell and warm it up."""
-        import torch
-
         import datasets
         import models
-        from bench.measure import forward_counts
-        from bench.measure.counts import answer
 
         for noun, registry, name in (("model", models, model), ("data set", datasets, dataset)):
             if name in registry.errors:
@@ -107,10 +97,8 @@ class Arm:
             return {"error": str(reason), "kind": "unsupported"}
         if self.plugged:
             self.plugged.check()  # what building it imported
-        x = forward_counts.sample(task, batch, torch.device("cpu"))
-        forward = answer(module, task)
-
-        self.made, self.call = (module, task, batch), partial(forward, x)
+        x = self.counts.sample(task, batch, torch.device("cpu"))
+        self.made, self.call = (module, task, batch), partial(self.counts.answer(module, task), x)
         with torch.inference_mode():
             return {"seconds": self.warm_up()}
 
@@ -124,8 +112,6 @@ class Arm:
         return quartile(times[1:])
 
     def turn(self, calls: int) -> dict[str, Any]:
-        import torch
-
         call, clock = self.call, time.perf_counter
         times = []
         with torch.inference_mode():
@@ -138,10 +124,7 @@ class Arm:
         return {"seconds": quartile(times)}
 
     def exact(self) -> dict[str, Any]:
-        from bench.measure import forward_counts
-
-        module, task, batch = self.made
-        return {**forward_counts.measure(module, task, batch), "names": dict(forward_counts.operators(module, task, batch))}
+        return {**self.counts.measure(*self.made), "names": dict(self.counts.operators(*self.made))}
 
     def serve(self, channel: socket.socket) -> None:
         with channel.makefile("rw", encoding="utf-8") as lines:
@@ -158,8 +141,6 @@ class Arm:
 
 def hatch(tree: str, seed: int, core: int | None, bytecode: str, plug: dict[str, Any], channel: socket.socket) -> None:
     """In the fork: `bench` from here, `models` and `datasets` from the tree; then serve until the channel closes."""
-    import torch
-
     if core is not None:
         os.sched_setaffinity(0, {core})
     torch.set_num_threads(1)

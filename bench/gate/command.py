@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -15,32 +16,21 @@ from bench.core import machine
 from bench.gate import contest, elsewhere, selftest, survey, table, trees
 from bench.gate.trio import Died
 from bench.plan.grid import RequestError, located, split
+from bench.plan.request import whole
 from bench.run.progress import Progress
 
+MOST = 100_000  # gates, or samples of a batch
 
-def positive(option: str, text: str, unit: str = "") -> float:
-    """A finite number above 0; RequestError names the option."""
+
+def positive(option: str, text: str, unit: str = "", below: float = math.inf) -> float:
+    """A finite number above 0; RequestError names the option. A share of 0 is refused: that nothing was lost no measurement can show."""
     try:
         value = float(text.strip().removesuffix(unit).strip() if unit else text)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise RequestError(f"{option} takes a number above 0, not {text!r}")
+    if not 0 < value < below:
+        raise RequestError(f"{option} takes a number above 0{f' and below {below:g}' * math.isfinite(below)}, not {text!r}")
     return value
-
-
-def share(text: str) -> float:
-    """'1%' or '1' -> 0.01. 0 is refused: that nothing at all was lost is what no measurement can show."""
-    value = positive("--allow", text, "%")
-    if value >= 100:
-        raise RequestError(f"--allow takes per cent below 100, not {text!r}")
-    return value / 100
-
-
-def whole(option: str, text: str) -> int:
-    if not text.strip().isdecimal() or not 1 <= int(text) <= 100_000:
-        raise RequestError(f"{option} takes a whole number from 1, not {text!r}")
-    return int(text)
 
 
 def writable(file: str) -> Path:
@@ -51,25 +41,13 @@ def writable(file: str) -> Path:
     return path
 
 
-def follow(bar: Progress, seconds: float) -> survey.Say:
-    """A bar over the time that the gate may take; easy gates end before it is full."""
-    reached = 0.0
-
-    def say(share: float, what: str) -> None:
-        nonlocal reached
-        bar.show(what)
-        step, reached = max(0.0, min(1.0, share) - reached), max(reached, min(1.0, share))
-        bar.advance(step * seconds)
-
-    return say
-
-
 def run(options: argparse.Namespace) -> int:
     if not sys.platform.startswith("linux"):
         raise RequestError("the gate hands open sockets to forks and binds them to a core, which it knows how to do on Linux only")
     usual = "3" if options.self_test else "15"
-    minutes, allow = positive("--minutes", usual if options.minutes is None else options.minutes), share(options.allow)
-    batches = list(dict.fromkeys(whole("--batches", text) for text in split("1" if options.batches is None else options.batches)))
+    minutes = positive("--minutes", usual if options.minutes is None else options.minutes)
+    allow = positive("--allow", options.allow, "%", 100) / 100
+    batches = list(dict.fromkeys(whole("--batches", text, MOST) for text in split("1" if options.batches is None else options.batches)))
     if not batches:
         raise RequestError("no batch size named; --batches takes whole numbers, comma-separated")
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was laid out is cleared away
@@ -86,7 +64,7 @@ def self_test(options: argparse.Namespace, minutes: float, allow: float) -> int:
     given = [name for name in alone if getattr(options, name) not in (None, False, [])]
     if given:
         raise RequestError(f"--self-test chooses its own cells and prints its own report; leave out --{given[0].replace('_', '-')}")
-    plan = selftest.Plan(12 if options.gates is None else whole("--gates", options.gates), minutes, allow)
+    plan = selftest.Plan(12 if options.gates is None else whole("--gates", options.gates, MOST), minutes, allow)
     return selftest.run(plan, machine.LOCAL if options.results is None else located(options.results))
 
 
@@ -105,12 +83,14 @@ def gate(options: argparse.Namespace, minutes: float, allow: float, batches: lis
             base, head = (trees.resolve(role, name, Path.cwd(), place) for role, name in named.items())
             trees.same_libraries(base, head)
         asked = survey.Contest(base, head, allow, minutes)
-        bar = Progress(60 * minutes)
-        try:
-            chosen = partial(survey.grid, options.models, options.datasets, batches, bool(options.plugin))
-            done = contest.run(asked, chosen, place / "bytecode", follow(bar, 60 * minutes))
-        finally:
-            bar.close()
+        chosen = partial(survey.grid, options.models, options.datasets, batches, bool(options.plugin))
+        with closing(Progress(60 * minutes)) as bar:  # over the time that it may take: easy gates end before it is full
+
+            def say(share: float, what: str) -> None:
+                bar.show(what)
+                bar.advance(max(0.0, 60 * minutes * share - bar.bar.n))
+
+            done = contest.run(asked, chosen, place / "bytecode", say)
     print(json.dumps(table.facts(done), indent=1) if options.json else table.terminal(done), flush=True)
     if page is not None:
         page.write_text(table.markdown(done), encoding="utf-8")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from bench.gate.survey import Cell, Choose, Contest, Say, survey
@@ -109,13 +110,10 @@ def one(cell: Cell, trio: dict[str, Arm], seconds: float, rng: random.Random) ->
 def run(contest: Contest, choose: Choose, bytecode: Path, say: Say) -> Contest:
     """Compare; fills the contest. RequestError if nothing can be compared."""
     started = time.perf_counter()
-    nursery = Nursery(bytecode, started + 60 * max(SURVEY, contest.minutes))
-    try:
+    with closing(Nursery(bytecode, started + 60 * max(SURVEY, contest.minutes))) as nursery:
         survey(contest, nursery, choose, say)
         for _ in rounds(contest, nursery, started, say):
             look(contest)
         look(contest, last=True)
-    finally:
-        nursery.close()
     contest.seconds = time.perf_counter() - started
     return contest

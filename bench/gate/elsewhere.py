@@ -21,12 +21,6 @@ def toplevel(path: Path) -> Path:
     return Path(top.stdout.decode().removesuffix("\n"))
 
 
-def plugins(folder: Path, names: Sequence[Path]) -> list[str]:
-    """Those files of the plugins that are there."""
-    there = [folder / name for name in names if (folder / name).is_file() or any((folder / name).glob("*.py"))]
-    return plugin_files(map(str, there))
-
-
 def trees(texts: Sequence[str], base: str, head: str | None, place: Path) -> tuple[Tree, Tree]:
     """Base and head with the named plugins, laid out in `place`; a head that nobody named is the checkout as it is.
 
@@ -38,18 +32,16 @@ def trees(texts: Sequence[str], base: str, head: str | None, place: Path) -> tup
     for path in paths:
         if toplevel(path) != root:
             raise RequestError(f"plugin {path} does not lie in {root}, as {paths[0]} does: a gate compares revisions of one repository")
-    names = [path.relative_to(root) for path in paths]
 
     def side(role: str, revision: str | None, fate: str) -> Tree:
         label, folder = ("the working tree", root) if revision is None else found(role, revision, root, place)
-        lacking = ", ".join(str(name) for name in names if not plugins(folder, [name]))
-        label += f" (it has no {lacking}: all models from there are {fate})" if lacking else ""
-        return Tree(label, machine.ROOT, tuple(plugins(folder, names)), str(folder), str(root))
+        here = {path: folder / path.relative_to(root) for path in paths}
+        there = [str(copy) for copy in here.values() if copy.is_file() or any(copy.glob("*.py"))]
+        lacking = ", ".join(str(path.relative_to(root)) for path, copy in here.items() if str(copy) not in there)
+        label += f" (it has no {lacking}: all models from there are {fate})" * bool(lacking)
+        return Tree(label, machine.ROOT, tuple(plugin_files(there)), str(folder), str(root))
 
     both = side("base", base, "new"), side("head", head, "missing")
     if not any(tree.plugins for tree in both):
-        what = ", ".join(map(str, names))
-        raise RequestError(
-            f"there is no plugin {what} in {root}, neither in base {base} nor in head: name a file or a folder of Python files"
-        )
+        raise RequestError(f"there is no plugin {', '.join(texts)} in {root}, in base or in head: name a file or a folder of Python files")
     return both

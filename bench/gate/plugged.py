@@ -15,16 +15,17 @@ HERE = Path(__file__).resolve().parents[2]
 
 
 class Plugged:
-    """The files of a plugin, its repository laid out in `laid`, and that repository's checkout.
+    """The files of a plugin, imported; `laid` is its repository as it was, `origin` that repository's checkout.
 
     `models` and `datasets` are the names that it registers, `error` says why a file did not import.
     """
 
     def __init__(self, files: Sequence[str], laid: str, origin: str) -> None:
-        self.laid, self.origin, self.error = Path(laid), Path(origin), ""
+        self.laid, self.origin, self.error = laid, origin, ""
         before = {*models.names(published=True), *datasets.names(published=True)}
         beside = dict.fromkeys(str(Path(file).parent) for file in files)
-        sys.path[1:] = [*beside, laid, *map(self.moved, sys.path[1:])]  # what comes first is this checkout: `models` is ours
+        # what comes first is this checkout: `models` is ours; what is installed from the checkout comes from the revision too
+        sys.path[1:] = [*beside, laid, *(str(self.copy(entry) or entry) for entry in sys.path[1:])]
         for file in files:
             try:
                 import_file(Path(file))
@@ -32,23 +33,18 @@ class Plugged:
                 self.error = str(error).replace(f"{laid}/", "")
         self.models, self.datasets = ([n for n in kind.names(published=True) if n not in before] for kind in (models, datasets))
 
-    def moved(self, entry: str) -> str:
-        """A folder of the checkout that Python looks into, an editable installation's say, as it is in the revision."""
-        if Path(entry).is_relative_to(self.origin) and not Path(entry).is_relative_to(HERE):
-            copy = self.laid / Path(entry).relative_to(self.origin)
-            return str(copy) if copy.is_dir() else entry
-        return entry
+    def copy(self, path: str) -> Path | None:
+        """Where the revision has what lies there in the checkout; None if it has not, and for what is no part of the checkout."""
+        if self.laid == self.origin or not path.startswith(f"{self.origin}/") or f"{path}/".startswith(f"{HERE}/"):
+            return None
+        there = Path(self.laid) / Path(path).relative_to(self.origin)
+        return there if there.exists() else None
 
     def check(self) -> None:
         """ImportError if code came from the checkout that the revision has too: both sides would run the same."""
-        if self.laid == self.origin:
-            return
         for name, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None) or ""
-            if file.startswith(f"{self.origin}/") and not Path(file).is_relative_to(HERE):
-                inside = Path(file).relative_to(self.origin)
-                if (self.laid / inside).is_file():
-                    raise ImportError(
-                        f"{name} comes from {inside} of the checkout and not of the revision: what imports it is installed there; "
-                        "uninstall it, so that it is found beside the plugin"
-                    )
+            if there := self.copy(getattr(module, "__file__", None) or ""):
+                raise ImportError(
+                    f"{name} comes from {there.relative_to(self.laid)} of the checkout and not of the revision: it is installed from "
+                    "there; uninstall it, so that it is found beside the plugin"
+                )

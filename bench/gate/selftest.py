@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import random
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,7 @@ from bench.gate.trio import Nursery
 from bench.run.progress import Progress
 from bench.store import fingerprint
 from bench.store.encoding import as_text
+from bench.store.files import set_aside
 from bench.store.records import Store
 from bench.tables.formatting import markdown
 
@@ -88,46 +90,29 @@ def kept(folder: Path, plan: Plan) -> dict[tuple[float, int], dict[str, Any]]:
             if record["source"] == plan.source and record["number"] < plan.gates:
                 found[record["kind"], record["number"]] = record
         except (ValueError, KeyError, TypeError) as error:
-            path.rename(path.with_name(path.name + ".broken"))
-            warnings.warn(f"{path.name} cannot be read ({error}); set aside, the gate is made again", stacklevel=2)
+            warnings.warn(f"{path.name} cannot be read ({error}); set aside as {set_aside(path)}, the gate is made again", stacklevel=2)
     return found
 
 
 def run(plan: Plan, results: Path) -> int:
-    """Make the gates that are missing, one after another, then the report."""
+    """Calibrate, make the gates that are missing, one after another, then the report."""
     store = Store(results.resolve())
     store.writable()
     done = kept(store.folder / "gate", plan)
-    missing = [gate for gate in plan.order if gate not in done]
-    if missing:
-        bar = Progress(len(missing) + 1)
-        try:
-            for record in made(plan, missing, bar):
-                done[record["kind"], record["number"]] = record
-                name = f"{100 * record['kind']:g}-{record['number']:02}.json"
-                store.write(store.folder / "gate" / name, as_text(record).encode())
-        finally:
-            bar.close()
+    if missing := [gate for gate in plan.order if gate not in done]:
+        with trees.workplace() as place, closing(Progress(len(missing) + 1)) as bar:
+            bar.show("calibration")
+            base = slower_tree(place, {}, "base")  # a copy, so that what is edited here meanwhile changes nothing
+            with closing(Nursery(place / "bytecode")) as nursery:
+                lines = calibrated(plan.cells, nursery, base, place)
+            for kind, number in missing:
+                bar.advance(1.0)
+                bar.show(f"{100 * kind:+.0f} %, gate {number + 1}")
+                done[kind, number] = record = gate(plan, kind, number, base, lines, place)
+                store.write(store.folder / "gate" / f"{100 * kind:g}-{number:02}.json", as_text(record).encode())
     store.write(store.folder / "gate.md", report(plan, [done[key] for key in sorted(done)]).encode())
     print(f"self-test: {store.folder / 'gate.md'}")
     return 0
-
-
-def made(plan: Plan, missing: list[tuple[float, int]], bar: Progress) -> Iterator[dict[str, Any]]:
-    """Calibrate, then hold the gates of these kinds and numbers."""
-    with trees.workplace() as place:
-        bar.show("calibration")
-        base = slower_tree(place, {}, "base")  # a copy, so that what is edited here meanwhile changes nothing
-        nursery = Nursery(place / "bytecode")
-        try:
-            lines = calibrated(plan.cells, nursery, base, place)
-        finally:
-            nursery.close()
-        bar.advance(1.0)
-        for kind, number in missing:
-            bar.show(f"{100 * kind:+.0f} %, gate {number + 1}")
-            yield gate(plan, kind, number, base, lines, place)
-            bar.advance(1.0)
 
 
 def proportion(accused: pd.Series) -> str:
@@ -146,9 +131,8 @@ def percent(values: pd.Series, of: Callable[[Any], float] = np.median, sign: str
 def by_kind(cells: pd.DataFrame) -> list[dict[str, str]]:
     """A line a kind, from a row for each cell of each gate."""
     lines = []
-    for kind in sorted(set(cells.kind)):
-        own = cells[cells.kind == kind]
-        minutes = own.groupby("number")["minutes"].first()
+    for kind, own in cells.groupby("kind"):
+        minutes = own.groupby("number")["seconds"].first() / 60
         lines.append(
             {
                 "kind": f"+ {100 * kind:g} %" if kind else "unchanged",
@@ -178,19 +162,10 @@ def by_cell(cells: pd.DataFrame) -> list[dict[str, str]]:
 
 def report(plan: Plan, records: list[dict[str, Any]]) -> str:
     """The self-test's page."""
-    cells = pd.DataFrame(
-        [
-            {
-                **cell,
-                "kind": gate["kind"],
-                "number": gate["number"],
-                "minutes": gate["seconds"] / 60,
-                "accused": cell["latency"] == "slower",
-            }
-            for gate in records
-            for cell in gate["cells"]
-        ]
-    ).astype({"ratio": float, "mds": float})
+    asked = ("kind", "number", "seconds")
+    lines = [{**cell, **{name: gate[name] for name in asked}} for gate in records for cell in gate["cells"]]
+    cells = pd.DataFrame(lines).astype({"ratio": float, "mds": float})
+    cells["accused"] = cells.latency == "slower"
     unchanged = cells.accused[~cells.slowed]
     accused, n = int(unchanged.sum()), len(unchanged)
     one_sided = float(stats.beta.ppf(0.95, accused + 1, n - accused))

@@ -16,6 +16,7 @@ from bench.gate.verdicts import Latency
 from bench.plan.grid import RequestError, listed, select
 
 NO_CELL = "no cell"  # in neither tree
+FAULTS, NEVER_RAN = {"raised", "died"}, {"raised", "missing", "unsupported"}
 COSTS = ("params", "flops", "operators", "peak_bytes")
 SMALL = ("iris", "digits", "mnist1d", "shapes", "translation")  # a table, an image, signals, tokens: for a plugin's models
 
@@ -59,9 +60,9 @@ class Cell:
         return float(np.sqrt(np.mean(np.square(seen)))) if seen else math.nan
 
     @property
-    def untaken(self) -> bool:
-        """Neither tree runs it: its model raises there, or is not there."""
-        return bool(self.costs) and all("error" in said and not said.get("died") for said in self.costs.values())
+    def kinds(self) -> list[str]:
+        """What became of it in base and in head: runs, missing, unsupported, raised or died; [] where that was not asked."""
+        return [said.get("kind", "runs") for said in self.costs.values()]
 
     def settle(self, verdict: str, reason: str = "") -> None:
         self.verdict, self.reason = verdict, reason
@@ -119,55 +120,50 @@ def survey(contest: Contest, nursery: Nursery, choose: Choose, say: Say) -> None
 
     def counted(role: str, cell: Cell) -> dict[str, Any]:
         """Its exact costs in one tree, or why there are none; an arm that dies is replaced."""
+        if where := died.get((role, cell.model)):  # it is not given the time to hang on every data set
+            return {"error": f"not tried, as it ended its process on {where}", "kind": "died"}
         try:
             opened = two[role].ask("open", **cell.request)
             return opened if "error" in opened else two[role].ask("exact")
         except Died as error:
             two[role].close()
-            two[role] = fresh(role)
-            return {"error": str(error), "kind": "raised", "died": True}
+            two[role], died[role, cell.model] = fresh(role), cell.dataset
+            return {"error": str(error), "kind": "died"}
 
     greetings: dict[str, dict[str, Any]] = {}
+    died: dict[tuple[str, str], str] = {}
     two = {role: fresh(role) for role in ("base", "head")}
-    side_by_side = ThreadPoolExecutor(2)
     try:
         contest.facts, theirs = (greetings[role]["facts"] for role in two)
         for name, value in contest.facts.items():
             if theirs.get(name) != value:
                 raise RequestError(f"cannot be compared: base runs on {name} {value}, head on {name} {theirs.get(name)}")
         contest.cells = choose(greetings["base"], greetings["head"])
-        died: dict[tuple[str, str], str] = {}
-        for i, cell in enumerate(contest.cells):
-            say(0.0, f"exact costs, {i + 1} of {len(contest.cells)}: {cell.id}")
-            dead = {role: died[role, cell.model] for role in two if (role, cell.model) in died}
-            if dead:  # a model that hangs or kills its process is not given the time to do so on every data set
-                word = "broken" if len(dead) == 2 else "failing" if "head" in dead else "crashed"
-                cell.settle(word, f"{' and '.join(dead)}: not tried, as it ended its process on {[*dead.values()][-1]}")
-                continue
-            cell.costs = dict(zip(two, side_by_side.map(counted, list(two), [cell] * 2), strict=True))
-            died |= {(role, cell.model): cell.dataset for role in two if cell.costs[role].get("died")}
-            presence(cell)
+        with ThreadPoolExecutor(2) as side_by_side:
+            for i, cell in enumerate(contest.cells):
+                say(0.0, f"exact costs, {i + 1} of {len(contest.cells)}: {cell.id}")
+                cell.costs = dict(zip(two, side_by_side.map(counted, list(two), [cell] * 2), strict=True))
+                presence(cell)
     finally:
-        side_by_side.shutdown()
         for one in two.values():
             one.close()
-    ran = {cell.model for cell in contest.cells if cell.costs and not cell.untaken}
-    contest.cells = [c for c in contest.cells if c.verdict != NO_CELL and not (c.tried and c.untaken and c.model in ran)]
+    ran = {cell.model for cell in contest.cells if not NEVER_RAN.issuperset(cell.kinds)}
+    untaken = [cell for cell in contest.cells if cell.tried and cell.model in ran and NEVER_RAN.issuperset(cell.kinds)]
+    contest.cells = [cell for cell in contest.cells if cell.verdict != NO_CELL and cell not in untaken]
     if not contest.cells:
         raise RequestError("no cell can be built: these models make no sense on these data sets (python -m bench list says why)")
 
 
 def presence(cell: Cell) -> None:
-    """Settle what needs no clock: cells that one tree has not, or where a model raises."""
-    base, head = cell.costs["base"], cell.costs["head"]
-    if "error" not in head:
-        if base.get("died"):
-            cell.settle("crashed", f"base: {base['error']}")
-        elif "error" in base:
-            cell.settle("fixed" if base["kind"] == "raised" else "new", f"base: {base['error']}")
-    elif "error" not in base:
-        cell.settle("failing" if head["kind"] == "raised" else "missing", f"head: {head['error']}")
-    elif head["kind"] == "raised":
-        cell.settle("broken" if base["kind"] == "raised" else "failing", f"head: {head['error']}")
+    """Settle what needs no clock: cells that one tree has not, or where a model raises or ends its process."""
+    base, head = cell.kinds
+    if head == "runs":
+        word = {"runs": "", "died": "crashed", "raised": "fixed"}.get(base, "new")
+    elif head in FAULTS:
+        word = "broken" if base in FAULTS else "failing"
     else:
-        cell.settle(NO_CELL)
+        word = "missing" if base == "runs" else NO_CELL
+    why = {role: said["error"] for role, said in cell.costs.items() if "error" in said}
+    if word:
+        roles = "base and head" if len(why) == 2 and len({*why.values()}) == 1 else [*why][-1]
+        cell.settle(word, f"{roles}: {[*why.values()][-1]}")

@@ -58,30 +58,25 @@ def per_cent(ratio: float) -> str:
 
 
 def row(cell: Cell) -> list[str]:
-    costs, said = worded(growth(cell)), cell.latency
-    figures = [""] * 5
-    samples = cell.samples or cell.first
+    figures, said, samples = [""] * 5, cell.latency, cell.samples or cell.first
     if said is not None and samples:
-        interval = f"{per_cent(said.low)} to {per_cent(said.high)}"
         ms = float(np.median([sample.ms for sample in samples]))
+        interval = f"{per_cent(said.low)} to {per_cent(said.high)}"
         figures = [per_cent(said.ratio), interval, per_cent(1 + said.mds), f"{ms:.3g}", str(said.trios)]
-    return [cell.id, cell.verdict, *figures, costs, cell.reason]
+    return [cell.id, cell.verdict, *figures, worded(growth(cell)), cell.reason]
 
 
 def facts(contest: Contest) -> list[dict[str, Any]]:
     """One object a cell; ratios are head / base, null where nothing was timed."""
+
+    def rounded(value: float) -> float | None:
+        return round(value, 5) if math.isfinite(value) else None
+
     found = []
     for cell in ordered(contest):
-        said = cell.latency
-        figures = (said.ratio, said.low, said.high, said.mds) if said is not None else (None,) * 4
-        ratio, low, high, mds = (None if value is None or not math.isfinite(value) else round(value, 5) for value in figures)
-        measured = {"ratio": ratio, "low": low, "high": high, "mds": mds}
-        trios = said.trios if said is not None else 0
-        noise = None if math.isnan(cell.noise) else round(cell.noise, 5)
-        costs = growth(cell)
-        found.append(
-            {"cell": cell.id, "latency": cell.verdict, **measured, "costs": costs, "reason": cell.reason, "trios": trios, "noise": noise}
-        )
+        figures = {name: rounded(getattr(cell.latency, name, math.nan)) for name in ("ratio", "low", "high", "mds")}
+        more = {"trios": getattr(cell.latency, "trios", 0), "noise": rounded(cell.noise)}
+        found.append({"cell": cell.id, "latency": cell.verdict, **figures, "costs": growth(cell), "reason": cell.reason, **more})
     return found
 
 

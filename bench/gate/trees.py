@@ -60,13 +60,6 @@ def within_git(folder: Path) -> bool:
     return asked.returncode == 0
 
 
-def dirty(folder: Path) -> list[str]:
-    """Changed or new files below the parts that are measured, as git prints them."""
-    if not within_git(folder):
-        return []
-    return git(folder, "status", "--porcelain", "--", *PARTS).stdout.decode().splitlines()
-
-
 def interface(folder: Path) -> int:
     """The version of models' and data sets' interface that a tree serves: read, never run. Trees older than it have the first."""
     stated = STATED.search((folder / "bench" / "__init__.py").read_text(encoding="utf-8-sig"))
@@ -85,45 +78,33 @@ def checked(tree: Tree) -> Tree:
     return tree
 
 
-def pins(tree: Tree) -> dict[str, str]:
-    """Versions of the libraries that run a model, as the tree pins them."""
-    file = tree.folder / "constraints.txt"
-    return dict(PINNED.findall(file.read_text(encoding="utf-8-sig"))) if file.is_file() else {}
-
-
-def same_libraries(base: Tree, head: Tree) -> None:
-    """RequestError if the trees pin different versions of what runs their models: one environment cannot serve both."""
-    ours, theirs = pins(base), pins(head)
-    for library in sorted(set(ours) & set(theirs)):
+def same_libraries(*both: Tree) -> None:
+    """RequestError if base and head pin different versions of what runs their models: one environment cannot serve both."""
+    files = [tree.folder / "constraints.txt" for tree in both]
+    ours, theirs = (dict(PINNED.findall(file.read_text(encoding="utf-8-sig"))) if file.is_file() else {} for file in files)
+    for library in sorted(ours.keys() & theirs.keys()):
         if ours[library] != theirs[library]:
-            raise RequestError(
-                f"cannot be compared: {base.name} pins {library} {ours[library]}, {head.name} pins {library} {theirs[library]} "
-                "(constraints.txt); land the new version by itself, then compare from there"
-            )
-
-
-def extract(repository: Path, revision: str, folder: Path, *parts: str) -> None:
-    """Lay out a revision, or these parts of it, in `folder`, through an index of its own: no worktree, nothing left in .git.
-
-    Unlike an archive it also holds what .gitattributes keeps out of one.
-    """
-    own = {"GIT_INDEX_FILE": f"{folder}.index"}
-    read = git(repository, "read-tree", revision, **own)
-    named = git(repository, "ls-files", "-z", "--", *parts, **own).stdout
-    done = git(repository, "checkout-index", "-z", "--stdin", f"--prefix={folder}/", given=named, **own)
-    if read.returncode or done.returncode:
-        raise RequestError(f"git cannot lay out {revision}: {(read.stderr or done.stderr).decode().strip()}")
+            say = " and ".join(f"{tree.name} pins {library} {pin[library]}" for tree, pin in zip(both, (ours, theirs), strict=True))
+            raise RequestError(f"cannot be compared: {say} (constraints.txt); land the new version by itself, then compare from there")
 
 
 def found(role: str, name: str, repository: Path, place: Path, *parts: str) -> tuple[str, Path]:
-    """A revision laid out in `place`, and its name with its hash. RequestError if the repository has none of that name."""
-    known = commit(repository, name)
+    """A revision, or these parts of it, laid out in `place`, and its name with its hash. RequestError if there is none of that name.
+
+    It goes through an index of its own: no worktree, nothing left in .git, and nothing left out by .gitattributes, as in an archive.
+    """
+    known, folder = commit(repository, name), place / role
     if known is None:
         what = "neither a revision nor a folder" if parts else f"no revision of {repository}"
         raise RequestError(f"{role} {name} is {what} (git branch -a; a shallow clone needs: git fetch --unshallow)")
-    (place / role).mkdir()
-    extract(repository, known, place / role, *parts)
-    return name if known.startswith(name) else f"{name} ({known[:9]})", place / role
+    folder.mkdir()
+    own = {"GIT_INDEX_FILE": f"{folder}.index"}
+    read = git(repository, "read-tree", known, **own)
+    named = git(repository, "ls-files", "-z", "--", *parts, **own).stdout
+    done = git(repository, "checkout-index", "-z", "--stdin", f"--prefix={folder}/", given=named, **own)
+    if read.returncode or done.returncode:
+        raise RequestError(f"git cannot lay out {name}: {(read.stderr or done.stderr).decode().strip()}")
+    return name if known.startswith(name) else f"{name} ({known[:9]})", folder
 
 
 def sweep(parent: Path) -> None:
@@ -154,11 +135,12 @@ def resolve(role: str, name: str, repository: Path, place: Path) -> Tree:
         raise RequestError(f"{role} is empty: name a git revision or a folder")
     folder = located(name)
     if folder.is_dir() and (name.startswith((".", "/", "~")) or not within_git(repository) or commit(repository, name) is None):
-        changed = dirty(folder) if role == "base" else []
-        if changed:
+        status = git(folder, "status", "--porcelain", "--", *PARTS) if role == "base" and within_git(folder) else None
+        if status is not None and (changed := status.stdout.decode().splitlines()):
+            more = f" and {len(changed) - 1} more" * (len(changed) > 1)
             raise RequestError(
-                f"base {name} has uncommitted changes, so nobody could repeat the comparison: {changed[0].strip()}"
-                f"{f' and {len(changed) - 1} more' if len(changed) > 1 else ''}; commit or stash them, or name a revision (--base HEAD)"
+                f"base {name} has uncommitted changes, so nobody could repeat the comparison: {changed[0].strip()}{more}; "
+                "commit or stash them, or name a revision (--base HEAD)"
             )
         return checked(Tree(name, folder.resolve()))
     if not within_git(repository):

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,10 +59,8 @@ class Arm:
 
     def close(self) -> None:
         for end in (self.lines, self.channel):
-            try:
+            with suppress(OSError):  # the arm died with a message under way
                 end.close()
-            except OSError:
-                continue  # the arm died with a message under way
 
 
 class Nursery:
