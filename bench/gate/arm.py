@@ -33,8 +33,7 @@ from typing import Any
 import torch
 
 HERE = Path(__file__).resolve().parents[2]
-LIBRARIES = ("numpy", "torch.utils.flop_counter", "torchvision.datasets", "scipy.stats", "sklearn.datasets", "sklearn.model_selection")
-LIBRARIES += ("einops",)
+LIBRARIES = "numpy torch.utils.flop_counter torchvision.datasets scipy.stats sklearn.datasets sklearn.model_selection einops"
 WARM_UP = 0.02  # seconds of calls before a cell's first turn
 GAP = 1 << 16  # bytes: the most that is put before a model, so that no two arms' models lie alike in memory
 
@@ -154,7 +153,7 @@ def hatch(tree: str, seed: int, core: int | None, bytecode: str, plug: dict[str,
 
 def nursery(control: socket.socket) -> None:
     """Import the libraries, say so, then fork an arm for every request that comes with a socket."""
-    for library in LIBRARIES:
+    for library in LIBRARIES.split():
         with contextlib.suppress(ImportError):  # a tree that needs what is not installed says so itself
             importlib.import_module(library)
     gc.collect()

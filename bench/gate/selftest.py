@@ -131,7 +131,8 @@ def percent(values: pd.Series, of: Callable[[Any], float] = np.median, sign: str
 def by_kind(cells: pd.DataFrame) -> list[dict[str, str]]:
     """A line a kind, from a row for each cell of each gate."""
     lines = []
-    for kind, own in cells.groupby("kind"):
+    for kind in sorted(set(cells.kind)):
+        own = cells[cells.kind == kind]
         minutes = own.groupby("number")["seconds"].first() / 60
         lines.append(
             {

@@ -36,9 +36,10 @@ class Tree:
     origin: str = ""
 
 
-def git(folder: Path, *arguments: str, given: bytes = b"", **more: str) -> subprocess.CompletedProcess[bytes]:
-    """What git answers to this on its standard input; `more` goes into its environment."""
-    plain = {**silicon.without_hook(), "LC_ALL": "C", "LANGUAGE": "", **more}  # what git says is read
+def git(folder: Path, *arguments: str, given: bytes = b"", index: str = "") -> subprocess.CompletedProcess[bytes]:
+    """What git answers to this on its standard input, with an index of its own where that is named."""
+    plain = {**silicon.without_hook(), "LC_ALL": "C", "LANGUAGE": ""}  # what git says is read
+    plain |= {"GIT_INDEX_FILE": index} if index else {}
     return subprocess.run(["git", "-C", str(folder), *arguments], input=given, capture_output=True, check=False, env=plain)
 
 
@@ -98,10 +99,10 @@ def found(role: str, name: str, repository: Path, place: Path, *parts: str) -> t
         what = "neither a revision nor a folder" if parts else f"no revision of {repository}"
         raise RequestError(f"{role} {name} is {what} (git branch -a; a shallow clone needs: git fetch --unshallow)")
     folder.mkdir()
-    own = {"GIT_INDEX_FILE": f"{folder}.index"}
-    read = git(repository, "read-tree", known, **own)
-    named = git(repository, "ls-files", "-z", "--", *parts, **own).stdout
-    done = git(repository, "checkout-index", "-z", "--stdin", f"--prefix={folder}/", given=named, **own)
+    index = f"{folder}.index"
+    read = git(repository, "read-tree", known, index=index)
+    named = git(repository, "ls-files", "-z", "--", *parts, index=index).stdout
+    done = git(repository, "checkout-index", "-z", "--stdin", f"--prefix={folder}/", given=named, index=index)
     if read.returncode or done.returncode:
         raise RequestError(f"git cannot lay out {name}: {(read.stderr or done.stderr).decode().strip()}")
     return name if known.startswith(name) else f"{name} ({known[:9]})", folder
