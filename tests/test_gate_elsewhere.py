@@ -132,6 +132,7 @@ def test_what_base_has_not_is_new_and_what_head_cannot_import_fails(
 ) -> None:
     later = project / "later"
     later.mkdir()
+    commit(project, **{"later/_none": ""})  # a folder without a plugin
     (later / "own.py").write_text(PLUGIN.replace("from blocks import LOOPS", "LOOPS = 1"))
     commit(project)
     code = main(["gate", "--plugin", str(later), "--base", "HEAD~1", "--head", "HEAD", "--datasets", "iris"])

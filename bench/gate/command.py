@@ -33,14 +33,6 @@ def positive(option: str, text: str, unit: str = "", below: float = math.inf) ->
     return value
 
 
-def writable(file: str) -> Path:
-    """A path that can be written, found out before the time is spent."""
-    path = located(file)
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise RequestError(f"--markdown {file} cannot be written: name a file in a folder that exists and is yours")
-    return path
-
-
 def run(options: argparse.Namespace) -> int:
     if not sys.platform.startswith("linux"):
         raise RequestError("the gate hands open sockets to forks and binds them to a core, which it knows how to do on Linux only")
@@ -74,7 +66,9 @@ def gate(options: argparse.Namespace, minutes: float, allow: float, batches: lis
     for name in ("gates", "results"):
         if getattr(options, name) is not None:
             raise RequestError(f"--{name} belongs to --self-test; a gate prints its table, and --markdown FILE keeps it")
-    page = writable(options.markdown) if options.markdown else None
+    page = located(options.markdown) if options.markdown else None
+    if page and (page.is_dir() or not page.parent.is_dir() or not os.access(page if page.exists() else page.parent, os.W_OK)):
+        raise RequestError(f"--markdown {options.markdown} cannot be written: name a file in a folder that exists and is yours")
     with trees.workplace() as place:
         if options.plugin:
             base, head = elsewhere.trees(options.plugin, options.base, options.head, place)

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.core import machine
 from bench.gate.trees import Tree, found, git, within_git
 from bench.plan.grid import RequestError, located, plugin_files
+from bench.plan.plugins import ASIDE
 
 
 def toplevel(path: Path) -> Path:
@@ -36,7 +37,7 @@ def trees(texts: Sequence[str], base: str, head: str | None, place: Path) -> tup
     def side(role: str, revision: str | None, fate: str) -> Tree:
         label, folder = ("the working tree", root) if revision is None else found(role, revision, root, place)
         here = {path: folder / path.relative_to(root) for path in paths}
-        there = [str(copy) for copy in here.values() if copy.is_file() or any(copy.glob("*.py"))]
+        there = [str(copy) for copy in here.values() if copy.is_file() or any(not one.name.startswith(ASIDE) for one in copy.glob("*.py"))]
         lacking = ", ".join(str(path.relative_to(root)) for path, copy in here.items() if str(copy) not in there)
         label += f" (it has no {lacking}: all models from there are {fate})" * bool(lacking)
         return Tree(label, machine.ROOT, tuple(plugin_files(there)), str(folder), str(root))
