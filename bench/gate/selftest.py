@@ -110,6 +110,7 @@ def run(plan: Plan, results: Path) -> int:
                 bar.show(f"{100 * kind:+.0f} %, gate {number + 1}")
                 done[kind, number] = record = gate(plan, kind, number, base, lines, place)
                 store.write(store.folder / "gate" / f"{100 * kind:g}-{number:02}.json", as_text(record).encode())
+            bar.advance(1.0)
     store.write(store.folder / "gate.md", report(plan, [done[key] for key in sorted(done)]).encode())
     print(f"self-test: {store.folder / 'gate.md'}")
     return 0
