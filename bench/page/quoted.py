@@ -98,8 +98,8 @@ def cost(results: Results, a: str, b: str, dataset: str) -> str:
             once, many = (number(own.latency[at] / its.latency[at]) for at in (LATENCY, AT_64))
             mine, theirs = (f"{row.latency[LATENCY.replace('p50_ms', 'operators')]:.0f}" for row in (own, its))
             return (
-                f"On `{dataset}` `{a}` computes {flops} × the FLOPs of `{b}`. A forward pass takes {once} × its time at batch 1, and {many} ×"
-                f" at batch 64 (one thread of {own.machine}); it dispatches {mine} operators, `{b}` {theirs}."
+                f"On `{dataset}` `{a}` computes {flops} × the FLOPs of `{b}`. A forward pass takes {once} × its time at batch 1, and"
+                f" {many} × at batch 64 (one thread of {own.machine}); it dispatches {mine} operators, `{b}` {theirs}."
             )
     return f"`{a}` and `{b}` have not both been timed on `{dataset}` yet."
 
