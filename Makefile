@@ -36,8 +36,8 @@ harness: venv
 reference: venv
 	$(BIN)/python -m pytest bench --benchmark-only --benchmark-quiet --results results/reference $(if $(DATA),--data $(DATA)) $(ARGS)
 	$(BIN)/python -m bench figures --results results/reference $(if $(DATA),--data $(DATA))
-	$(BIN)/python -m bench reference
 	$(BIN)/python -m bench claims
+	$(BIN)/python -m bench reference
 	$(BIN)/python -m bench page --results results/reference
 
 lint: venv

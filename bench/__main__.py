@@ -96,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
     name.add_argument("--json", action="store_true", help="all that a run records about it")
     name.set_defaults(run=machine_)
 
-    front = commands.add_parser("reference", help="rebuild results/README.md from the reference results below it")
+    front = commands.add_parser("reference", help="rebuild results/README.md, and what README.md and docs/ quote of the results")
     front.set_defaults(run=reference_)
     for command in ("list", "tune", "report", "probe", "figures", "page"):  # `run` asks itself, as pytest does
         commands.choices[command].set_defaults(**settings())
@@ -220,9 +220,9 @@ def merge_(options: argparse.Namespace) -> int:
 
 
 def reference_(options: argparse.Namespace) -> int:
-    from bench.report import reference
+    from bench.page import quoted
 
-    print(f"reference: {reference.write(machine.ROOT / 'results')}")
+    print(f"reference: {quoted.write(machine.ROOT)}")
     return 0
 
 

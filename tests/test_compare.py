@@ -241,11 +241,11 @@ def test_as_its_users_call_it(results: Path) -> None:
 
 
 @pytest.mark.slow  # reads all reference results, twice; quick sibling: the test above
-def test_what_the_readme_prints_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_docs_print_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     lines = [
         line.split("#")[0].split()
-        for line in (ROOT / "README.md").read_text().splitlines()
+        for line in (ROOT / "docs" / "commands.md").read_text().splitlines()
         if line.startswith("    python -m bench compare")
     ]
     own = [line[3:] for line in lines if "results/reference" in line]

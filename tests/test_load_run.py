@@ -49,7 +49,7 @@ def test_the_first_seed_whose_weights_are_there(tmp_path: Path) -> None:
     Store(tmp_path).weights_of(first).unlink()
     found, own = bench.load_run(tmp_path, "linear", "iris"), bench.load_run(tmp_path, "linear", "iris", seed=second["seed"])
     assert all(torch.equal(a, b) for a, b in zip(found.parameters(), own.parameters(), strict=True))
-    (printed,) = re.findall(r"```python\n(import bench\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (printed,) = re.findall(r"```python\n(import bench\n.*?)```", (ROOT / "docs" / "commands.md").read_text(), re.DOTALL)
     exec(printed.replace('"results/local", "vit", "digits"', f'{str(tmp_path)!r}, "linear", "iris"'), names := {})
     assert isinstance(names["module"], torch.nn.Module)
     with pytest.raises(RequestError, match=r"seed 0: the store has no weights of this run; train it again with --retrain"):

@@ -323,7 +323,10 @@ def test_pictures_that_committed_pages_show_are_committed() -> None:
     tracked = set(listed.stdout.split("\0"))
     shown = {
         (path.parent / name).resolve().relative_to(ROOT).as_posix()
-        for path in (ROOT / "README.md", *(ROOT / "results").glob("*.md"), *(ROOT / "results" / "reference").glob("*.md"))
+        for path in (
+            ROOT / "README.md",
+            *(page for folder in ("docs", "results", "results/reference") for page in (ROOT / folder).glob("*.md")),
+        )
         for name in re.findall(r"\]\(([^)\s]+\.(?:png|gif))\)", path.read_text(encoding="utf-8"))
     }
     assert len(shown) > 40

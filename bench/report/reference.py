@@ -8,7 +8,7 @@ from bench.core import machine
 from bench.report import report, studies
 from bench.store.records import Store
 from bench.tables import halves, headline, routes
-from bench.tables.rows import rows
+from bench.tables.rows import Row, rows
 from bench.tables.sections import shown
 from bench.tables.verdict import family
 
@@ -50,26 +50,37 @@ def stores(results: Path) -> list[Store]:
     return [Store(path.parent) for path in sorted(results.glob("*/runs")) if path.parent.name != machine.LOCAL.name]
 
 
-def write(results: Path) -> Path:
-    """Rebuild the page from the stores below results/. It begins with the answer of the one with most verdicts."""
-    whole = {store.folder.name: rows(store) for store in stores(results)}
+def findings(results: Path, whole: dict[str, list[Row]]) -> list[str]:
+    """The answer, a paragraph each on quality (of the store with most verdicts), on routes and on cost; '' where there is nothing.
+
+    `whole` has every row of each store below results/, by its name.
+    """
     tables = {name: shown(table) for name, table in whole.items()}
     compared = {name: family(sections) for name, sections in tables.items()}
     best = max(compared, key=lambda name: (sum(bool(one.word) for one in compared[name]), sum(one.n for one in compared[name])), default="")
     most = compared.get(best, [])
-    parts = [
-        "# Reference results",
+    return [
         " ".join([*headline.sentences(most), halves.sentence(halves.checks(whole.get(best, []), most))]).rstrip(),
         max((" ".join(routes.sentences(routes.reached(sections))) for sections in tables.values()), key=len, default=""),
         " ".join(dict.fromkeys(sentence for store in stores(results) for sentence in studies.prices(store))),
+    ]
+
+
+def write(results: Path) -> Path:
+    """Rebuild the page from the stores below results/. It begins with the answer."""
+    whole = {store.folder.name: rows(store) for store in stores(results)}
+    parts = [
+        "# Reference results",
+        *findings(results, whole),
         "The embedded grid by `make reference`, and what was run on request, see CONTRIBUTING.md. Quality is of one arithmetic (kind of"
         " device, torch's minor version) and merged from wherever it was trained (`python -m bench merge`); latencies and training seconds"
         " stand under the name of the machine that took them. `results/local/` is where your own runs go and is not committed.",
-        headline.RULE if tables else "There are none yet.",
+        headline.RULE if whole else "There are none yet.",
     ]
-    for name, sections in tables.items():
+    for name, table in whole.items():
+        sections = shown(table)
         page = f"{name}/README.md"
-        answer = report.answer(sections, compared[name]).replace("](#", f"]({page}#")
+        answer = report.answer(sections, family(sections)).replace("](#", f"]({page}#")
         parts += [f"## [{name}]({page})", answer, *pictures(results / name), *more(results / name)]
     Store(results).write(results / "README.md", ("\n\n".join(part for part in parts if part) + "\n").encode())
     return results / "README.md"
