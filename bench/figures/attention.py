@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import textwrap
 from typing import NamedTuple
 
 import matplotlib
@@ -19,23 +18,12 @@ from torch import Tensor
 from bench.figures.attended import SAMPLES, maps, patches, shares
 from bench.figures.kinds import of_cell
 from bench.figures.subject import Subject
-from bench.report.plots import STYLE, png
+from bench.report.plots import PLAIN, headline, png
 from datasets.task import Task
 from models.tokens import Tokens
 
-PLAIN = STYLE | {"axes.grid": False}
 MOST_HEADS = 8  # that a picture has room for
 NAMED = 17  # tokens up to which each is named on the axes
-GREY = "#555555"
-
-
-def headline(figure: Figure, title: str, told: str) -> None:
-    """The finding at the top left, and below it, smaller, what is drawn. Lines are broken to the figure's width."""
-    width, height = figure.get_size_inches()
-    lines = textwrap.wrap(title.replace(" %", "\N{NO-BREAK SPACE}%"), int(width * 10))
-    figure.text(0.12 / width, 1 - 0.1 / height, "\n".join(lines), fontsize=10.5, va="top", fontweight="bold")
-    below = textwrap.wrap(told, int(width * 17))
-    figure.text(0.12 / width, 1 - (0.14 + 0.19 * len(lines)) / height, "\n".join(below), fontsize=8, va="top", color=GREY)
 
 
 def tokens_named(task: Task, tokens: int, features: bool = True) -> list[str]:

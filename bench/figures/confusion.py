@@ -12,10 +12,9 @@ from matplotlib.ticker import FixedLocator, PercentFormatter
 from sklearn.datasets import load_iris
 
 import datasets
-from bench.figures.attention import PLAIN, headline
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Outdated, Subject
-from bench.report.plots import png
+from bench.report.plots import PLAIN, headline, png
 from bench.store.encoding import unpack
 from bench.store.records import Record
 from datasets.task import Task

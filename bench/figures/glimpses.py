@@ -13,11 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
-from bench.figures.attention import PLAIN, headline
 from bench.figures.kinds import of_cell
 from bench.figures.samples import BLUE, HALO, IMAGE, ORANGE, answered, first_images, fits, limits, put
 from bench.figures.subject import NoPicture, Subject
-from bench.report.plots import png
+from bench.report.plots import PLAIN, headline, png
 
 PATHS = 4  # images in a picture
 

@@ -11,11 +11,10 @@ from matplotlib.patches import Polygon, Rectangle
 from torch import Tensor
 
 from bench.figures.attended import SAMPLES, Field, field, looked_at
-from bench.figures.attention import PLAIN, headline
 from bench.figures.kinds import of_cell
 from bench.figures.samples import BLUE, HALO, IMAGE, ORANGE, answered, first_images, fits, limits, put
 from bench.figures.subject import NoPicture, Subject
-from bench.report.plots import png
+from bench.report.plots import PLAIN, headline, png
 
 SHOWN = 8  # images in a picture
 HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#f5c29a", ORANGE])

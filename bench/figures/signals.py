@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject
-from bench.report.plots import STYLE, png, spread
+from bench.report.labels import spread
+from bench.report.plots import STYLE, png
 from bench.tables.formatting import number
 from datasets.task import Task
 

@@ -18,14 +18,13 @@ import models
 from bench.core.machine import ROOT
 from bench.page import draw
 from bench.page.svg import sample
-from bench.tables.columns import column
+from bench.report.costs import COSTS
 from bench.tables.formatting import amount, number, quality
 from bench.tables.look import Look
-from bench.tables.rows import LATENCY, Row
+from bench.tables.rows import Row
 from bench.tables.scales import scale
 from bench.tables.verdict import ranked
 
-COSTS = ("params_active", "flops", LATENCY)
 MOST = 120  # models of one drawing; the table has them all
 
 
@@ -148,10 +147,6 @@ def asked(task: Any, first: Row) -> str:
     return ". ".join(one[0].upper() + one[1:] for one in said)
 
 
-def doubted(row: Row) -> bool:
-    return bool(row.doubts.get("cpu_b1"))
-
-
 def set_card(name: str, own: Sequence[Row], look: dict[str, Look]) -> Set:
     order = ranked(own)
     first, task = next(iter(order), own[0]), known(name)
@@ -159,7 +154,7 @@ def set_card(name: str, own: Sequence[Row], look: dict[str, Look]) -> Set:
     seen = [v for row in order for v in row.values.values()]
     shown = {word: at for word, at in guess.items() if min(seen) - 0.3 <= at <= max(seen) + 0.1}  # a far one would flatten the rest
     study = draw.Study(order[:MOST], look, shown)
-    drawn = [draw.cost(study, column(cost), doubted if cost == LATENCY else lambda row: False) for cost in COSTS] if len(order) > 1 else []
+    drawn = [draw.cost(study, cost) for cost in COSTS] if len(order) > 1 else []
     unit = 100 if first.metric.percent else 1
     return Set(
         name,

@@ -22,7 +22,7 @@ from bench.store.records import Record, Store
 from bench.tables import halves, headline, lengths
 from bench.tables.columns import columns
 from bench.tables.family import OTHERS, SETS, SIZE
-from bench.tables.formatting import number
+from bench.tables.formatting import between, number
 from bench.tables.look import COLOURS, SHAPES, Look, looks
 from bench.tables.made import commit, day
 from bench.tables.rows import Row, everything, newest_facts, tabulated
@@ -60,9 +60,8 @@ def slug(name: str) -> str:
 
 def answer(name: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[str, Any]:
     """A line of the table that answers the question."""
-    seeds = sorted({one.n for one in compared if one.n})
-    n = "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) if seeds else ""
-    return {"dataset": name, "said": [strong(headline.told(one)) for one in compared], "n": n, "costs": report.cost_line(own)}
+    said = [strong(headline.told(one)) for one in compared]
+    return {"dataset": name, "said": said, "n": between(one.n for one in compared), "costs": report.cost_line(own)}
 
 
 def forests(compared: Sequence[Verdict]) -> list[Markup]:

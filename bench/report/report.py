@@ -19,7 +19,7 @@ from bench.tables.column import as_csv, as_lines, filled
 from bench.tables.columns import DOUBTED, columns, scores, timed, written
 from bench.tables.dictionary import Table
 from bench.tables.family import ATTENTION, OTHERS, SETS
-from bench.tables.formatting import amount, escape, markdown, number, quality
+from bench.tables.formatting import amount, between, escape, markdown, number, quality
 from bench.tables.rows import LATENCY, Row, newest_facts, rows
 from bench.tables.rows import sources as sources_of
 from bench.tables.sections import shown
@@ -75,7 +75,7 @@ def write_data(store: Store, table: list[Row], timings: list[latency_table.Flat]
 
 def draw_pictures(store: Store, sections: dict[str, list[Row]], compared: Sequence[Verdict], say: Callable[[str], None]) -> None:
     """The forest of the family's differences and the map of routes, if there are any; curves and costs of each data set."""
-    from bench.report import forest, plots  # and matplotlib, which tables can do without
+    from bench.report import costs, curves, forest  # and matplotlib, which tables can do without
     from bench.report.routes import routes_map
 
     for name, picture in ((FOREST, forest.forest(compared)), (MAP, routes_map(routes.reached(sections)))):
@@ -83,10 +83,12 @@ def draw_pictures(store: Store, sections: dict[str, list[Row]], compared: Sequen
             store.write(store.folder / name, picture)
         else:  # one that was drawn of other records
             (store.folder / name).unlink(missing_ok=True)
+    for path in (path for kind in ("curves", "pareto") for path in store.folder.glob(f"{kind}/*.png") if path.stem not in sections):
+        path.unlink()
     for dataset, rows_ in sections.items():
         say(f"drawing {dataset}")
-        store.write(store.folder / "curves" / f"{dataset}.png", plots.curves(dataset, rows_))
-        store.write(store.folder / "pareto" / f"{dataset}.png", plots.pareto(dataset, rows_))
+        store.write(store.folder / "curves" / f"{dataset}.png", curves.curves(dataset, rows_))
+        store.write(store.folder / "pareto" / f"{dataset}.png", costs.pareto(dataset, rows_))
 
 
 def facts(store: Store, machine: str | None = None) -> list[dict[str, Any]]:
@@ -164,9 +166,8 @@ def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> 
 
 def line(dataset: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[str, str]:
     """Attention against each other mixer on one data set."""
-    seeds = sorted({one.n for one in compared if one.n})
     said = {f"against {OTHERS[one.other]}": escape(headline.told(one)) for one in compared}
-    n = "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) if seeds else ""
+    n = between(one.n for one in compared)
     return {"data set": f"[{dataset}](#{dataset})", **said, "n": n, "attention costs, × convolution": cost_line(own)}
 
 
