@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from bench.figures import kinds
-from bench.report import costs, curves, forest, routes, studies
+from bench.report import costs, curves, forest, plots, routes, studies
 from bench.store.records import Store
 from bench.tables.look import SHAPES
 from bench.tables.routes import reached
@@ -62,14 +62,14 @@ def draw(name: str) -> Any:
     """Make a picture of the reference results as `report`, `study` and `figures` do."""
     kind, _, one = name.partition("/")
     if kind == "forest":
-        return forest.forest(family(sections()))
+        return plots.small(forest.picture(family(sections())))
     if kind == "routes":
-        return routes.routes_map(reached(sections()))
+        return plots.small(routes.picture(reached(sections())))
     if kind == "studies":
         return studies.picture(*studies.read(Store(REFERENCE)))
     if kind == "figures":
         return kinds.suites[one](sections())
-    return {"curves": curves.curves, "pareto": costs.pareto}[kind](one, sections()[one])
+    return plots.small({"curves": curves.picture, "pareto": costs.picture}[kind](one, sections()[one]))
 
 
 @dataclass

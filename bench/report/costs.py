@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from bench.report.labels import Box, label, logarithmic
-from bench.report.plots import GREY, STYLE, headline, key, small
+from bench.report.plots import GREY, STYLE, headline, key
 from bench.tables.column import Column
 from bench.tables.columns import column
 from bench.tables.formatting import amount, number, seeded
@@ -168,8 +168,3 @@ def picture(dataset: str, rows: Sequence[Row]) -> Figure:
         headline(figure, finding(dataset, drawn, costs) if drawn else f"{dataset}: no model has a value", ". ".join(told))
         key(figure, {row.family for row in drawn}, HEAD - 0.25)
     return figure
-
-
-def pareto(dataset: str, rows: Sequence[Row]) -> bytes:
-    """The picture as a PNG, the same for the same records."""
-    return small(picture(dataset, rows))

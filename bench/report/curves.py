@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.report.labels import label_ends, logarithmic
-from bench.report.plots import STYLE, headline, key, plain, small
+from bench.report.plots import STYLE, headline, key, plain
 from bench.tables.formatting import amount, seeded
 from bench.tables.look import looks
 from bench.tables.rows import Row
@@ -95,8 +95,3 @@ def picture(dataset: str, rows: Sequence[Row]) -> Figure:
         headline(figure, finding(dataset, drawn), f"Budget {drawn[0].budget}, {how}{band}. A marker is a line's end")
         key(figure, {row.family for row in drawn}, HEAD - 0.42)
     return figure
-
-
-def curves(dataset: str, rows: Sequence[Row]) -> bytes:
-    """The picture as a PNG, the same for the same records."""
-    return small(picture(dataset, rows))

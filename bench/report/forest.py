@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from bench.report.plots import GREY, STYLE, headline, small
+from bench.report.plots import GREY, STYLE, headline
 from bench.tables.family import FEWEST, OTHERS, SETS
 from bench.tables.headline import measured, missing
 from bench.tables.look import VERDICTS
@@ -81,10 +81,10 @@ def picture(family: Sequence[Verdict]) -> Figure | None:
             panel(axes, other, {name: by_place[name, other] for name in sets})
         metrics = [next(one.metric for one in family if one.dataset == name and one.metric.name) for name in sets]
         panels[0].set_yticks(range(len(sets)), [f"{name}\n{metric.name}" for name, metric in zip(sets, metrics, strict=True)], fontsize=8)
-        for place, (word, said) in enumerate(WORDS.items()):
-            figure.text((0.3 + 1.5 * place) / WIDTH, 1 - 0.74 / height, f"{'●' if word else '○'} {said}", color=INK[word], fontsize=8.5)
         told = "Attention minus each mixer in one backbone, paired by seed, n seeds. Intervals hold together in 95 of 100 cases, over the"
         headline(figure, finding(family), f"{told} whole family; with fewer than {FEWEST} seeds they decide nothing")
+        for place, (word, said) in enumerate(WORDS.items()):
+            figure.text((0.3 + 1.5 * place) / WIDTH, 1 - 0.74 / height, f"{'●' if word else '○'} {said}", color=INK[word], fontsize=8.5)
         note = (
             "Grey: the margin, one everywhere: 1 point of accuracy, 1 BLEU, 10 % of an error (ratios on a logarithmic scale)."
             " The axis is linear inside it and logarithmic outside."
@@ -100,9 +100,3 @@ def finding(family: Sequence[Verdict]) -> str:
         return f"No verdict yet, of {len(family)} comparisons: {missing(family)}"
     parts = [f"{words.count(word)} {said}" for word, said in ((BEATS, "won"), (LOSES, "lost"), (EQUAL, "equal"), (OPEN, "open"))]
     return f"Attention against other mixers, small models from scratch: {', '.join(parts)}, of {len(words)} comparisons"
-
-
-def forest(family: Sequence[Verdict]) -> bytes | None:
-    """The picture as a PNG, the same for the same records."""
-    figure = picture(family)
-    return None if figure is None else small(figure)

@@ -76,19 +76,19 @@ def write_data(store: Store, table: list[Row], timings: list[latency_table.Flat]
 def draw_pictures(store: Store, sections: dict[str, list[Row]], compared: Sequence[Verdict], say: Callable[[str], None]) -> None:
     """The forest of the family's differences and the map of routes, if there are any; curves and costs of each data set."""
     from bench.report import costs, curves, forest  # and matplotlib, which tables can do without
-    from bench.report.routes import routes_map
+    from bench.report import routes as routes_map
+    from bench.report.plots import small
 
-    for name, picture in ((FOREST, forest.forest(compared)), (MAP, routes_map(routes.reached(sections)))):
-        if picture:
-            store.write(store.folder / name, picture)
-        else:  # one that was drawn of other records
-            (store.folder / name).unlink(missing_ok=True)
-    for path in (path for kind in ("curves", "pareto") for path in store.folder.glob(f"{kind}/*.png") if path.stem not in sections):
-        path.unlink()
-    for dataset, rows_ in sections.items():
+    for path in [store.folder / FOREST, store.folder / MAP, *store.folder.glob("curves/*.png"), *store.folder.glob("pareto/*.png")]:
+        if path.stem not in sections:  # of other records
+            path.unlink(missing_ok=True)
+    for name, figure in ((FOREST, forest.picture(compared)), (MAP, routes_map.picture(routes.reached(sections)))):
+        if figure is not None:
+            store.write(store.folder / name, small(figure))
+    for dataset, own in sections.items():
         say(f"drawing {dataset}")
-        store.write(store.folder / "curves" / f"{dataset}.png", curves.curves(dataset, rows_))
-        store.write(store.folder / "pareto" / f"{dataset}.png", costs.pareto(dataset, rows_))
+        store.write(store.folder / "curves" / f"{dataset}.png", small(curves.picture(dataset, own)))
+        store.write(store.folder / "pareto" / f"{dataset}.png", small(costs.picture(dataset, own)))
 
 
 def facts(store: Store, machine: str | None = None) -> list[dict[str, Any]]:

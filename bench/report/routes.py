@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from bench.report.plots import GREY, PLAIN, headline, small
+from bench.report.plots import GREY, PLAIN, headline
 from bench.tables.formatting import number, seeded
 from bench.tables.routes import ABLE, HALFWAY, MISSED, NAMES, ROUTES, SOLVED, UNABLE, Reached
 
@@ -80,9 +80,3 @@ def details(one: Reached | None, model: str, route: str) -> str:
     parts += [f"{number(one.samples / 1000)}k"] if one.samples is not None else []
     control = (model, route) in ABLE | UNABLE and one.budget != "smoke"
     return "  ".join([*parts, *(["✗" if one.fails(model, route) else "✓"] * control)])
-
-
-def routes_map(found: dict[tuple[str, str], Reached]) -> bytes | None:
-    """The picture as a PNG, the same for the same records."""
-    drawn = picture(found)
-    return None if drawn is None else small(drawn)
