@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -50,17 +49,8 @@ def finding(layers: list[Tensor], names: list[str], image: bool) -> str:
     return f"{who} gets {100 * got[most]:.0f} % of all attention; spread evenly it would be {100 * even:.0f} %"
 
 
-class Box(NamedTuple):
-    """A place on a sheet, in inches from its bottom left."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-def small(sheet: Axes, box: Box, weights: Tensor, top: float, signed: bool) -> None:
-    """One head's map, (query, key), with figures where they have room."""
+def small(sheet: Axes, box: tuple[float, float, float, float], weights: Tensor, top: float, signed: bool) -> None:
+    """One head's map, (query, key), with figures where they have room; the box is left, bottom, width and height in inches."""
     x, y, width, height = box
     low, colours = (-top, "PuOr_r") if signed else (0, "Blues")
     extent, values = (x, x + width, y, y + height), weights.numpy()
@@ -126,7 +116,7 @@ def drawn(layers: list[Tensor], image: Tensor | None, names: list[str], title: s
         for i, weights in enumerate(block):
             y -= heights[i]
             for h, of_head in enumerate(weights[:heads]):
-                small(sheet, Box(start + h * (cell + gap), y, cell, heights[i]), of_head, top, signed)
+                small(sheet, (start + h * (cell + gap), y, cell, heights[i]), of_head, top, signed)
             if b == 0:
                 sheet.text(0.1, y + heights[i] / 2, f"layer {i + 1}", fontsize=7.5, rotation=90, va="center")
                 queries = weights.shape[1]
@@ -160,6 +150,7 @@ def fits(task: Task) -> bool:
 
 
 @of_cell(fits)
+@matplotlib.rc_context(PLAIN)
 def attention(subject: Subject) -> bytes:
     """Attention per head and layer over the features or patches."""
     module = subject.module
@@ -172,5 +163,4 @@ def attention(subject: Subject) -> bytes:
     told += f"; {MOST_HEADS} of {heads} heads" * (heads > MOST_HEADS)
     told += "; purple is negative, marked −" * (not shares(layers))
     told += "; the last layer asks for the class token alone" * (layers[-1].shape[2] == 1 < len(names))
-    with matplotlib.rc_context(PLAIN):
-        return png(drawn(layers, image, names, f"{subject.title}: {finding(layers, names, image is not None)}", told))
+    return png(drawn(layers, image, names, f"{subject.title}: {finding(layers, names, image is not None)}", told))

@@ -50,26 +50,26 @@ def finding(kept: dict[str, list[Row]], cost: Cost) -> str:
     return f"Quality against {cost.words}: {', '.join(said)}"
 
 
+@matplotlib.rc_context(STYLE)
 def picture(sections: dict[str, list[Row]], cost: Cost) -> Figure:
     """One panel for each data set on which two models or more have a value and the cost. NoPicture if there is none."""
     kept = compared(sections, cost)
     left = [name for name, own in sections.items() if name not in kept and any(row.values for row in own)]
     lines = -(-len(kept) // COLUMNS)
     height = HEAD + lines * PANEL + FOOT
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, height))
-        edges = {"left": 0.6 / WIDTH, "right": 1 - 0.1 / WIDTH, "top": 1 - HEAD / height, "bottom": (FOOT + 0.42) / height}
-        grid = figure.subplots(lines, COLUMNS, squeeze=False, gridspec_kw=edges | {"wspace": 0.22, "hspace": 0.48})
-        for axes in grid.flat[len(kept) :]:
-            axes.set_visible(False)
-        for axes, (name, own) in zip(grid.flat, kept.items(), strict=False):
-            panel(axes, own, cost, MIXERS)
-            axes.set_title(name, fontweight="bold")
-        told = f"Means over seeds with 95 % Student intervals. {NOTE}. Named: models on it and the backbones"
-        headline(figure, finding(kept, cost), told + (f". {HOLLOW}" if cost is TIMED else ""))
-        key(figure, COLOURS, HEAD - 0.4)
-        note = f"Not drawn, fewer than two models with a value and {cost.words}: {', '.join(left)}." if left else ""
-        figure.text(0.12 / WIDTH, 0.12 / height, note, fontsize=7.5, color=GREY)
+    figure = Figure(figsize=(WIDTH, height))
+    edges = {"left": 0.6 / WIDTH, "right": 1 - 0.1 / WIDTH, "top": 1 - HEAD / height, "bottom": (FOOT + 0.42) / height}
+    grid = figure.subplots(lines, COLUMNS, squeeze=False, gridspec_kw=edges | {"wspace": 0.22, "hspace": 0.48})
+    for axes in grid.flat[len(kept) :]:
+        axes.set_visible(False)
+    for axes, (name, own) in zip(grid.flat, kept.items(), strict=False):
+        panel(axes, own, cost, MIXERS)
+        axes.set_title(name, fontweight="bold")
+    told = f"Means over seeds with 95 % Student intervals. {NOTE}. Named: models on it and the backbones"
+    headline(figure, finding(kept, cost), told + (f". {HOLLOW}" if cost is TIMED else ""))
+    key(figure, COLOURS, HEAD - 0.4)
+    note = f"Not drawn, fewer than two models with a value and {cost.words}: {', '.join(left)}." if left else ""
+    figure.text(0.12 / WIDTH, 0.12 / height, note, fontsize=7.5, color=GREY)
     return figure
 
 

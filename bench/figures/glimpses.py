@@ -114,6 +114,7 @@ def glimpses_finding(x: Tensor, places: Tensor) -> str:
 
 
 @of_cell(fits)
+@matplotlib.rc_context(PLAIN)
 def glimpses(subject: Subject) -> bytes:
     """The path of an eye over an image, and what it saw."""
     module = subject.module
@@ -124,5 +125,4 @@ def glimpses(subject: Subject) -> bytes:
     told = "one path, from the model's first fixed start, and what it answers; "
     told += f"{subject.weights}; average over {len(many)} test samples"
     title = f"{subject.title} {glimpses_finding(many, path(module, many).places)}"
-    with matplotlib.rc_context(PLAIN):
-        return png(glimpses_drawn(x, y, path(module, x), title, told))
+    return png(glimpses_drawn(x, y, path(module, x), title, told))

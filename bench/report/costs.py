@@ -147,24 +147,24 @@ def finding(dataset: str, rows: Sequence[Row], costs: Sequence[Cost]) -> str:
     return f"{dataset}: {best.model} has the {'high' if best.metric.better == 'higher' else 'low'}est {best.metric.name}, {value}{kept}"
 
 
+@matplotlib.rc_context(STYLE)
 def picture(dataset: str, rows: Sequence[Row]) -> Figure:
     """A panel for each cost that was measured of a model with a value."""
     drawn = [row for row in rows if row.value is not None]
     costs = [cost for cost in COSTS if points(drawn, cost)]
     height, pitch = HEAD + PANEL + FOOT, (WIDTH - 0.15 - LEFT + GAP) / max(2, len(costs))
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, height))
-        for place, cost in enumerate(costs):
-            box = ((LEFT + place * pitch) / WIDTH, FOOT / height, (pitch - GAP) / WIDTH, PANEL / height)
-            axes = figure.add_axes(box)
-            panel(axes, drawn, cost, [row.model for row in drawn])
-        doubted = any(p.doubt for cost in costs for p in points(drawn, cost).values())
-        how = seeded(len(row.values) for row in drawn)
-        told = [
-            how[0].upper() + how[1:] + ("" if how == "one seed" else ": means with 95 % intervals"),
-            NOTE,
-            *([HOLLOW] if doubted else []),
-        ]
-        headline(figure, finding(dataset, drawn, costs) if drawn else f"{dataset}: no model has a value", ". ".join(told))
-        key(figure, {row.family for row in drawn}, HEAD - 0.25)
+    figure = Figure(figsize=(WIDTH, height))
+    for place, cost in enumerate(costs):
+        box = ((LEFT + place * pitch) / WIDTH, FOOT / height, (pitch - GAP) / WIDTH, PANEL / height)
+        axes = figure.add_axes(box)
+        panel(axes, drawn, cost, [row.model for row in drawn])
+    doubted = any(p.doubt for cost in costs for p in points(drawn, cost).values())
+    how = seeded(len(row.values) for row in drawn)
+    told = [
+        how[0].upper() + how[1:] + ("" if how == "one seed" else ": means with 95 % intervals"),
+        NOTE,
+        *([HOLLOW] if doubted else []),
+    ]
+    headline(figure, finding(dataset, drawn, costs) if drawn else f"{dataset}: no model has a value", ". ".join(told))
+    key(figure, {row.family for row in drawn}, HEAD - 0.25)
     return figure

@@ -74,6 +74,7 @@ def panel(axes: Axes, rows: Sequence[Row], field: str, timed: bool, named: bool)
         label_ends(axes, ends, {name: one.colour for name, one in look.items()})
 
 
+@matplotlib.rc_context(STYLE)
 def picture(dataset: str, rows: Sequence[Row]) -> Figure:
     """A row a loss, samples beside seconds; where another machine trained all, the losses stand side by side."""
     drawn = [row for row in rows if row.runs]
@@ -82,16 +83,15 @@ def picture(dataset: str, rows: Sequence[Row]) -> Figure:
     height = HEAD + len(places) / 2 * (PANEL + FOOT) - 0.25
     names = 0.3 + 0.062 * max(len(row.model) for row in drawn)  # inches
     wide = (WIDTH - LEFT - names - (0.7 if clocked else LEFT + names)) / 2
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, height))
-        for place, (field, timed) in enumerate(places):
-            down, across = divmod(place, 2)
-            left = LEFT + across * (wide + names + (0.45 if clocked else LEFT))
-            bottom = height - HEAD - down * (PANEL + FOOT) - PANEL
-            axes = figure.add_axes((left / WIDTH, bottom / height, wide / WIDTH, PANEL / height))
-            panel(axes, drawn, field, timed, not timed)
-        how = seeded(len(row.runs) for row in drawn)
-        band = "" if how == "one seed" else ": means, bands from the lowest to the highest"
-        headline(figure, finding(dataset, drawn), f"Budget {drawn[0].budget}, {how}{band}. A marker is a line's end")
-        key(figure, {row.family for row in drawn}, HEAD - 0.42)
+    figure = Figure(figsize=(WIDTH, height))
+    for place, (field, timed) in enumerate(places):
+        down, across = divmod(place, 2)
+        left = LEFT + across * (wide + names + (0.45 if clocked else LEFT))
+        bottom = height - HEAD - down * (PANEL + FOOT) - PANEL
+        axes = figure.add_axes((left / WIDTH, bottom / height, wide / WIDTH, PANEL / height))
+        panel(axes, drawn, field, timed, not timed)
+    how = seeded(len(row.runs) for row in drawn)
+    band = "" if how == "one seed" else ": means, bands from the lowest to the highest"
+    headline(figure, finding(dataset, drawn), f"Budget {drawn[0].budget}, {how}{band}. A marker is a line's end")
+    key(figure, {row.family for row in drawn}, HEAD - 0.42)
     return figure

@@ -66,6 +66,7 @@ def panel(axes: Axes, other: str, found: dict[str, Verdict]) -> None:
     axes.grid(visible=False, axis="y")
 
 
+@matplotlib.rc_context(STYLE)
 def picture(family: Sequence[Verdict]) -> Figure | None:
     """A panel for each mixer; None if nothing was compared."""
     by_place = {(one.dataset, one.other): one for one in family}
@@ -73,23 +74,22 @@ def picture(family: Sequence[Verdict]) -> Figure | None:
     if not sets:
         return None
     height = HEAD + LINE * len(sets) + FOOT
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, height))
-        edges = {"left": NAMES / WIDTH, "right": 1 - 0.15 / WIDTH, "top": 1 - HEAD / height, "bottom": FOOT / height}
-        panels = figure.subplots(1, len(OTHERS), sharey=True, gridspec_kw=edges | {"wspace": 0.07}, squeeze=False)[0]
-        for axes, other in zip(panels, OTHERS, strict=True):
-            panel(axes, other, {name: by_place[name, other] for name in sets})
-        metrics = [next(one.metric for one in family if one.dataset == name and one.metric.name) for name in sets]
-        panels[0].set_yticks(range(len(sets)), [f"{name}\n{metric.name}" for name, metric in zip(sets, metrics, strict=True)], fontsize=8)
-        told = "Attention minus each mixer in one backbone, paired by seed, n seeds. Intervals hold together in 95 of 100 cases, over the"
-        headline(figure, finding(family), f"{told} whole family; with fewer than {FEWEST} seeds they decide nothing")
-        for place, (word, said) in enumerate(WORDS.items()):
-            figure.text((0.3 + 1.5 * place) / WIDTH, 1 - 0.74 / height, f"{'●' if word else '○'} {said}", color=INK[word], fontsize=8.5)
-        note = (
-            "Grey: the margin, one everywhere: 1 point of accuracy, 1 BLEU, 10 % of an error (ratios on a logarithmic scale)."
-            " The axis is linear inside it and logarithmic outside."
-        )
-        figure.text(0.12 / WIDTH, 0.1 / height, note, fontsize=7.5, color=GREY)
+    figure = Figure(figsize=(WIDTH, height))
+    edges = {"left": NAMES / WIDTH, "right": 1 - 0.15 / WIDTH, "top": 1 - HEAD / height, "bottom": FOOT / height}
+    panels = figure.subplots(1, len(OTHERS), sharey=True, gridspec_kw=edges | {"wspace": 0.07}, squeeze=False)[0]
+    for axes, other in zip(panels, OTHERS, strict=True):
+        panel(axes, other, {name: by_place[name, other] for name in sets})
+    metrics = [next(one.metric for one in family if one.dataset == name and one.metric.name) for name in sets]
+    panels[0].set_yticks(range(len(sets)), [f"{name}\n{metric.name}" for name, metric in zip(sets, metrics, strict=True)], fontsize=8)
+    told = "Attention minus each mixer in one backbone, paired by seed, n seeds. Intervals hold together in 95 of 100 cases, over the"
+    headline(figure, finding(family), f"{told} whole family; with fewer than {FEWEST} seeds they decide nothing")
+    for place, (word, said) in enumerate(WORDS.items()):
+        figure.text((0.3 + 1.5 * place) / WIDTH, 1 - 0.74 / height, f"{'●' if word else '○'} {said}", color=INK[word], fontsize=8.5)
+    note = (
+        "Grey: the margin, one everywhere: 1 point of accuracy, 1 BLEU, 10 % of an error (ratios on a logarithmic scale)."
+        " The axis is linear inside it and logarithmic outside."
+    )
+    figure.text(0.12 / WIDTH, 0.1 / height, note, fontsize=7.5, color=GREY)
     return figure
 
 

@@ -27,6 +27,7 @@ from bench.tables.verdict import Verdict, family, on, ranked
 from models.naming import changed
 
 FOREST, MAP = "forest.png", "routes.png"
+Compared = tuple[str, list[Row], list[Verdict]]
 TERMS = ("model", "dataset", "budget", "dtype", "arithmetic")  # what names a line of comparison.csv
 OUTSIDE = "Other sizes, routes built for one kind of mixing, and shuffled twins: 95 % intervals, each on its own; no verdicts."
 MARKED = f"{DOUBTED} says that something was wrong with a timing: [latency.md](latency.md) has what, with quantiles and their intervals"
@@ -171,16 +172,16 @@ def line(dataset: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[
     return {"data set": f"[{dataset}](#{dataset})", **said, "n": n, "attention costs, × convolution": cost_line(own)}
 
 
-def answer(sections: dict[str, list[Row]], compared: Sequence[Verdict]) -> str:
-    """The table that answers the question, a line for each data set of the family on which attention and another mixer were run."""
-    by_set = {name: [one for one in compared if one.dataset == name] for name in SETS}
-    return markdown([line(name, sections[name], own) for name, own in by_set.items() if any(one.n for one in own)])
+def compared_on(sections: dict[str, list[Row]], compared: Sequence[Verdict], outside: bool = False) -> list[Compared]:
+    """Data sets of the family, or those outside it, on which attention and another mixer were run: name, rows, differences."""
+    within = {name: [one for one in compared if one.dataset == name] for name in SETS}
+    found = {name: on(name, own) for name, own in sections.items() if name not in SETS} if outside else within
+    return [(name, sections[name], own) for name, own in found.items() if any(one.n for one in own)]
 
 
-def outside_family(sections: dict[str, list[Row]]) -> str:
-    """The same differences on data sets outside the family, without verdicts."""
-    found = {name: on(name, own) for name, own in sections.items() if name not in SETS}
-    return markdown([line(name, sections[name], own) for name, own in found.items() if any(one.n for one in own)])
+def answer(sections: dict[str, list[Row]], compared: Sequence[Verdict], outside: bool = False) -> str:
+    """The table that answers the question, a line a data set; outside the family there are no verdicts."""
+    return markdown([line(*one) for one in compared_on(sections, compared, outside)])
 
 
 def machines(table: Sequence[Row]) -> str:
@@ -218,7 +219,7 @@ def readme(table: list[Row], sections: dict[str, list[Row]], compared: Sequence[
         answer(sections, compared) or "On no data set of the family was attention run beside another mixer.",
         headline.RULE,
         *(["## The same at half", halves.page(checked)] if (checked := halves.checks(table, compared)) else []),
-        *(["## Outside the family", OUTSIDE, outside] if (outside := outside_family(sections)) else []),
+        *(["## Outside the family", OUTSIDE, outside] if (outside := answer(sections, compared, True)) else []),
         *("\n".join([section(name, own, rest(name, own), name in pictured), *variants(name, table)]) for name, own in sections.items()),
         *("\n".join([f"## {name}", "", *elsewhere(rest(name, [])), *variants(name, table)]) for name in unranked),
         "## How to read this",

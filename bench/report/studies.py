@@ -68,6 +68,13 @@ def most(ratios: dict[int, np.ndarray]) -> str:
     return f"{number(over_processes(list(ratios[max(ratios)])).mean, 2)} × at {max(ratios):,}"
 
 
+def clauses(record: Record, work: tuple[str, int]) -> list[str]:
+    """From where on attention costs more than each other model at one kind of work, and how much at the largest length."""
+    others = [name for name in record["settings"]["models"] if name != REFERENCE]
+    found = {other: log_ratios(medians(record["rows"]), other, *work) for other in others}
+    return [f"{said(crossing(ratios), other, ratios)}; {most(ratios)}" for other, ratios in found.items() if len(ratios) > 1]
+
+
 def finding(record: Record) -> str:
     """Attention's price against convolution at batch 1, in a clause; empty if too little was timed."""
     ratios = log_ratios(medians(record["rows"]), CONV, *WORKS[0])
@@ -130,13 +137,8 @@ def text(record: Record, picture: str) -> str:
         lengths = sorted(length for model, length, *rest in found if model == REFERENCE and tuple(rest) == work)
         if not lengths:
             continue
-        clauses = []
-        for other in others:
-            ratios = log_ratios(found, other, *work)
-            if len(ratios) > 1:
-                clauses.append(f"- {said(crossing(ratios), other, ratios)}; {most(ratios)}")
         table = markdown([line(record, found, work, length, others) for length in lengths])
-        parts += [f"## {doing(*work).capitalize()}", "\n".join(clauses), table]
+        parts += [f"## {doing(*work).capitalize()}", "\n".join(f"- {clause}" for clause in clauses(record, work)), table]
     reasons = [
         f"- {named(one['model'])}, {one['length']:,} tokens, {doing(one['work'], one['batch'])}: {one['reason']}"
         for one in record["rows"]
@@ -172,25 +174,23 @@ def panel(axes: Axes, found: Medians, others: Sequence[str], work: tuple[str, in
     axes.set_xlabel("tokens")
 
 
+@matplotlib.rc_context(STYLE)
 def picture(record: Record) -> bytes:
     """A panel for each kind of work, titled by what was found at batch 1."""
     found = medians(record["rows"])
     others = [*(name for name in record["settings"]["models"] if name != REFERENCE), TWIN]
     works = [work for work in WORKS if any(tuple(rest) == work for _, _, *rest in found)]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(11, 3.9))
-        panels = figure.subplots(1, max(1, len(works)), sharey=True, squeeze=False)[0]
-        for axes, work in zip(panels, works, strict=False):
-            panel(axes, found, others, work)
-        panels[0].set_ylabel("attention's time, ×\n↑ attention costs more", fontsize=8)
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="lower center", ncols=max(1, len(labels)), frameon=False, fontsize=8, title="over that of")
-        told = (
-            f"On {record['machine']['slug']}, one thread; bands: 95 % intervals over processes; dots: where attention begins to cost more"
-        )
-        headline(figure, finding(record) or "Too few lengths were timed", told)
-        figure.subplots_adjust(left=0.08, right=0.99, top=0.81, bottom=0.26, wspace=0.08)
-        return small(figure)
+    figure = Figure(figsize=(11, 3.9))
+    panels = figure.subplots(1, max(1, len(works)), sharey=True, squeeze=False)[0]
+    for axes, work in zip(panels, works, strict=False):
+        panel(axes, found, others, work)
+    panels[0].set_ylabel("attention's time, ×\n↑ attention costs more", fontsize=8)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=max(1, len(labels)), frameon=False, fontsize=8, title="over that of")
+    told = f"On {record['machine']['slug']}, one thread; bands: 95 % intervals over processes; dots: where attention begins to cost more"
+    headline(figure, finding(record) or "Too few lengths were timed", told)
+    figure.subplots_adjust(left=0.08, right=0.99, top=0.81, bottom=0.26, wspace=0.08)
+    return small(figure)
 
 
 def page(record: Record, alone: bool) -> str:
