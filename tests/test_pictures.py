@@ -23,7 +23,7 @@ from bench.report import costs, curves, forest, plots, routes, studies
 from bench.store.records import Store
 from bench.tables.look import SHAPES
 from bench.tables.routes import reached
-from bench.tables.rows import Row, rows
+from bench.tables.rows import LATENCY, Row, rows
 from bench.tables.scales import scale
 from bench.tables.sections import shown
 from bench.tables.verdict import family
@@ -180,3 +180,29 @@ def test_no_axis_passes_what_is_possible(name: str) -> None:
     kind, _, one = name.partition("/")
     first = {dataset: next(row for row in own if row.values) for dataset, own in sections().items() if any(row.values for row in own)}
     assert impossible(picture(name), {"": first[one]} if kind == "pareto" else first) == []
+
+
+OF_SETS = [name for name in QUICK if name.startswith(("curves/", "pareto/"))]
+
+
+@pytest.mark.parametrize("name", OF_SETS)
+def test_titles_say_what_was_found_and_one_seed_is_called_one_seed(name: str) -> None:
+    kind, _, one = name.partition("/")
+    drawn = [row for row in sections()[one] if row.values]
+    if kind == "pareto":
+        best = max(drawn, key=lambda row: (1 if row.metric.better == "higher" else -1) * np.mean(list(row.values.values())))
+    else:
+        best = min(drawn, key=lambda row: np.mean([run["curve"]["val_loss"][-1] for run in row.runs]))
+    said = [text.get_text() for text, _ in picture(name).texts if text.axes is None]
+    assert any(text.startswith(f"{one}: {best.model} ") for text in said)
+    counts = {len(row.values) for row in drawn}
+    assert any("one seed" in text.lower() for text in said) == (counts == {1})
+    assert any("means" in text for text in said) == (counts != {1})
+
+
+@pytest.mark.parametrize("name", [name for name in OF_SETS if name.startswith("pareto/")])
+def test_doubted_timings_are_hollow(name: str) -> None:
+    timed = [row for row in sections()[name.partition("/")[2]] if row.values and row.latency.get(LATENCY)]
+    panels = [axes for axes in picture(name).figure.axes if "latency" in axes.get_xlabel()]
+    hollow = [line for axes in panels for line in axes.lines if line.get_marker() in DOTS and line.get_markerfacecolor() == "white"]
+    assert len(panels) == bool(timed) and len(hollow) == sum(bool(row.doubts.get("cpu_b1")) for row in timed)
