@@ -27,6 +27,7 @@ from bench.tables.rows import LATENCY, Row, rows
 from bench.tables.scales import scale
 from bench.tables.sections import shown
 from bench.tables.verdict import family
+from datasets.task import MSE
 from tests.conftest import ROOT
 
 REFERENCE = ROOT / "results" / "reference"
@@ -206,3 +207,12 @@ def test_doubted_timings_are_hollow(name: str) -> None:
     panels = [axes for axes in picture(name).figure.axes if "latency" in axes.get_xlabel()]
     hollow = [line for axes in panels for line in axes.lines if line.get_marker() in DOTS and line.get_markerfacecolor() == "white"]
     assert len(panels) == bool(timed) and len(hollow) == sum(bool(row.doubts.get("cpu_b1")) for row in timed)
+
+
+def test_an_error_of_nothing_stands_on_an_axis_that_has_0() -> None:
+    def row(model: str, value: float) -> Row:
+        return Row(model, "d", "b", "float32", "cpu", "ok", "", metric=MSE, values={0: value, 1: value}, costs={"params_active": 5})
+
+    seen = look(lambda: plots.small(costs.picture("d", [row("a", 0.0), row("b", 0.5)])))
+    assert seen.figure.axes[0].get_yscale() == "linear" and seen.figure.axes[0].get_ylim()[0] == 0
+    assert collisions(seen) == cut(seen) == []

@@ -25,7 +25,7 @@ COSTS = {
     "quality_seconds": Cost("training time", column("train_seconds"), number),
 }
 COLUMNS = 3
-WIDTH, PANEL, HEAD, FOOT = 11.0, 2.4, 0.95, 0.55  # inches; a panel's with its labels
+WIDTH, PANEL, HEAD, FOOT = 11.0, 2.4, 1.15, 0.55  # inches; a panel's with its labels
 
 
 def compared(sections: dict[str, list[Row]], cost: Cost) -> dict[str, list[Row]]:

@@ -83,12 +83,17 @@ def on_front(found: dict[str, Point], higher: bool) -> list[str]:
     return [name for name, p in found.items() if (p.x, p.y) in best]
 
 
+def ratios(found: dict[str, Point], row: Row) -> bool:
+    """Whether quality stands on a logarithmic axis: errors do, unless one is 0."""
+    return row.metric.better == "lower" and all(p.y > 0 for p in found.values())
+
+
 def limits(found: dict[str, Point], row: Row) -> tuple[tuple[float, float], tuple[float, float]]:
     """Limits of x and y that hold every point and interval, with room for names, and pass nothing that `row`'s metric cannot be."""
     exponents = [math.log10(p.x) for p in found.values()]
     pad = max(0.3, 0.1 * (max(exponents) - min(exponents)))
     high = max(p.high for p in found.values())
-    if row.metric.better == "lower":
+    if ratios(found, row):
         y = (min(max(p.low, p.y / CUT) for p in found.values()) / 1.25, 1.25 * high)
     else:
         low = min(p.low for p in found.values())
@@ -102,12 +107,12 @@ def panel(axes: Axes, rows: Sequence[Row], cost: Cost, named: Collection[str]) -
     metric, found = rows[0].metric, points(rows, cost)
     higher = metric.better != "lower"
     x, y = limits(found, rows[0])
-    axes.set(xscale="log", yscale="linear" if higher else "log", ylim=y)
+    axes.set(xscale="log", yscale="log" if ratios(found, rows[0]) else "linear", ylim=y)
     logarithmic(axes.xaxis, *x, cost.said)
-    if higher:
-        axes.yaxis.set(major_locator=MaxNLocator(5), major_formatter=ScalarFormatter(useOffset=False))
-    else:
+    if axes.get_yscale() == "log":
         logarithmic(axes.yaxis, *y)
+    else:
+        axes.yaxis.set(major_locator=MaxNLocator(5), major_formatter=ScalarFormatter(useOffset=False))
     edge = front([(p.x, p.y) for p in found.values()], higher)
     corners = [corner for (_, before), (x1, y1) in itertools.pairwise([edge[0], *edge]) for corner in ((x1, before), (x1, y1))]
     corners.append((x[1], edge[-1][1]))
@@ -140,7 +145,7 @@ def finding(dataset: str, rows: Sequence[Row], costs: Sequence[Cost]) -> str:
     best = ranked(rows)[0]
     value = f"{number((100 if best.metric.percent else 1) * best.value.mean, 4)}{' %' * best.metric.percent}"  # type: ignore[union-attr]
     if len(rows) == 1:
-        return f"{dataset}: {best.model} alone was run, {best.metric.name} {value}"
+        return f"{dataset}: {best.model} alone has a value, {best.metric.name} {value}"
     always = [row.model for row in rows if all(row.model in on_front(points(rows, cost), row.metric.better != "lower") for cost in costs)]
     whole = ", ".join(always) if len(always) <= 3 else f"{len(always)} of {len(rows)} models"
     kept = f"; on every front: {whole}" if costs and always else ""

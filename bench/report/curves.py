@@ -92,6 +92,7 @@ def picture(dataset: str, rows: Sequence[Row]) -> Figure:
         panel(axes, drawn, field, timed, not timed)
     how = seeded(len(row.runs) for row in drawn)
     band = "" if how == "one seed" else ": means, bands from the lowest to the highest"
-    headline(figure, finding(dataset, drawn), f"Budget {drawn[0].budget}, {how}{band}. A marker is a line's end")
+    told = f"Budget {drawn[0].budget}, {how}{band}. A marker is a line's end{'' if clocked else '. Trained on another machine: no seconds'}"
+    headline(figure, finding(dataset, drawn), told)
     key(figure, {row.family for row in drawn}, HEAD - 0.42)
     return figure

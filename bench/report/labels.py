@@ -76,7 +76,7 @@ def label(axes: Axes, points: dict[str, tuple[float, float]], colours: dict[str,
         text.set_path_effects([withStroke(linewidth=2, foreground="white")])
         size = text.get_window_extent(renderer)
         width, height = size.width + 2, size.height + 1
-        grid = np.meshgrid(np.arange(panel.x0, panel.x1 - width, 3), np.arange(panel.y0 + 1, panel.y1 - height, 2))
+        grid = np.meshgrid(np.arange(panel.x0 + 3, panel.x1 - width, 3), np.arange(panel.y0 + 1, panel.y1 - height, 2))
         left, bottom = np.append(grid[0], [x + 6, x - 6 - width]), np.append(grid[1], [y - height / 2] * 2)
         boxes = np.stack([left, bottom, left + width, bottom + height], 1)
         inside = (boxes[:, 0] >= panel.x0) & (boxes[:, 2] <= panel.x1) & (boxes[:, 1] >= panel.y0) & (boxes[:, 3] <= panel.y1)
