@@ -63,9 +63,16 @@ def model_cards(table: Sequence[Row], sections: dict[str, list[Row]], look: dict
         best = [(dataset, place) for _, dataset, place in sorted(places[name])[:5]]
         reasons = [row.reason for row in rows if not row.values and row.reason]
         why = max(reasons, key=reasons.count) if reasons and not places[name] else ""
-        own = {"name": name, "family": look[name].family, "sample": sample(look[name]), "file": file, "kin": kin, "size": size}
+        known: dict[str, Any] = {
+            "name": name,
+            "family": look[name].family,
+            "sample": sample(look[name]),
+            "file": file,
+            "kin": kin,
+            "size": size,
+        }
         described_by = {"text": text if beside == name else "", "beside": beside if text else ""}  # the model that has the same text
-        cards.append(own | described_by | {"best": best, "trained": len(places[name]), "why_not": why})
+        cards.append(known | described_by | {"best": best, "trained": len(places[name]), "why_not": why})
     return cards
 
 

@@ -107,10 +107,10 @@ def panel(axes: Axes, rows: Sequence[Row], cost: Cost, named: Collection[str]) -
     metric, found = rows[0].metric, points(rows, cost)
     higher = metric.better != "lower"
     x, y = limits(found, rows[0])
-    axes.set(xscale="log", yscale="log" if ratios(found, rows[0]) else "linear", ylim=y)
-    logarithmic(axes.xaxis, *x, cost.said)
+    axes.set(xscale="log", yscale="log" if ratios(found, rows[0]) else "linear", xlim=x, ylim=y)
+    logarithmic(axes.xaxis, cost.said)
     if axes.get_yscale() == "log":
-        logarithmic(axes.yaxis, *y)
+        logarithmic(axes.yaxis)
     else:
         axes.yaxis.set(major_locator=MaxNLocator(5), major_formatter=ScalarFormatter(useOffset=False))
     edge = front([(p.x, p.y) for p in found.values()], higher)

@@ -63,11 +63,13 @@ def panel(axes: Axes, rows: Sequence[Row], field: str, timed: bool, named: bool)
         every = np.concatenate(bands)
         every = every[np.isfinite(every) & (every > 0)]
         top = min(every.max(), FAILING * np.percentile(np.concatenate(means), 99))
-        logarithmic(axes.yaxis, every.min() / 1.1, 1.1 * top)
+        axes.set_ylim(every.min() / 1.1, 1.1 * top)
+        logarithmic(axes.yaxis)
     axes.set_title(f"{LOSSES[field]} against {'seconds' if timed else 'samples'}")
     axes.set_xlabel(f"training seconds per seed, {rows[0].machine}" if timed else "training samples")
     if timed and ends:
-        logarithmic(axes.xaxis, *(end * by for end, by in zip(axes.dataLim.intervalx, (1 / 1.2, 1.2), strict=True)))
+        axes.set_xlim(axes.dataLim.x0 / 1.2, 1.2 * axes.dataLim.x1)
+        logarithmic(axes.xaxis)
     elif not timed:
         axes.xaxis.set(major_locator=matplotlib.ticker.MaxNLocator(6), major_formatter=lambda value, _: amount(value) or "0")
     if named:

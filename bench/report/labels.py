@@ -31,10 +31,9 @@ def ticks(low: float, high: float) -> list[float]:
     return found[:: max(1, math.ceil(len(found) / 6))]
 
 
-def logarithmic(axis: Axis, low: float, high: float, said: Callable[[float], str] = plain) -> None:
-    """Give an axis that is logarithmic its limits and plain ticks."""
-    places = ticks(low, high)
-    axis.axes.set(**{f"{axis.axis_name}lim": (low, high)})
+def logarithmic(axis: Axis, said: Callable[[float], str] = plain) -> None:
+    """Give an axis that is logarithmic and has its limits plain ticks."""
+    places = ticks(*axis.get_view_interval())
     axis.set(major_locator=FixedLocator(places), major_formatter=FixedFormatter([said(t) for t in places]), minor_locator=NullLocator())
 
 

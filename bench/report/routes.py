@@ -48,7 +48,7 @@ def picture(found: dict[tuple[str, str], Reached]) -> Figure | None:
             box: dict[str, Any] = {"facecolor": shades(0.85 * value) if one else "white", "edgecolor": "white", "lw": 2}
             axes.add_patch(matplotlib.patches.Rectangle((x - 0.5, y - 0.5), 1, 1, **box, hatch=None if one else "///", alpha=1))
             ink = "white" if value > DARK else "#222222"
-            large = {"fontsize": 10, "fontweight": "bold" if one else "normal"}
+            large: dict[str, Any] = {"fontsize": 10, "fontweight": "bold" if one else "normal"}
             axes.text(x, y - 0.16, figure(one.value.mean) if one else "not run", ha="center", va="center", color=ink, **large)
             axes.text(x, y + 0.2, details(one, model, route), ha="center", va="center", color=ink, fontsize=7)
     axes.set(xlim=(-0.5, len(NAMES) - 0.5), ylim=(len(rows) - 0.5, -0.5))
