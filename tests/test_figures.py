@@ -57,7 +57,7 @@ def test_every_kind_that_fits_is_drawn_and_the_rest_is_told(trained: Path, figur
     assert done.returncode == 0, done.stderr
     made = sorted(str(path.relative_to(trained / "figures")) for path in (trained / "figures").rglob("*.*"))
     kinds.load()
-    assert {path.stem for path in (trained / "figures").glob("*.png")} == set(kinds.suites)
+    assert {path.stem for path in (trained / "figures").glob("*.png")} == set(kinds.suites) - {"quality_latency"}  # nothing was timed
     for model in ("linear", "mlp", "backbone_attention"):
         assert f"xor/{model}-plane.png" in made and f"xor/{model}-plane_training.gif" in made
         assert f"digits/{model}-confusion.png" in made

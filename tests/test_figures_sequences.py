@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 import datasets
 import models
-from bench.figures import alignment, signal_attention, signals
+from bench.figures import alignment, kinds, signal_attention, signals
 from bench.figures.subject import NoPicture, Subject
 from bench.store.fingerprint import closure
 from bench.store.records import Store, pack_weights
@@ -97,7 +96,7 @@ def shown(axes: Axes) -> np.ndarray:
 def test_lines_are_the_samples_and_the_models_own_answer(model: str, tmp_path: Path) -> None:
     test = of_shapes(8)
     subject = subject_of(tmp_path, model, "shapes", test)
-    figure = signals.drawn_signals(subject)
+    figure = signals.signals(subject)
     assert len(figure.axes) == 3
     for i, axes in enumerate(figure.axes):
         answer = subject.module(test.x[i : i + 1])[0, 0]
@@ -122,7 +121,7 @@ def test_the_title_tells_the_stored_error_and_that_of_the_input(tmp_path: Path) 
 
 
 def test_names_point_at_their_own_line(tmp_path: Path) -> None:
-    figure = signals.drawn_signals(subject_of(tmp_path, "conv1d", "shapes_pairs", of_shapes(3, pairs=True)))
+    figure = signals.signals(subject_of(tmp_path, "conv1d", "shapes_pairs", of_shapes(3, pairs=True)))
     lines = {str(line.get_label()): np.asarray(line.get_ydata()) for line in figure.axes[0].lines}
     named = {text.get_text(): text.xy for text in figure.axes[0].texts}  # type: ignore[attr-defined]
     assert set(named) == set(lines)
@@ -153,7 +152,7 @@ def test_signal_attention_is_that_of_the_layers_own_weights(model: str, heads: i
         if isinstance(layer, SignalAttention):
             break
         x = layer(x)
-    figure = signal_attention.drawn_attention(subject)
+    figure = signal_attention.signal_attention(subject)
     panels = matrices(figure)
     assert len(panels) == heads
     size = 64 // heads
@@ -176,7 +175,7 @@ def test_signal_attention_of_pieces(tmp_path: Path) -> None:
     assert isinstance(layer, SelfAttention)
     projected = norm(tokens)[0] @ layer.qkv.weight.T + layer.qkv.bias
     q, k, _ = projected.view(25, 3, 4, 8).permute(1, 2, 0, 3)
-    figure = signal_attention.drawn_attention(subject)
+    figure = signal_attention.signal_attention(subject)
     panels = matrices(figure)
     assert len(panels) == 8
     assert [axes.get_title(loc="left").split(":")[0] for axes in panels[3:5]] == ["layer 1, head 4", "layer 2, head 1"]
@@ -189,7 +188,7 @@ def test_signal_attention_of_pieces(tmp_path: Path) -> None:
 
 def test_the_signal_stands_along_both_axes_of_the_matrix(tmp_path: Path) -> None:
     test = of_shapes(3, pairs=True)
-    figure = signal_attention.drawn_attention(subject_of(tmp_path, "conv1d_attention", "shapes_pairs", test))
+    figure = signal_attention.signal_attention(subject_of(tmp_path, "conv1d_attention", "shapes_pairs", test))
     matrix, top, left = figure.axes[:3]
     above, beside = top.lines[0], left.lines[0]
     assert np.array_equal(above.get_xdata(), np.arange(100)) and np.allclose(above.get_ydata(), test.x[0, 0])
@@ -211,7 +210,7 @@ def test_kinds_of_shapes_are_read_from_the_target() -> None:
 
 def test_frames_stand_where_a_shape_meets_its_partner(tmp_path: Path) -> None:
     test = of_shapes(2, pairs=True)
-    figure = signal_attention.drawn_attention(subject_of(tmp_path, "conv1d_attention", "shapes_pairs", test))
+    figure = signal_attention.signal_attention(subject_of(tmp_path, "conv1d_attention", "shapes_pairs", test))
     frames = [patch for patch in matrices(figure)[0].patches if isinstance(patch, Rectangle)]
     inside = [{k for k in range(25 * i, 25 * i + 25) if float(test.y[0, 0, k]) != 0} for i in range(4)]
     found = []
@@ -324,7 +323,7 @@ def test_words_on_the_axes_are_those_of_the_sentence(model: str, panels: int, se
     said = subject.module.predict(sentences.x, subject.task)  # type: ignore[operator]
     weights = alignment.alignments(subject.module, sentences.x, said)
     rows = alignment.chosen(sentences.x, sentences.y, said)
-    figure = alignment.drawn(subject)
+    figure = alignment.alignment(subject)
     drawn = matrices(figure)
     assert len(rows) == 2 and len(drawn) == 2 * panels
     for n, axes in enumerate(drawn):
@@ -401,7 +400,7 @@ def test_the_title_counts_what_is_drawn(sentences: Split, tmp_path: Path) -> Non
             all_ += 1
             hits += translates(word, translation.SOURCE[int(sentences.x[i, int(weights[i, t].argmax())])])
     assert all_
-    title = str(alignment.drawn(subject)._suptitle.get_text())  # type: ignore[attr-defined, union-attr]
+    title = str(alignment.alignment(subject)._suptitle.get_text())  # type: ignore[attr-defined, union-attr]
     assert title.startswith(f"bahdanau on translation: {100 * hits / all_:.1f} % of content words look at the word they translate")
 
 
@@ -420,14 +419,14 @@ def test_without_words_there_is_no_picture(sentences: Split, tmp_path: Path, mon
 
 
 @pytest.mark.parametrize(
-    ("model", "dataset", "draw"),
+    ("model", "dataset", "kind"),
     [
-        pytest.param("conv1d_attention", "shapes", signals.signals, marks=pytest.mark.slow),
-        ("conv1d_attention", "shapes", signal_attention.signal_attention),
-        pytest.param("bahdanau", "translation", alignment.alignment, marks=pytest.mark.slow),
+        pytest.param("conv1d_attention", "shapes", "signals", marks=pytest.mark.slow),
+        ("conv1d_attention", "shapes", "signal_attention"),
+        pytest.param("bahdanau", "translation", "alignment", marks=pytest.mark.slow),
     ],
 )
-def test_the_same_cell_gives_the_same_bytes(model: str, dataset: str, draw: Any, sentences: Split, tmp_path: Path) -> None:
+def test_the_same_cell_gives_the_same_bytes(model: str, dataset: str, kind: str, sentences: Split, tmp_path: Path) -> None:
     test = sentences if dataset == "translation" else of_shapes(4)
-    first, again = (draw(subject_of(tmp_path, model, dataset, test)) for _ in range(2))
+    first, again = (kinds.cells[kind].draw(subject_of(tmp_path, model, dataset, test)) for _ in range(2))
     assert first == again and first.startswith(b"\x89PNG")

@@ -10,6 +10,7 @@ import torch
 import datasets
 from bench.figures import translations
 from bench.figures.subject import NoPicture
+from bench.report.plots import png
 from datasets import translation
 from datasets.data import Split
 from datasets.vocabulary import END, PAD, Vocabulary
@@ -31,7 +32,7 @@ def test_the_table_says_what_the_model_says(model: str, sentences: Split, tmp_pa
     said = [module.predict(sentences.x[:5], subject.task)]
     said += [beam(module, sentences.x[:5], width, 15, 0.75 if model == "bahdanau_published" else None)[0] for width in (2, 3)]
     said += [module.teach(sentences.x[:5], sentences.y[:5]).argmax(2).masked_fill(sentences.y[:5] == PAD, PAD)]
-    texts = [text.get_text() for text in translations.drawn(subject).texts][1:]  # after the title
+    texts = [text.get_text() for text in translations.translations(subject).texts][1:]  # after the title
     source = Vocabulary(translation.SOURCE)
     for i in range(5):
         expected = [" ".join(source.decode(sentences.x[i])), " ".join(target.decode(sentences.y[i]))]
@@ -39,7 +40,7 @@ def test_the_table_says_what_the_model_says(model: str, sentences: Split, tmp_pa
         assert texts[21 * i + 2 : 21 * i + 20 : 3] == expected
         assert texts[21 * i : 21 * i + 18 : 3] == ["source", "reference", "beam 1", "beam 2", "beam 3", "true prefix"]
     assert len({tuple(texts[21 * i + 8 : 21 * i + 18 : 3]) for i in range(5)}) > 1
-    assert translations.translations(subject) == translations.translations(subject)
+    assert png(translations.translations(subject)) == png(translations.translations(subject))
 
 
 def test_what_is_counted(sentences: Split) -> None:

@@ -10,9 +10,8 @@ import pytest
 
 import models
 from bench.page import build, view
-from bench.report import plots
 from bench.store.records import Store
-from bench.tables.look import COLOURS, ON_DARK, looks
+from bench.tables.look import COLOURS, ON_DARK, VERDICTS, looks
 from bench.tables.rows import Row
 from tests.conftest import ROOT
 
@@ -76,8 +75,16 @@ def test_no_two_models_look_alike_and_none_changes() -> None:
     assert looks([row("mine", "mlp")])["mine"].family == "mlp"
 
 
-def test_pictures_look_as_the_page() -> None:
-    table = [row("vit", "attention"), row("heads", "attention")]
-    for name, style in plots.styles(table).items():
-        look = looks(table)[name]
-        assert style == {"color": look.colour, "linestyle": (0, look.dashes) if look.dashes else "-"}
+def test_pictures_and_the_page_take_every_look_from_one_place() -> None:
+    """No other file of the rooms that draw them has a colour of a family or of a verdict."""
+    drawing = [
+        path for room in ("report", "page") for path in (ROOT / "bench" / room).iterdir() if path.suffix in (".py", ".css", ".js", ".html")
+    ]
+    own = [*COLOURS.values(), *ON_DARK.values(), *(ink for inks in VERDICTS.values() for ink in inks)]
+    found = {
+        (path.name, ink)
+        for path in [*drawing, ROOT / "bench" / "figures" / "costs.py"]
+        for ink in own
+        if ink.lower() in path.read_text().lower()
+    }
+    assert found == set()

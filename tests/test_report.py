@@ -15,7 +15,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from bench.core.stats import Interval, interval, quantiles, ranks, share
-from bench.report import plots, report
+from bench.report import costs, labels, report
 from bench.store.encoding import pack
 from bench.store.records import Store
 from bench.tables import formatting
@@ -59,13 +59,13 @@ def test_ranks_of_a_quantile_are_binomial(share: float) -> None:
 
 def test_front_keeps_what_nothing_beats_in_both() -> None:
     points = [(1.0, 0.5), (2.0, 0.4), (3.0, 0.9), (3.0, 0.8), (9.0, 0.9)]
-    assert plots.front(points, higher=True) == [(1.0, 0.5), (3.0, 0.9)]
-    assert plots.front(points, higher=False) == [(1.0, 0.5), (2.0, 0.4)]
+    assert costs.front(points, higher=True) == [(1.0, 0.5), (3.0, 0.9)]
+    assert costs.front(points, higher=False) == [(1.0, 0.5), (2.0, 0.4)]
 
 
 def test_labels_do_not_overlap_and_keep_their_order() -> None:
     heights = [0.5, 0.5, 0.51, 0.99, 1.0, 0.0, 0.02]
-    placed = plots.spread(heights, 0.06)
+    placed = labels.spread(heights, 0.06)
     order = np.argsort(heights, kind="stable")
     assert min(np.diff(np.array(placed)[order])) >= 0.06 - 1e-9
     assert max(placed) <= 1

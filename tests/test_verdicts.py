@@ -15,6 +15,7 @@ from scipy import stats as scipy_stats
 import datasets
 from bench.core.paired import by_seed, crossed, resplit
 from bench.report import forest, report
+from bench.report.plots import small
 from bench.store.encoding import pack
 from bench.store.records import Store
 from bench.tables import headline
@@ -196,7 +197,7 @@ def test_the_csv_has_the_whole_family_whatever_was_run(tmp_path: Path) -> None:
 
 
 def test_the_forest_draws_what_was_found(tmp_path: Path) -> None:
-    assert forest.forest(family({})) is None
+    assert forest.picture(family({})) is None
     put(store := Store(tmp_path), "shapes", MEANS)
     put(store, "shapes_pairs", MEANS | {ATTENTION: 10.0}, seeds=2)
     found = family(shown(rows(store)))
@@ -211,6 +212,6 @@ def test_the_forest_draws_what_was_found(tmp_path: Path) -> None:
         assert [dot.get_markerfacecolor() == "white" for dot in dots] == [not one.word for one in own]
         (band,) = (patch for patch in axes.patches if patch.get_gid() == "margin")
         assert band.get_extents().width > 0
-    assert forest.forest(found) == forest.forest(found)
+    assert small(figure) == small(forest.picture(found))  # type: ignore[arg-type]
     report.write(store)
     assert "](forest.png)" in (tmp_path / "README.md").read_text() and (tmp_path / "forest.png").is_file()

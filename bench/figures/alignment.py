@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import datasets
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject
-from bench.report.plots import STYLE, png
+from bench.report.plots import STYLE
 from datasets import translation
 from datasets.task import Task
 from datasets.vocabulary import END, PAD, Vocabulary
@@ -25,6 +25,10 @@ from models.transformer_seq2seq import TransformerSeq2Seq
 
 COUNTED, SENTENCES, HEADS = 200, 2, 4  # first test sentences read; how many are drawn; heads drawn
 DICTIONARY = "#D55E00"
+
+
+def of_sentences(task: Task) -> bool:
+    return task.input.kind == task.output.kind == "tokens"
 
 
 def looking(module: nn.Module) -> nn.Module:
@@ -95,8 +99,10 @@ def panel(axes: Axes, weights: Tensor, words: list[str], said: list[str], boxes:
     return image
 
 
-def drawn(subject: Subject) -> Figure:
-    """A row a sentence, a panel a head after their mean; the sentence, what was said and the reference below."""
+@of_cell(of_sentences)
+@matplotlib.rc_context(STYLE | {"font.size": 8})
+def alignment(subject: Subject) -> Figure:
+    """Two test sentences, a row each, a panel a head after their mean; the sentence, what was said and the reference below."""
     module: Any = subject.module
     task, test = subject.task, subject.data.test
     looking(module)  # before the work
@@ -118,25 +124,24 @@ def drawn(subject: Subject) -> Figure:
     block = max(0.2 + room + len(layers) * (wide + 0.12), 0.063 * max(len(line) for text in texts for line in text.splitlines()))
     tall, across = 0.2 + room + high + 0.9, 1 if heads > 1 else len(rows)
     width, height = 0.7 + across * block, 0.5 + tall * (len(rows) // across)
-    with matplotlib.rc_context(STYLE | {"font.size": 8}):
-        figure = Figure(figsize=(width, height))
+    figure = Figure(figsize=(width, height))
 
-        def place(left: float, top: float, wide: float, high: float) -> Axes:
-            return figure.add_axes((left / width, 1 - (top + high) / height, wide / width, high / height))
+    def place(left: float, top: float, wide: float, high: float) -> Axes:
+        return figure.add_axes((left / width, 1 - (top + high) / height, wide / width, high / height))
 
-        for n, (i, (words, answer, _), text) in enumerate(zip(rows, sentences, texts, strict=True)):
-            left, top = n % across * block, 0.5 + n // across * tall
-            boxes = translates[said[i]][:, x[i]] if translates is not None else None
-            for k, (name, w) in enumerate(layers.items()):
-                axes = place(left + 0.2 + room + k * (wide + 0.12), top + 0.2 + room, wide, high)
-                image = panel(axes, w[i], words, answer, boxes, k == 0)
-                axes.set_title(f"{name}: {100 * shares[name]:.1f} %" if name in shares and name else name, fontsize=8.5)
-                axes.set_xlabel("source word")
-                axes.set_ylabel("word said" if k == 0 else "")
-            figure.text((left + 0.1) / width, 1 - (top + room + high + 0.5) / height, text, va="top", fontsize=7.5)
-        figure.colorbar(image, cax=place(width - 0.6, 0.7 + room, 0.12, min(high, 2.6)), label="attention weight")
-        figure.suptitle(title(subject, heads, shares), fontsize=10, x=0.1 / width, y=1 - 0.08 / height, ha="left")
-        return figure
+    for n, (i, (words, answer, _), text) in enumerate(zip(rows, sentences, texts, strict=True)):
+        left, top = n % across * block, 0.5 + n // across * tall
+        boxes = translates[said[i]][:, x[i]] if translates is not None else None
+        for k, (name, w) in enumerate(layers.items()):
+            axes = place(left + 0.2 + room + k * (wide + 0.12), top + 0.2 + room, wide, high)
+            image = panel(axes, w[i], words, answer, boxes, k == 0)
+            axes.set_title(f"{name}: {100 * shares[name]:.1f} %" if name in shares and name else name, fontsize=8.5)
+            axes.set_xlabel("source word")
+            axes.set_ylabel("word said" if k == 0 else "")
+        figure.text((left + 0.1) / width, 1 - (top + room + high + 0.5) / height, text, va="top", fontsize=7.5)
+    figure.colorbar(image, cax=place(width - 0.6, 0.7 + room, 0.12, min(high, 2.6)), label="attention weight")
+    figure.suptitle(title(subject, heads, shares), fontsize=10, x=0.1 / width, y=1 - 0.08 / height, ha="left")
+    return figure
 
 
 def title(subject: Subject, heads: int, shares: dict[str, float]) -> str:
@@ -156,13 +161,3 @@ def vocabularies(subject: Subject) -> tuple[Vocabulary, Vocabulary]:
     if known is None:
         raise NoPicture("the data set does not tell its words")
     return known
-
-
-def of_sentences(task: Task) -> bool:
-    return task.input.kind == task.output.kind == "tokens"
-
-
-@of_cell(of_sentences)
-def alignment(subject: Subject) -> bytes:
-    """Two test sentences, words on both axes."""
-    return png(drawn(subject))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import textwrap
-from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -19,23 +17,12 @@ from torch import Tensor
 from bench.figures.attended import SAMPLES, maps, patches, shares
 from bench.figures.kinds import of_cell
 from bench.figures.subject import Subject
-from bench.report.plots import STYLE, png
+from bench.report.plots import PLAIN, headline, png
 from datasets.task import Task
 from models.tokens import Tokens
 
-PLAIN = STYLE | {"axes.grid": False}
 MOST_HEADS = 8  # that a picture has room for
 NAMED = 17  # tokens up to which each is named on the axes
-GREY = "#555555"
-
-
-def headline(figure: Figure, title: str, told: str) -> None:
-    """The finding at the top left, and below it, smaller, what is drawn. Lines are broken to the figure's width."""
-    width, height = figure.get_size_inches()
-    lines = textwrap.wrap(title.replace(" %", "\N{NO-BREAK SPACE}%"), int(width * 10))
-    figure.text(0.12 / width, 1 - 0.1 / height, "\n".join(lines), fontsize=10.5, va="top", fontweight="bold")
-    below = textwrap.wrap(told, int(width * 17))
-    figure.text(0.12 / width, 1 - (0.14 + 0.19 * len(lines)) / height, "\n".join(below), fontsize=8, va="top", color=GREY)
 
 
 def tokens_named(task: Task, tokens: int, features: bool = True) -> list[str]:
@@ -62,17 +49,8 @@ def finding(layers: list[Tensor], names: list[str], image: bool) -> str:
     return f"{who} gets {100 * got[most]:.0f} % of all attention; spread evenly it would be {100 * even:.0f} %"
 
 
-class Box(NamedTuple):
-    """A place on a sheet, in inches from its bottom left."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-def small(sheet: Axes, box: Box, weights: Tensor, top: float, signed: bool) -> None:
-    """One head's map, (query, key), with figures where they have room."""
+def small(sheet: Axes, box: tuple[float, float, float, float], weights: Tensor, top: float, signed: bool) -> None:
+    """One head's map, (query, key), with figures where they have room; the box is left, bottom, width and height in inches."""
     x, y, width, height = box
     low, colours = (-top, "PuOr_r") if signed else (0, "Blues")
     extent, values = (x, x + width, y, y + height), weights.numpy()
@@ -138,7 +116,7 @@ def drawn(layers: list[Tensor], image: Tensor | None, names: list[str], title: s
         for i, weights in enumerate(block):
             y -= heights[i]
             for h, of_head in enumerate(weights[:heads]):
-                small(sheet, Box(start + h * (cell + gap), y, cell, heights[i]), of_head, top, signed)
+                small(sheet, (start + h * (cell + gap), y, cell, heights[i]), of_head, top, signed)
             if b == 0:
                 sheet.text(0.1, y + heights[i] / 2, f"layer {i + 1}", fontsize=7.5, rotation=90, va="center")
                 queries = weights.shape[1]
@@ -172,6 +150,7 @@ def fits(task: Task) -> bool:
 
 
 @of_cell(fits)
+@matplotlib.rc_context(PLAIN)
 def attention(subject: Subject) -> bytes:
     """Attention per head and layer over the features or patches."""
     module = subject.module
@@ -184,5 +163,4 @@ def attention(subject: Subject) -> bytes:
     told += f"; {MOST_HEADS} of {heads} heads" * (heads > MOST_HEADS)
     told += "; purple is negative, marked −" * (not shares(layers))
     told += "; the last layer asks for the class token alone" * (layers[-1].shape[2] == 1 < len(names))
-    with matplotlib.rc_context(PLAIN):
-        return png(drawn(layers, image, names, f"{subject.title}: {finding(layers, names, image is not None)}", told))
+    return png(drawn(layers, image, names, f"{subject.title}: {finding(layers, names, image is not None)}", told))

@@ -10,12 +10,12 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, PercentFormatter
 from sklearn.datasets import load_iris
+from sklearn.metrics import confusion_matrix
 
 import datasets
-from bench.figures.attention import PLAIN, headline
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Outdated, Subject
-from bench.report.plots import png
+from bench.report.plots import PLAIN, headline, png
 from bench.store.encoding import unpack
 from bench.store.records import Record
 from datasets.task import Task
@@ -29,19 +29,15 @@ def truth(dataset: str, root: str | None, seed: int) -> np.ndarray:
     return datasets.load(dataset, root, seed).test.y.numpy()
 
 
-def counted(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """How many samples of each class (rows) were taken for each class (columns), (classes, classes)."""
-    counts = np.zeros((classes, classes), int)
-    np.add.at(counts, (true, predicted), 1)
-    return counts
-
-
 def finished(subject: Subject) -> list[Record]:
     return [run for run in subject.row.runs if run["status"] == "ok"]
 
 
 def matrix(subject: Subject) -> np.ndarray:
-    """The counts of all seeds' test splits. NoPicture if a run kept no predictions, or predicted other data than are loaded now."""
+    """How many samples of each class (rows) were taken for each (columns), of all seeds' test splits.
+
+    NoPicture if a run kept no predictions, or predicted other data than are loaded now.
+    """
     total = np.zeros((subject.task.output.size,) * 2, int)
     for run in finished(subject):
         if "examples" not in run:
@@ -50,7 +46,7 @@ def matrix(subject: Subject) -> np.ndarray:
         right = run["test"]["best"].get("accuracy")
         if len(true) != len(predicted) or (right is not None and abs(right - np.mean(true == predicted)) > 1e-6):
             raise Outdated("the data have changed since it was trained; train it again")
-        total += counted(true, predicted, len(total))
+        total += confusion_matrix(true, predicted, labels=np.arange(len(total)))
     return total
 
 
@@ -111,11 +107,11 @@ def fits(task: Task) -> bool:
 
 
 @of_cell(fits)
+@matplotlib.rc_context(PLAIN)
 def confusion(subject: Subject) -> bytes:
     """Confusion matrix over the test splits of all seeds."""
     counts = matrix(subject)
     names = named(subject.row.dataset, len(counts))
     seeds = len(finished(subject))
     told = f"test samples of {seeds} seed{'s' * (seeds != 1)}, {counts.sum()} in all; weights that were best on validation"
-    with matplotlib.rc_context(PLAIN):
-        return png(drawn(counts, names, f"{subject.title}: {finding(counts, names)}", told))
+    return png(drawn(counts, names, f"{subject.title}: {finding(counts, names)}", told))

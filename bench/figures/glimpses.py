@@ -13,11 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
-from bench.figures.attention import PLAIN, headline
 from bench.figures.kinds import of_cell
 from bench.figures.samples import BLUE, HALO, IMAGE, ORANGE, answered, first_images, fits, limits, put
 from bench.figures.subject import NoPicture, Subject
-from bench.report.plots import png
+from bench.report.plots import PLAIN, headline, png
 
 PATHS = 4  # images in a picture
 
@@ -115,6 +114,7 @@ def glimpses_finding(x: Tensor, places: Tensor) -> str:
 
 
 @of_cell(fits)
+@matplotlib.rc_context(PLAIN)
 def glimpses(subject: Subject) -> bytes:
     """The path of an eye over an image, and what it saw."""
     module = subject.module
@@ -125,5 +125,4 @@ def glimpses(subject: Subject) -> bytes:
     told = "one path, from the model's first fixed start, and what it answers; "
     told += f"{subject.weights}; average over {len(many)} test samples"
     title = f"{subject.title} {glimpses_finding(many, path(module, many).places)}"
-    with matplotlib.rc_context(PLAIN):
-        return png(glimpses_drawn(x, y, path(module, x), title, told))
+    return png(glimpses_drawn(x, y, path(module, x), title, told))

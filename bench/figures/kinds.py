@@ -1,7 +1,7 @@
 """The kinds of pictures by name, filled by decorators as the files of this folder are imported.
 
 @of_cell(lambda task: task.input.kind == "points")           @of_suite()
-def plane(subject: Subject) -> bytes: ...                    def costs(sections: dict[str, list[Row]]) -> bytes: ...
+def plane(subject: Subject) -> Figure: ...                   def costs(sections: dict[str, list[Row]]) -> bytes: ...
 """
 
 from __future__ import annotations
@@ -10,16 +10,20 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
+
+from matplotlib.figure import Figure
 
 from bench.figures.subject import Subject
+from bench.report.plots import png
 from bench.tables.rows import Row
 from datasets.task import Task
 
 Suffix = Literal["png", "gif"]
-OfCell = Callable[[Subject], bytes]
+OfCell = Callable[[Subject], Figure] | Callable[[Subject], bytes]
 OfSuite = Callable[[dict[str, list[Row]]], bytes]
 Fits = Callable[[Task], bool]
+Drawn = TypeVar("Drawn", Callable[[Subject], Figure], Callable[[Subject], bytes])
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,12 @@ class Kind:
     name: str
     suffix: Suffix
     fits: Fits
-    draw: OfCell
+    drawn: OfCell
+
+    def draw(self, subject: Subject) -> bytes:
+        """The file. A figure is made a PNG."""
+        found = self.drawn(subject)
+        return png(found) if isinstance(found, Figure) else found
 
 
 cells: dict[str, Kind] = {}
@@ -42,10 +51,10 @@ def free(name: str) -> None:
         raise ValueError(f"kind of picture {name!r} is already registered")
 
 
-def of_cell(fits: Fits, suffix: Suffix = "png") -> Callable[[OfCell], OfCell]:
+def of_cell(fits: Fits, suffix: Suffix = "png") -> Callable[[Drawn], Drawn]:
     """Add a kind of picture, one for each cell whose task it fits, under the function's name."""
 
-    def add(draw: OfCell) -> OfCell:
+    def add(draw: Drawn) -> Drawn:
         free(draw.__name__)
         cells[draw.__name__] = Kind(draw.__name__, suffix, fits, draw)
         return draw

@@ -11,11 +11,10 @@ from matplotlib.patches import Polygon, Rectangle
 from torch import Tensor
 
 from bench.figures.attended import SAMPLES, Field, field, looked_at
-from bench.figures.attention import PLAIN, headline
 from bench.figures.kinds import of_cell
 from bench.figures.samples import BLUE, HALO, IMAGE, ORANGE, answered, first_images, fits, limits, put
 from bench.figures.subject import NoPicture, Subject
-from bench.report.plots import png
+from bench.report.plots import PLAIN, headline, png
 
 SHOWN = 8  # images in a picture
 HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#f5c29a", ORANGE])
@@ -54,6 +53,7 @@ def rollout_finding(heat: Tensor) -> str:
 
 
 @of_cell(fits)
+@matplotlib.rc_context(PLAIN)
 def rollout(subject: Subject) -> bytes:
     """Attention rollout over test images, class by class."""
     many, _ = looked_at(subject.module, subject.data.test.x[:SAMPLES])
@@ -64,8 +64,7 @@ def rollout(subject: Subject) -> bytes:
     told += f"{subject.weights}; average over {len(many)} test samples"
     told += "; re-attention's weights are signed: their sizes, rows made to sum to one" * (not plain)
     told += f"; the patches are of a map: each sees {where.reach:.0f} pixels more on every side" * (where.reach > 0)
-    with matplotlib.rc_context(PLAIN):
-        return png(rollout_drawn(x, y, predicted, heat, where, f"{subject.title} {rollout_finding(many)}", told))
+    return png(rollout_drawn(x, y, predicted, heat, where, f"{subject.title} {rollout_finding(many)}", told))
 
 
 def corners(affine: Tensor, height: int, width: int) -> Tensor:
@@ -107,6 +106,7 @@ def stn_finding(affine: Tensor) -> str:
 
 
 @of_cell(fits)
+@matplotlib.rc_context(PLAIN)
 def stn(subject: Subject) -> bytes:
     """Before and after of a spatial transformer."""
     module = subject.module
@@ -118,5 +118,4 @@ def stn(subject: Subject) -> bytes:
         straight, localise = straighten(x), module.get_submodule("localise")
         affine, many = (localise(images).view(-1, 2, 3) for images in (x, subject.data.test.x[:512]))
     told = f"the first test images, class by class; {subject.weights}; the area is of {len(many)} test samples"
-    with matplotlib.rc_context(PLAIN):
-        return png(stn_drawn(x, y, predicted, straight, corners(affine, *x.shape[2:]), f"{subject.title} {stn_finding(many)}", told))
+    return png(stn_drawn(x, y, predicted, straight, corners(affine, *x.shape[2:]), f"{subject.title} {stn_finding(many)}", told))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bench.figures.compact import compact
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject, answer
-from bench.report.plots import STYLE
+from bench.report.plots import PLAIN
 from bench.tables.formatting import number
 from datasets.data import Data, Split
 from datasets.task import Task
@@ -172,6 +172,7 @@ TRAIN: dict[str, Any] = {"marker": "o", "s": 17, "edgecolors": "black", "linewid
 TEST: dict[str, Any] = {"marker": "D", "s": 8, "edgecolors": "white", "linewidths": 0.5}
 
 
+@matplotlib.rc_context(PLAIN)
 def still(subject: Subject) -> Figure:
     """One large panel; beside it one small panel a hidden unit. NoPicture where colours cannot show the answer."""
     drawable(subject.task)
@@ -181,32 +182,31 @@ def still(subject: Subject) -> Figure:
     heights = values(module, subject.task, x).reshape(SIDE, SIDE)
     units = hidden(module, subject.task, x)
     width = 11.0 if units else 6.1
-    with matplotlib.rc_context(STYLE | {"axes.grid": False}):
-        figure = Figure(figsize=(width, 5.7))
-        axes = figure.add_axes((0.55 / width, 0.09, 4.5 / width, 4.5 / 5.7), xlabel="x₁", ylabel="x₂")
-        image = paint(axes, heights, own.low, own.high, box)
-        lines = axes.contour(heights, own.lines, extent=box, colors="black", linewidths=0.6 if own.contours else 1.6, linestyles="solid")
-        scatter(axes, data.test, own, **TEST)
-        scatter(axes, data.train, own, **TRAIN)
-        beyond = bool(heights.min() < own.low), bool(heights.max() > own.high)
-        arrows = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(beyond, "neither")
-        place = figure.add_axes((5.15 / width, 0.09, 0.12 / width, 4.5 / 5.7))
-        ticks = own.lines if own.contours else None
-        bar = figure.colorbar(image, place, extend=arrows, ticks=ticks, format=lambda value, _: signed(value).lstrip("+"))
-        bar.add_lines(lines)
-        bar.set_label(own.label)
-        said, blind = finding(subject)
-        figure.text(0.12 / width, 0.985, f"{subject.title}: {said}", va="top", fontsize=11)
-        below = subject.weights + (f"; {blind}" if blind else "")
-        figure.text(0.12 / width, 0.945, below, va="top", fontsize=8)
-        key = figure.add_axes((0.55 / width, 0.885, 4.5 / width, 0.03), xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[], frame_on=False)
-        for at, split, name, look in ((0.025, data.train, "training", TRAIN), (0.37, data.test, "test", TEST)):
-            key.axvspan(at - 0.02, at + 0.02, color=COLOURS(0.5), lw=0)  # white edges need a ground
-            key.scatter([at], [0.5], color=COLOURS(0.999), **look)
-            key.text(at + 0.03, 0.5, f"{len(split):,} {name} points", va="center")
-        key.text(1, 0.5, "lines of equal value" if own.contours else "line: decision boundary", va="center", ha="right")
-        if units:
-            small(figure, *units, box, "in the value" if own.contours else "towards class 1")
+    figure = Figure(figsize=(width, 5.7))
+    axes = figure.add_axes((0.55 / width, 0.09, 4.5 / width, 4.5 / 5.7), xlabel="x₁", ylabel="x₂")
+    image = paint(axes, heights, own.low, own.high, box)
+    lines = axes.contour(heights, own.lines, extent=box, colors="black", linewidths=0.6 if own.contours else 1.6, linestyles="solid")
+    scatter(axes, data.test, own, **TEST)
+    scatter(axes, data.train, own, **TRAIN)
+    beyond = bool(heights.min() < own.low), bool(heights.max() > own.high)
+    arrows = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(beyond, "neither")
+    place = figure.add_axes((5.15 / width, 0.09, 0.12 / width, 4.5 / 5.7))
+    ticks = own.lines if own.contours else None
+    bar = figure.colorbar(image, place, extend=arrows, ticks=ticks, format=lambda value, _: signed(value).lstrip("+"))
+    bar.add_lines(lines)
+    bar.set_label(own.label)
+    said, blind = finding(subject)
+    figure.text(0.12 / width, 0.985, f"{subject.title}: {said}", va="top", fontsize=11)
+    below = subject.weights + (f"; {blind}" if blind else "")
+    figure.text(0.12 / width, 0.945, below, va="top", fontsize=8)
+    key = figure.add_axes((0.55 / width, 0.885, 4.5 / width, 0.03), xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[], frame_on=False)
+    for at, split, name, look in ((0.025, data.train, "training", TRAIN), (0.37, data.test, "test", TEST)):
+        key.axvspan(at - 0.02, at + 0.02, color=COLOURS(0.5), lw=0)  # white edges need a ground
+        key.scatter([at], [0.5], color=COLOURS(0.999), **look)
+        key.text(at + 0.03, 0.5, f"{len(split):,} {name} points", va="center")
+    key.text(1, 0.5, "lines of equal value" if own.contours else "line: decision boundary", va="center", ha="right")
+    if units:
+        small(figure, *units, box, "in the value" if own.contours else "towards class 1")
     return figure
 
 

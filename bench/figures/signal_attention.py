@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bench.figures.kinds import of_cell
 from bench.figures.signals import of_signals
 from bench.figures.subject import NoPicture, Subject, answer
-from bench.report.plots import STYLE, png
+from bench.report.plots import STYLE
 from datasets.shapes import QUARTER, SHAPES
 from datasets.task import Task
 from models.attention import watch
@@ -118,7 +118,9 @@ def strip(axes: Axes, signal: Tensor, upright: bool, rule: Rule | None, target: 
     axes.set_axis_off()
 
 
-def drawn_attention(subject: Subject) -> Figure:
+@of_cell(of_signals)
+@matplotlib.rc_context(STYLE)
+def signal_attention(subject: Subject) -> Figure:
     """A panel a head, a row a layer: query positions down, key positions along, the input beside both."""
     task, test, rule = subject.task, subject.data.test, RULES.get(subject.row.dataset)
     length = task.input.shape[-1]
@@ -143,42 +145,41 @@ def drawn_attention(subject: Subject) -> Figure:
     text = "\n".join(textwrap.fill(line, int(11.5 * width)) for line in lines)
     above = 0.35 + 0.17 * len(text.splitlines())
     height = 0.5 + rows * size + between * rows + 0.5 + above
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height))
-        grid: Any = figure.add_gridspec(
-            1 + rows,
-            2 + heads,
-            width_ratios=[0.5, *[size] * heads, 0.15],
-            height_ratios=[0.5, *[size] * rows],
-            left=left / width,
-            right=1 - right / width,
-            bottom=0.5 / height,
-            top=1 - above / height,
-            wspace=between * (2 + heads) / (0.65 + heads * size),
-            hspace=between * (1 + rows) / (0.5 + rows * size),
+    figure = Figure(figsize=(width, height))
+    grid: Any = figure.add_gridspec(
+        1 + rows,
+        2 + heads,
+        width_ratios=[0.5, *[size] * heads, 0.15],
+        height_ratios=[0.5, *[size] * rows],
+        left=left / width,
+        right=1 - right / width,
+        bottom=0.5 / height,
+        top=1 - above / height,
+        wspace=between * (2 + heads) / (0.65 + heads * size),
+        hspace=between * (1 + rows) / (0.5 + rows * size),
+    )
+    for (row, h), (name, weights) in panels.items():
+        axes = figure.add_subplot(grid[1 + row, 1 + h])
+        edges = (-0.5, length - 0.5, length - 0.5, -0.5)
+        image = axes.imshow(
+            weights[sample].numpy(), cmap="Greys", norm=PowerNorm(0.5, 0, top), extent=edges, aspect="auto", interpolation="nearest"
         )
-        for (row, h), (name, weights) in panels.items():
-            axes = figure.add_subplot(grid[1 + row, 1 + h])
-            edges = (-0.5, length - 0.5, length - 0.5, -0.5)
-            image = axes.imshow(
-                weights[sample].numpy(), cmap="Greys", norm=PowerNorm(0.5, 0, top), extent=edges, aspect="auto", interpolation="nearest"
-            )
-            axes.set_title(f"{name}: {times(ratios[name])}" if rule and name else name, fontsize=8.5)
-            axes.grid(False)
-            axes.spines[:].set_visible(True)
-            if rule is not None:
-                mark(axes, rule, target)
-            if row == 0:
-                strip(figure.add_subplot(grid[0, 1 + h], sharex=axes), signal, False, rule, target)
-            if h == 0:
-                strip(figure.add_subplot(grid[1 + row, 0], sharey=axes), signal, True, rule, target)
-            axes.set_xticks(range(0, length, QUARTER))
-            axes.set_yticks(range(0, length, QUARTER))
-            axes.tick_params(labelbottom=row == rows - 1, labelleft=h == 0)
-            axes.set_xlabel("key position (samples)" if row == rows - 1 else "")
-        figure.colorbar(image, cax=figure.add_subplot(grid[1, -1]), label="weight (√ scale)")
-        figure.suptitle(text, fontsize=9.5, x=0.1 / width, y=1 - 0.1 / height, ha="left")
-        return figure
+        axes.set_title(f"{name}: {times(ratios[name])}" if rule and name else name, fontsize=8.5)
+        axes.grid(False)
+        axes.spines[:].set_visible(True)
+        if rule is not None:
+            mark(axes, rule, target)
+        if row == 0:
+            strip(figure.add_subplot(grid[0, 1 + h], sharex=axes), signal, False, rule, target)
+        if h == 0:
+            strip(figure.add_subplot(grid[1 + row, 0], sharey=axes), signal, True, rule, target)
+        axes.set_xticks(range(0, length, QUARTER))
+        axes.set_yticks(range(0, length, QUARTER))
+        axes.tick_params(labelbottom=row == rows - 1, labelleft=h == 0)
+        axes.set_xlabel("key position (samples)" if row == rows - 1 else "")
+    figure.colorbar(image, cax=figure.add_subplot(grid[1, -1]), label="weight (√ scale)")
+    figure.suptitle(text, fontsize=9.5, x=0.1 / width, y=1 - 0.1 / height, ha="left")
+    return figure
 
 
 def times(ratio: float) -> str:
@@ -194,9 +195,3 @@ def told(ratios: dict[str, float], rule: Rule) -> str:
     else:
         words = f"{where}a shape weighs {rule.own} {times(ratios[best])} as much as those of {rule.other}"
     return f"{words}\nFramed: a shape and {rule.own}; ×: their weight per position over that of {rule.other} ({COUNTED} test samples)"
-
-
-@of_cell(of_signals)
-def signal_attention(subject: Subject) -> bytes:
-    """The attention matrices of one test signal beside the signal."""
-    return png(drawn_attention(subject))

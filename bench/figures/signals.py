@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject
-from bench.report.plots import STYLE, png, spread
+from bench.report.labels import spread
+from bench.report.plots import STYLE
 from bench.tables.formatting import number
 from datasets.task import Task
 
@@ -55,7 +56,9 @@ def name_lines(axes: Axes, heights: dict[str, np.ndarray], height: float) -> Non
         )
 
 
-def drawn_signals(subject: Subject) -> Figure:
+@of_cell(of_signals)
+@matplotlib.rc_context(STYLE)
+def signals(subject: Subject) -> Figure:
     """One row a sample: the input, the target and the answer over the positions, and the answer's error."""
     task, test, metric = subject.task, subject.data.test, subject.task.metric
     if test.x.shape[1:] != test.y.shape[1:]:
@@ -64,26 +67,25 @@ def drawn_signals(subject: Subject) -> Figure:
     x, y = test.x[index], test.y[index]
     predicted = subject.predicted(x)
     errors = task.scores(predicted, y)[metric.name]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 1.75 * len(index) + 0.9), layout="constrained")
-        rows = figure.subplots(len(index), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-        values = torch.cat([x.flatten(), y.flatten(), predicted.flatten()])
-        low, high = float(values.min()), float(values.max())
-        for i, axes in enumerate(rows):
-            lines = dict(zip(LINES, (x[i, 0].numpy(), y[i, 0].numpy(), predicted[i, 0].numpy()), strict=True))
-            for name, line in lines.items():
-                axes.plot(np.arange(len(line)), line, label=name, solid_capstyle="butt", **LINES[name])
-            if i == 0:
-                name_lines(axes, lines, high + 0.1 * (high - low))
-            axes.set_title(f"test sample {index[i]}: {NAMES.get(metric.name, metric.name)} {number(float(errors[i]))}", fontsize=8.5)
-            axes.set_ylabel("height")
-        rows[-1].set_xlabel("position (samples)")
-        rows[-1].set_xlim(-0.5, task.output.size - 0.5)
-        rows[-1].set_ylim(low - 0.05 * (high - low), high + 0.3 * (high - low))
-        figure.suptitle(
-            f"{subject.title}: {finding(subject)}\nTask: {subject.task.summary}. Weights of the last step", fontsize=10, x=0.01, ha="left"
-        )
-        return figure
+    figure = Figure(figsize=(10, 1.75 * len(index) + 0.9), layout="constrained")
+    rows = figure.subplots(len(index), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    values = torch.cat([x.flatten(), y.flatten(), predicted.flatten()])
+    low, high = float(values.min()), float(values.max())
+    for i, axes in enumerate(rows):
+        lines = dict(zip(LINES, (x[i, 0].numpy(), y[i, 0].numpy(), predicted[i, 0].numpy()), strict=True))
+        for name, line in lines.items():
+            axes.plot(np.arange(len(line)), line, label=name, solid_capstyle="butt", **LINES[name])
+        if i == 0:
+            name_lines(axes, lines, high + 0.1 * (high - low))
+        axes.set_title(f"test sample {index[i]}: {NAMES.get(metric.name, metric.name)} {number(float(errors[i]))}", fontsize=8.5)
+        axes.set_ylabel("height")
+    rows[-1].set_xlabel("position (samples)")
+    rows[-1].set_xlim(-0.5, task.output.size - 0.5)
+    rows[-1].set_ylim(low - 0.05 * (high - low), high + 0.3 * (high - low))
+    figure.suptitle(
+        f"{subject.title}: {finding(subject)}\nTask: {subject.task.summary}. Weights of the last step", fontsize=10, x=0.01, ha="left"
+    )
+    return figure
 
 
 def finding(subject: Subject) -> str:
@@ -97,9 +99,3 @@ def finding(subject: Subject) -> str:
     if not untouched:  # the task is to leave the input as it is
         return words
     return f"{words}, {number(100 * error / untouched, 2)} % of that of the unchanged input"
-
-
-@of_cell(of_signals)
-def signals(subject: Subject) -> bytes:
-    """Three test signals: input, target and prediction."""
-    return png(drawn_signals(subject))

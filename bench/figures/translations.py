@@ -10,7 +10,7 @@ from torch import Tensor
 from bench.figures.alignment import of_sentences, vocabularies
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject
-from bench.report.plots import STYLE, png
+from bench.report.plots import STYLE
 from datasets.vocabulary import PAD
 from models.decode import Translator, beam
 
@@ -40,7 +40,9 @@ def finding(found: dict[str, tuple[Tensor, list[str]]], y: Tensor) -> str:
     return f"{what}; {right:.1f} % of words right after the true ones"
 
 
-def drawn(subject: Subject) -> Figure:
+@of_cell(of_sentences)
+@matplotlib.rc_context(STYLE | {"font.size": 8})
+def translations(subject: Subject) -> Figure:
     """A block a sentence, the first of the test split, a line an answer: blue where it is the reference."""
     module = subject.module
     if not isinstance(module, Translator):
@@ -64,17 +66,10 @@ def drawn(subject: Subject) -> Figure:
     ]
     width = max(1.6 + 0.066 * longest, 0.068 * max(map(len, headings)))
     height = 0.55 + 0.17 * len(lines)
-    with matplotlib.rc_context(STYLE | {"font.size": 8}):
-        figure = Figure(figsize=(width, height))
-        figure.suptitle("\n".join(headings), fontsize=9, x=0.1 / width, y=1 - 0.06 / height, ha="left", va="top")
-        for row, (name, score, words, colour) in enumerate(lines):
-            for left, text, align in ((0.1, name, "left"), (1.35, score, "right"), (1.45, words, "left")):
-                place = (left / width, 1 - (0.55 + 0.17 * row) / height)
-                figure.text(*place, text, color=colour if left > 1.4 else "#6b6b6b", ha=align, va="center", parse_math=False)
+    figure = Figure(figsize=(width, height))
+    figure.suptitle("\n".join(headings), fontsize=9, x=0.1 / width, y=1 - 0.06 / height, ha="left", va="top")
+    for row, (name, score, words, colour) in enumerate(lines):
+        for left, text, align in ((0.1, name, "left"), (1.35, score, "right"), (1.45, words, "left")):
+            place = (left / width, 1 - (0.55 + 0.17 * row) / height)
+            figure.text(*place, text, color=colour if left > 1.4 else "#6b6b6b", ha=align, va="center", parse_math=False)
     return figure
-
-
-@of_cell(of_sentences)
-def translations(subject: Subject) -> bytes:
-    """A table of sample translations."""
-    return png(drawn(subject))

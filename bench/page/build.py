@@ -13,7 +13,7 @@ from markupsafe import Markup
 from bench.page import view
 from bench.plan.grid import RequestError
 from bench.store.records import Store
-from bench.tables.look import COLOURS, ON_DARK
+from bench.tables.look import COLOURS, ON_DARK, VERDICTS
 
 HERE = Path(__file__).parent
 
@@ -28,7 +28,8 @@ def html(facts: dict[str, Any]) -> str:
     loader = FileSystemLoader(HERE)
     templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     templates.filters["slug"] = view.slug
-    style = templates.get_template("page.css").render(colours={f: (COLOURS[f], ON_DARK[f]) for f in COLOURS}, optional=facts["optional"])
+    colours = {family: (COLOURS[family], ON_DARK[family]) for family in COLOURS}
+    style = templates.get_template("page.css").render(colours=colours, verdicts=VERDICTS, optional=facts["optional"])
     script = (HERE / "page.js").read_text(encoding="utf-8")
     policy = (
         f"default-src 'none'; script-src {allowed(script)}; style-src {allowed(style)}; img-src data:; base-uri 'none'; form-action 'none'"

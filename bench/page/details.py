@@ -6,26 +6,23 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-from markupsafe import Markup
 
 import datasets
 import models
 from bench.core.machine import ROOT
 from bench.page import draw
 from bench.page.svg import sample
-from bench.tables.columns import column
+from bench.report.costs import COSTS
 from bench.tables.formatting import amount, number, quality
 from bench.tables.look import Look
-from bench.tables.rows import LATENCY, Row
+from bench.tables.rows import Row
 from bench.tables.scales import scale
 from bench.tables.verdict import ranked
 
-COSTS = ("params_active", "flops", LATENCY)
 MOST = 120  # models of one drawing; the table has them all
 
 
@@ -48,80 +45,35 @@ def what(name: str) -> tuple[str, str, list[str]]:
     return own.get(name, "") or whole, shown, kin
 
 
-@dataclass(frozen=True)
-class Card:
-    name: str
-    family: str
-    sample: Markup
-    text: str
-    beside: str  # the model that has the same text
-    file: str
-    kin: list[str]
-    size: str
-    best: list[tuple[str, str]]  # data set, and its place there
-    trained: int
-    why_not: str
-
-
-def between(values: Sequence[float]) -> str:
-    """Smallest to largest, in words."""
-    ends = [amount(end) for end in dict.fromkeys((min(values), max(values)))] if values else []
-    return " to ".join(dict.fromkeys(ends))
-
-
-def model_cards(table: Sequence[Row], sections: dict[str, list[Row]], look: dict[str, Look]) -> list[Card]:
+def model_cards(table: Sequence[Row], sections: dict[str, list[Row]], look: dict[str, Look]) -> list[dict[str, Any]]:
     """Every model that any cell names, by name. Where it is good: its places among the rows that each data set ranks."""
     places: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
     for dataset, own in sections.items():
         order = ranked(own)
         for place, row in enumerate(order, 1):
             places[row.model].append((place, dataset, f"{place} of {len(order)}, {quality(row.value, row.metric)}"))
-    cards: list[Card] = []
+    cards = []
     said: dict[str, str] = {}
     for name in sorted(look):
         rows = [row for row in table if row.model == name]
         text, file, kin = what(name)
         beside = said.setdefault(text, name)
-        sizes = [count for row in rows if (count := row.costs.get("params_active"))]
+        sizes = [count for row in rows if (count := row.costs.get("params_active"))] or [0]
+        size = " to ".join(dict.fromkeys(map(amount, (min(sizes), max(sizes))))) if any(sizes) else ""
         best = [(dataset, place) for _, dataset, place in sorted(places[name])[:5]]
         reasons = [row.reason for row in rows if not row.values and row.reason]
         why = max(reasons, key=reasons.count) if reasons and not places[name] else ""
-        cards.append(
-            Card(
-                name,
-                look[name].family,
-                sample(look[name]),
-                text if beside == name else "",
-                beside if text else "",
-                file,
-                kin,
-                between(sizes),
-                best,
-                len(places[name]),
-                why,
-            )
-        )
+        known: dict[str, Any] = {
+            "name": name,
+            "family": look[name].family,
+            "sample": sample(look[name]),
+            "file": file,
+            "kin": kin,
+            "size": size,
+        }
+        described_by = {"text": text if beside == name else "", "beside": beside if text else ""}  # the model that has the same text
+        cards.append(known | described_by | {"best": best, "trained": len(places[name]), "why_not": why})
     return cards
-
-
-@dataclass(frozen=True)
-class Set:
-    name: str
-    summary: str
-    source: str
-    asks: str
-    bounds: list[str]
-    without: list[str]
-    seeds: Markup | None
-    costs: list[Markup]
-    curves: Markup | None
-    left: int  # models with a value that are not drawn
-    failed: list[Row]
-
-
-def known(name: str) -> Any:
-    """The data set's task, None if this checkout has none of that name."""
-    return datasets.task(name) if name in datasets.names(published=True) else None
 
 
 def bounds(task: Any, first: Row) -> dict[str, float]:
@@ -148,35 +100,32 @@ def asked(task: Any, first: Row) -> str:
     return ". ".join(one[0].upper() + one[1:] for one in said)
 
 
-def doubted(row: Row) -> bool:
-    return bool(row.doubts.get("cpu_b1"))
-
-
-def set_card(name: str, own: Sequence[Row], look: dict[str, Look]) -> Set:
+def set_card(name: str, own: Sequence[Row], look: dict[str, Look]) -> dict[str, Any]:
     order = ranked(own)
-    first, task = next(iter(order), own[0]), known(name)
+    task = datasets.task(name) if name in datasets.names(published=True) else None  # this checkout has none of that name
+    first = next(iter(order), own[0])
     guess = bounds(task, first) if order else {}
     seen = [v for row in order for v in row.values.values()]
     shown = {word: at for word, at in guess.items() if min(seen) - 0.3 <= at <= max(seen) + 0.1}  # a far one would flatten the rest
     study = draw.Study(order[:MOST], look, shown)
-    drawn = [draw.cost(study, column(cost), doubted if cost == LATENCY else lambda row: False) for cost in COSTS] if len(order) > 1 else []
+    drawn = [draw.cost(study, cost) for cost in COSTS] if len(order) > 1 else []
     unit = 100 if first.metric.percent else 1
-    return Set(
-        name,
-        re.sub(r"^\w", lambda found: found[0].upper(), first.summary or (task.summary if task is not None else "")),
-        task.source if task is not None else "",
-        asked(task, first),
-        [f"{word} {number(unit * at)}{' %' if first.metric.percent else ''}" for word, at in guess.items()],
-        [f"{row.model} {quality(row.value, row.metric)}" for row in order if what(row.model)[1] == "models/oracles.py"],
-        draw.seeds(study) if order else None,
-        [one for one in drawn if one is not None],
-        draw.curves(study) if order else None,
-        max(0, len(order) - MOST),
-        [row for row in own if not row.values and row.status != "skipped"],
-    )
+    return {
+        "name": name,
+        "summary": re.sub(r"^\w", lambda found: found[0].upper(), first.summary or (task.summary if task is not None else "")),
+        "source": task.source if task is not None else "",
+        "asks": asked(task, first),
+        "bounds": [f"{word} {number(unit * at)}{' %' if first.metric.percent else ''}" for word, at in guess.items()],
+        "without": [f"{row.model} {quality(row.value, row.metric)}" for row in order if what(row.model)[1] == "models/oracles.py"],
+        "seeds": draw.seeds(study) if order else None,
+        "costs": [one for one in drawn if one is not None],
+        "curves": draw.curves(study) if order else None,
+        "left": max(0, len(order) - MOST),  # models with a value that are not drawn
+        "failed": [row for row in own if not row.values and row.status != "skipped"],
+    }
 
 
-def set_cards(table: Sequence[Row], sections: dict[str, list[Row]], look: dict[str, Look]) -> list[Set]:
+def set_cards(table: Sequence[Row], sections: dict[str, list[Row]], look: dict[str, Look]) -> list[dict[str, Any]]:
     """Every data set that any cell names."""
     rest = sorted({row.dataset for row in table} - set(sections))
     elsewhere = {name: [replace(row, values={}) for row in table if row.dataset == name] for name in rest}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,12 +12,14 @@ from markupsafe import Markup
 
 from bench.page.svg import Axis, corners, element, frame, marker, plain, straight, svg, text
 from bench.report import forest
-from bench.report.plots import averaged, front, spread
-from bench.tables.column import Column
+from bench.report.costs import Cost, front, points
+from bench.report.curves import averaged
+from bench.report.labels import spread
 from bench.tables.formatting import amount, number, quality
 from bench.tables.headline import measured
 from bench.tables.look import Look
 from bench.tables.rows import Row
+from bench.tables.scales import scale
 from bench.tables.verdict import Verdict
 
 LINE = 17  # pixels from one model to the next
@@ -46,6 +48,11 @@ class Study:
     def log(self) -> bool:
         return self.rows[0].metric.better == "lower" and all(min(row.values.values()) > 0 for row in self.rows)
 
+    def axis(self, values: Sequence[float], start: float, end: float) -> Axis:
+        """Around values of the metric, times `scale`; it passes nothing that the metric cannot be."""
+        possible = scale(self.rows[0].metric)
+        return Axis.around(values, start, end, self.log, self.scale * possible.lowest, self.scale * possible.highest)
+
     @property
     def measure(self) -> str:
         metric = self.rows[0].metric
@@ -63,7 +70,7 @@ def seeds(study: Study) -> Markup:
     """Every seed a dot, a model a line, best first; its mean as a stroke, its interval as a bar."""
     values = [v for row in study.rows for v in (*row.values.values(), *ends(row))] + list(study.bounds.values())
     bottom = 14 + LINE * len(study.rows)
-    x = Axis.around([study.scale * v for v in values], 206, 350, study.log)
+    x = study.axis([study.scale * v for v in values], 206, 350)
     parts = frame(x, None, bottom, 8, study.measure)
     for name, at in study.bounds.items():
         parts += [
@@ -97,33 +104,32 @@ def free(x: float, y: float, said: str, taken: list[tuple[float, float, float, f
     return None
 
 
-def cost(study: Study, column: Column[Row], doubted: Callable[[Row], bool]) -> Markup | None:
+def cost(study: Study, against: Cost) -> Markup | None:
     """Quality against one cost, numbered by rank; no model beats the grey front in both. Hollow: a doubtful timing. None: not measured."""
-    points = {row.model: (float(c), study.scale * row.value.mean) for row in study.rows if (c := column.of(row)) and row.value is not None}
-    if not points:
+    found, axis = points(study.rows, against), against.column.axis
+    if not found:
         return None
-    drawn = [row for row in study.rows if row.model in points]
-    x = Axis.around([p[0] for p in points.values()], 40, 350, log=True)
-    y = Axis.around([study.scale * end for row in drawn for end in ends(row)], 250, 24, study.log)
-    higher = study.rows[0].metric.better == "higher"
-    edge = front(list(points.values()), higher)
+    x = Axis.around([p.x for p in found.values()], 40, 350, log=True)
+    y = study.axis([end for p in found.values() for end in (p.low, p.high)], 250, 24)
+    edge = front([(p.x, p.y) for p in found.values()], study.rows[0].metric.better == "higher")
     step = [(x(edge[0][0]), y(edge[0][1]))]
     for at, value in edge[1:]:
         step += [(x(at), step[-1][1]), (x(at), y(value))]
-    parts = [*frame(x, y, 250, 24, column.axis, amount, f"test {study.measure}"), straight(step, "b")]
-    taken = [(x(a) - 5, y(b) - 5, x(a) + 5, y(b) + 5) for a, b in points.values()]
+    parts = [*frame(x, y, 250, 24, axis, amount, f"test {study.measure}"), straight(step, "b")]
+    taken = [(x(p.x) - 5, y(p.y) - 5, x(p.x) + 5, y(p.y) + 5) for p in found.values()]
     for a, b in itertools.pairwise(step):
         taken.append((min(a[0], b[0]), min(a[1], b[1]) - 1, max(a[0], b[0]), max(a[1], b[1]) + 1))
+    best = []
     for place, row in enumerate(study.rows):
-        if row.model in points:
-            px, py, look = x(points[row.model][0]), y(points[row.model][1]), study.look[row.model]
-            low, high = (y(study.scale * end) for end in ends(row))
-            spot = free(px, py, str(place + 1), taken) if len(drawn) <= MANY or points[row.model] in edge else None
+        if (p := found.get(row.model)) is not None:
+            px, py, look = x(p.x), y(p.y), study.look[row.model]
+            best += [row.model] * ((p.x, p.y) in edge)
+            spot = free(px, py, str(place + 1), taken) if len(found) <= MANY or row.model in best else None
             named = [text(*spot, place + 1, class_="t")] if spot else []
-            said = f"{quality(row.value, row.metric)}; {column.axis}: {column.said(row) or number(points[row.model][0])}"
-            parts.append(model(row, look, said, straight([(px, low), (px, high)], "e"), marker(look, px, py, 4.5, doubted(row)), *named))
-    best = [row.model for row in drawn if points[row.model] in edge]
-    return svg(360, 288, *parts, label=f"Test {study.measure} against {column.axis}. Nothing beats {', '.join(best)} in both.")
+            said = f"{quality(row.value, row.metric)}; {axis}: {against.column.said(row) or number(p.x)}"
+            bar = straight([(px, y(p.low)), (px, y(p.high))], "e")
+            parts.append(model(row, look, said, bar, marker(look, px, py, 4.5, bool(p.doubt)), *named))
+    return svg(360, 288, *parts, label=f"Test {study.measure} against {axis}. Nothing beats {', '.join(best)} in both.")
 
 
 def curves(study: Study) -> Markup | None:

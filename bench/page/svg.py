@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from markupsafe import Markup, escape
 from matplotlib.ticker import MaxNLocator
 
+from bench.report.labels import ticks
 from bench.tables.formatting import number
 from bench.tables.look import Look
 
@@ -87,12 +89,12 @@ class Axis:
     log: bool = False
 
     @classmethod
-    def around(cls, values: Iterable[float], start: float, end: float, log: bool = False) -> Axis:
-        """With a margin around the finite values, the positive ones where it is logarithmic."""
+    def around(cls, values: Iterable[float], start: float, end: float, log: bool = False, least: float = -inf, most: float = inf) -> Axis:
+        """With a margin around the finite values, the positive ones where it is logarithmic, inside what is possible where it is not."""
         found = [v for v in values if math.isfinite(v) and (v > 0 or not log)] or [1.0]
         low, high = (math.log10(end_) if log else end_ for end_ in (min(found), max(found)))
         room = 0.05 * (high - low) or (0.15 if log else 0.05 * abs(low) or 1)
-        return cls(low - room, high + room, start, end, log)
+        return cls(max(low - room, least), min(high + room, most), start, end, log)
 
     def __call__(self, value: float) -> float:
         at = (math.log10(value) if value > 0 else self.low) if self.log else value
@@ -101,13 +103,11 @@ class Axis:
 
     def ticks(self) -> list[float]:
         low, high = (10**self.low, 10**self.high) if self.log else (self.low, self.high)
-        powers = range(math.floor(self.low), math.ceil(self.high) + 1) if self.log else []
-        for firsts in ((1,), (1, 3), (1, 2, 5)) if self.log else ():
-            found = [first * 10.0**power for power in powers for first in firsts]
-            found = [one for one in found if low <= one <= high]
-            if len(found) >= 3:
-                return found[:: 1 + len(found) // 6]
-        return [float(one) for one in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= one <= high]
+        return (
+            ticks(low, high)
+            if self.log
+            else [float(one) for one in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= one <= high]
+        )
 
 
 def frame(

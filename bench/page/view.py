@@ -22,12 +22,12 @@ from bench.store.records import Record, Store
 from bench.tables import halves, headline, lengths
 from bench.tables.columns import columns
 from bench.tables.family import OTHERS, SETS, SIZE
-from bench.tables.formatting import number
+from bench.tables.formatting import between, number
 from bench.tables.look import COLOURS, SHAPES, Look, looks
 from bench.tables.made import commit, day
 from bench.tables.rows import Row, everything, newest_facts, tabulated
 from bench.tables.sections import shown
-from bench.tables.verdict import Verdict, family, on
+from bench.tables.verdict import Verdict, family
 
 QUESTION = "When does attention beat convolutions and MLPs, and what does it cost?"
 WORDS = {  # what a newcomer does not know, in the order of the page
@@ -60,9 +60,8 @@ def slug(name: str) -> str:
 
 def answer(name: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[str, Any]:
     """A line of the table that answers the question."""
-    seeds = sorted({one.n for one in compared if one.n})
-    n = "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) if seeds else ""
-    return {"dataset": name, "said": [strong(headline.told(one)) for one in compared], "n": n, "costs": report.cost_line(own)}
+    said = [strong(headline.told(one)) for one in compared]
+    return {"dataset": name, "said": said, "n": between(one.n for one in compared), "costs": report.cost_line(own)}
 
 
 def forests(compared: Sequence[Verdict]) -> list[Markup]:
@@ -81,14 +80,7 @@ def forests(compared: Sequence[Verdict]) -> list[Markup]:
 
 def priced(record: Record) -> dict[str, Any]:
     """What attention costs as inputs grow, on one machine, in clauses."""
-    found = lengths.medians(record["rows"])
-    clauses = []
-    for work in lengths.WORKS:
-        for other in record["settings"]["models"]:
-            ratios = lengths.log_ratios(found, other, *work) if other != lengths.REFERENCE else {}
-            if len(ratios) > 1:
-                clause = studies.said(lengths.crossing(ratios), other, ratios)
-                clauses.append(f"{studies.doing(*work)}: {clause}; {studies.most(ratios)}")
+    clauses = [f"{studies.doing(*work)}: {clause}" for work in lengths.WORKS for clause in studies.clauses(record, work)]
     return {"machine": record["machine"]["slug"], "clauses": clauses}
 
 
@@ -160,8 +152,6 @@ def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
     sections, look = shown(table), looks(table)
     compared = family(sections)
     heads = cells.heads(columns(table), table)
-    by_set = {name: [one for one in compared if one.dataset == name] for name in SETS}
-    outside = {name: on(name, own) for name, own in sections.items() if name not in SETS}
     lines = cells.lines(table, heads, sections, look)
     held = ledger(store.folder)
     return {
@@ -175,8 +165,8 @@ def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
         "words": WORDS,
         "others": list(OTHERS.values()),
         "forests": forests(compared),
-        "answers": [answer(name, sections.get(name, []), own) for name, own in by_set.items() if any(one.n for one in own)],
-        "outside": [answer(name, sections[name], own) for name, own in outside.items() if any(one.n for one in own)],
+        "answers": [answer(*one) for one in report.compared_on(sections, compared)],
+        "outside": [answer(*one) for one in report.compared_on(sections, compared, True)],
         "prices": [priced(record) for record in lengths.read(store)],
         "families": {name: sample(Look(name, (), SHAPES[name][0])) for name in COLOURS},
         "heads": heads,

@@ -11,17 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from bench.report.plots import COLOURS, STYLE, png
+from bench.report.plots import GREY, STYLE, headline
 from bench.tables.family import FEWEST, OTHERS, SETS
 from bench.tables.headline import measured, missing
+from bench.tables.look import VERDICTS
 from bench.tables.scales import scale
 from bench.tables.verdict import BEATS, EQUAL, LOSES, OPEN, Verdict
 
 FAR = 100  # margins: what lies beyond stands at the edge, as an arrow
 TICKS = (-10, -1, 0, 1, 10)  # the ends of two panels would meet
-INK = {BEATS: COLOURS["attention"], LOSES: COLOURS["convolution"], EQUAL: "#333333", OPEN: "#8a8a8a", "": "#c4c4c4"}
+INK = {BEATS: VERDICTS["beats"][0], LOSES: VERDICTS["loses"][0], EQUAL: "black", OPEN: GREY, "": GREY}
 WORDS = {BEATS: "attention beats it", LOSES: "attention loses", EQUAL: "equal", OPEN: "cannot tell", "": "no verdict"}
-LINE, NAMES, WIDTH, HEAD, FOOT = 0.42, 1.65, 11.0, 1.05, 0.98  # inches
+LINE, NAMES, WIDTH, HEAD, FOOT = 0.42, 1.65, 11.0, 1.25, 0.75  # inches
 
 
 def in_margins(verdict: Verdict) -> tuple[float, float, float]:
@@ -65,6 +66,7 @@ def panel(axes: Axes, other: str, found: dict[str, Verdict]) -> None:
     axes.grid(visible=False, axis="y")
 
 
+@matplotlib.rc_context(STYLE)
 def picture(family: Sequence[Verdict]) -> Figure | None:
     """A panel for each mixer; None if nothing was compared."""
     by_place = {(one.dataset, one.other): one for one in family}
@@ -72,24 +74,22 @@ def picture(family: Sequence[Verdict]) -> Figure | None:
     if not sets:
         return None
     height = HEAD + LINE * len(sets) + FOOT
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, height))
-        edges = {"left": NAMES / WIDTH, "right": 1 - 0.15 / WIDTH, "top": 1 - HEAD / height, "bottom": FOOT / height}
-        panels = figure.subplots(1, len(OTHERS), sharey=True, gridspec_kw=edges | {"wspace": 0.07}, squeeze=False)[0]
-        for axes, other in zip(panels, OTHERS, strict=True):
-            panel(axes, other, {name: by_place[name, other] for name in sets})
-        metrics = [next(one.metric for one in family if one.dataset == name and one.metric.name) for name in sets]
-        panels[0].set_yticks(range(len(sets)), [f"{name}\n{metric.name}" for name, metric in zip(sets, metrics, strict=True)], fontsize=8)
-        figure.text(0.12 / WIDTH, 1 - 0.22 / height, finding(family), fontsize=11, fontweight="bold", va="center")
-        for place, (word, said) in enumerate(WORDS.items()):
-            figure.text((0.3 + 1.5 * place) / WIDTH, 1 - 0.5 / height, f"● {said}" if word else f"○ {said}", color=INK[word], fontsize=8.5)
-        note = (
-            "Attention minus each mixer in one backbone, paired by seed, n seeds. Intervals hold together in 95 of 100 cases, over the"
-            f" whole family; with fewer than {FEWEST} seeds they decide nothing.\n"
-            "Grey: the margin, one everywhere: 1 point of accuracy, 1 BLEU, 10 % of an error (ratios on a logarithmic scale)."
-            " The axis is linear inside it and logarithmic outside."
-        )
-        figure.text(0.12 / WIDTH, 0.1 / height, note, fontsize=7.5, color="#6b6b6b", linespacing=1.35)
+    figure = Figure(figsize=(WIDTH, height))
+    edges = {"left": NAMES / WIDTH, "right": 1 - 0.15 / WIDTH, "top": 1 - HEAD / height, "bottom": FOOT / height}
+    panels = figure.subplots(1, len(OTHERS), sharey=True, gridspec_kw=edges | {"wspace": 0.07}, squeeze=False)[0]
+    for axes, other in zip(panels, OTHERS, strict=True):
+        panel(axes, other, {name: by_place[name, other] for name in sets})
+    metrics = [next(one.metric for one in family if one.dataset == name and one.metric.name) for name in sets]
+    panels[0].set_yticks(range(len(sets)), [f"{name}\n{metric.name}" for name, metric in zip(sets, metrics, strict=True)], fontsize=8)
+    told = "Attention minus each mixer in one backbone, paired by seed, n seeds. Intervals hold together in 95 of 100 cases, over the"
+    headline(figure, finding(family), f"{told} whole family; with fewer than {FEWEST} seeds they decide nothing")
+    for place, (word, said) in enumerate(WORDS.items()):
+        figure.text((0.3 + 1.5 * place) / WIDTH, 1 - 0.74 / height, f"{'●' if word else '○'} {said}", color=INK[word], fontsize=8.5)
+    note = (
+        "Grey: the margin, one everywhere: 1 point of accuracy, 1 BLEU, 10 % of an error (ratios on a logarithmic scale)."
+        " The axis is linear inside it and logarithmic outside."
+    )
+    figure.text(0.12 / WIDTH, 0.1 / height, note, fontsize=7.5, color=GREY)
     return figure
 
 
@@ -99,10 +99,4 @@ def finding(family: Sequence[Verdict]) -> str:
     if not words:
         return f"No verdict yet, of {len(family)} comparisons: {missing(family)}"
     parts = [f"{words.count(word)} {said}" for word, said in ((BEATS, "won"), (LOSES, "lost"), (EQUAL, "equal"), (OPEN, "open"))]
-    return f"Attention against other mixers, small models trained from scratch: {', '.join(parts)}, of {len(words)} comparisons"
-
-
-def forest(family: Sequence[Verdict]) -> bytes | None:
-    """The picture as a PNG, the same for the same records."""
-    figure = picture(family)
-    return None if figure is None else png(figure)
+    return f"Attention against other mixers, small models from scratch: {', '.join(parts)}, of {len(words)} comparisons"

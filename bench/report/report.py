@@ -19,7 +19,7 @@ from bench.tables.column import as_csv, as_lines, filled
 from bench.tables.columns import DOUBTED, columns, scores, timed, written
 from bench.tables.dictionary import Table
 from bench.tables.family import ATTENTION, OTHERS, SETS
-from bench.tables.formatting import amount, escape, markdown, number, quality
+from bench.tables.formatting import amount, between, escape, markdown, number, quality
 from bench.tables.rows import LATENCY, Row, newest_facts, rows
 from bench.tables.rows import sources as sources_of
 from bench.tables.sections import shown
@@ -27,6 +27,7 @@ from bench.tables.verdict import Verdict, family, on, ranked
 from models.naming import changed
 
 FOREST, MAP = "forest.png", "routes.png"
+Compared = tuple[str, list[Row], list[Verdict]]
 TERMS = ("model", "dataset", "budget", "dtype", "arithmetic")  # what names a line of comparison.csv
 OUTSIDE = "Other sizes, routes built for one kind of mixing, and shuffled twins: 95 % intervals, each on its own; no verdicts."
 MARKED = f"{DOUBTED} says that something was wrong with a timing: [latency.md](latency.md) has what, with quantiles and their intervals"
@@ -75,18 +76,20 @@ def write_data(store: Store, table: list[Row], timings: list[latency_table.Flat]
 
 def draw_pictures(store: Store, sections: dict[str, list[Row]], compared: Sequence[Verdict], say: Callable[[str], None]) -> None:
     """The forest of the family's differences and the map of routes, if there are any; curves and costs of each data set."""
-    from bench.report import forest, plots  # and matplotlib, which tables can do without
-    from bench.report.routes import routes_map
+    from bench.report import costs, curves, forest  # and matplotlib, which tables can do without
+    from bench.report import routes as routes_map
+    from bench.report.plots import small
 
-    for name, picture in ((FOREST, forest.forest(compared)), (MAP, routes_map(routes.reached(sections)))):
-        if picture:
-            store.write(store.folder / name, picture)
-        else:  # one that was drawn of other records
-            (store.folder / name).unlink(missing_ok=True)
-    for dataset, rows_ in sections.items():
+    for path in [store.folder / FOREST, store.folder / MAP, *store.folder.glob("curves/*.png"), *store.folder.glob("pareto/*.png")]:
+        if path.stem not in sections:  # of other records
+            path.unlink(missing_ok=True)
+    for name, figure in ((FOREST, forest.picture(compared)), (MAP, routes_map.picture(routes.reached(sections)))):
+        if figure is not None:
+            store.write(store.folder / name, small(figure))
+    for dataset, own in sections.items():
         say(f"drawing {dataset}")
-        store.write(store.folder / "curves" / f"{dataset}.png", plots.curves(dataset, rows_))
-        store.write(store.folder / "pareto" / f"{dataset}.png", plots.pareto(dataset, rows_))
+        store.write(store.folder / "curves" / f"{dataset}.png", small(curves.picture(dataset, own)))
+        store.write(store.folder / "pareto" / f"{dataset}.png", small(costs.picture(dataset, own)))
 
 
 def facts(store: Store, machine: str | None = None) -> list[dict[str, Any]]:
@@ -164,22 +167,21 @@ def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> 
 
 def line(dataset: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[str, str]:
     """Attention against each other mixer on one data set."""
-    seeds = sorted({one.n for one in compared if one.n})
     said = {f"against {OTHERS[one.other]}": escape(headline.told(one)) for one in compared}
-    n = "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) if seeds else ""
+    n = between(one.n for one in compared)
     return {"data set": f"[{dataset}](#{dataset})", **said, "n": n, "attention costs, × convolution": cost_line(own)}
 
 
-def answer(sections: dict[str, list[Row]], compared: Sequence[Verdict]) -> str:
-    """The table that answers the question, a line for each data set of the family on which attention and another mixer were run."""
-    by_set = {name: [one for one in compared if one.dataset == name] for name in SETS}
-    return markdown([line(name, sections[name], own) for name, own in by_set.items() if any(one.n for one in own)])
+def compared_on(sections: dict[str, list[Row]], compared: Sequence[Verdict], outside: bool = False) -> list[Compared]:
+    """Data sets of the family, or those outside it, on which attention and another mixer were run: name, rows, differences."""
+    within = {name: [one for one in compared if one.dataset == name] for name in SETS}
+    found = {name: on(name, own) for name, own in sections.items() if name not in SETS} if outside else within
+    return [(name, sections[name], own) for name, own in found.items() if any(one.n for one in own)]
 
 
-def outside_family(sections: dict[str, list[Row]]) -> str:
-    """The same differences on data sets outside the family, without verdicts."""
-    found = {name: on(name, own) for name, own in sections.items() if name not in SETS}
-    return markdown([line(name, sections[name], own) for name, own in found.items() if any(one.n for one in own)])
+def answer(sections: dict[str, list[Row]], compared: Sequence[Verdict], outside: bool = False) -> str:
+    """The table that answers the question, a line a data set; outside the family there are no verdicts."""
+    return markdown([line(*one) for one in compared_on(sections, compared, outside)])
 
 
 def machines(table: Sequence[Row]) -> str:
@@ -217,7 +219,7 @@ def readme(table: list[Row], sections: dict[str, list[Row]], compared: Sequence[
         answer(sections, compared) or "On no data set of the family was attention run beside another mixer.",
         headline.RULE,
         *(["## The same at half", halves.page(checked)] if (checked := halves.checks(table, compared)) else []),
-        *(["## Outside the family", OUTSIDE, outside] if (outside := outside_family(sections)) else []),
+        *(["## Outside the family", OUTSIDE, outside] if (outside := answer(sections, compared, True)) else []),
         *("\n".join([section(name, own, rest(name, own), name in pictured), *variants(name, table)]) for name, own in sections.items()),
         *("\n".join([f"## {name}", "", *elsewhere(rest(name, [])), *variants(name, table)]) for name in unranked),
         "## How to read this",

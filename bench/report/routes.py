@@ -7,11 +7,11 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from bench.report.plots import STYLE, png
-from bench.tables.formatting import number
+from bench.report.plots import GREY, PLAIN, headline
+from bench.tables.formatting import number, seeded
 from bench.tables.routes import ABLE, HALFWAY, MISSED, NAMES, ROUTES, SOLVED, UNABLE, Reached
 
-WIDTH, ROW, HEAD, FOOT, LEFT = 9.6, 0.62, 0.85, 0.75, 2.0  # inches
+WIDTH, ROW, HEAD, FOOT, LEFT = 9.6, 0.62, 0.85, 0.45, 2.0  # inches
 DARK = 0.55  # R² from which on text is white
 
 
@@ -31,47 +31,37 @@ def title(found: dict[tuple[str, str], Reached]) -> str:
     return f"{' and '.join(leaders).capitalize()} solve{'s' * (len(leaders) == 1)} {best} of {run} routes, more than any other mixer"
 
 
+@matplotlib.rc_context(PLAIN)
 def picture(found: dict[tuple[str, str], Reached]) -> Figure | None:
     """Rows are routes, columns mixers, the darker the higher R² on test. None if nothing was run."""
     rows = [route for route in ROUTES if any(place[1] == route for place in found)]
     if not rows:
         return None
     height = HEAD + ROW * len(rows) + FOOT
-    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
-        drawn = Figure(figsize=(WIDTH, height))
-        axes = drawn.add_axes((LEFT / WIDTH, FOOT / height, 1 - (LEFT + 0.1) / WIDTH, ROW * len(rows) / height))
-        shades = matplotlib.colormaps["Blues"]
-        for y, route in enumerate(rows):
-            for x, (model, _) in enumerate(NAMES.items()):
-                one = found.get((model, route))
-                value = 0.0 if one is None else min(1.0, max(0.0, one.value.mean))
-                box: dict[str, Any] = {"facecolor": shades(0.85 * value) if one else "white", "edgecolor": "white", "lw": 2}
-                axes.add_patch(matplotlib.patches.Rectangle((x - 0.5, y - 0.5), 1, 1, **box, hatch=None if one else "///", alpha=1))
-                ink = "white" if value > DARK else "#222222"
-                axes.text(
-                    x,
-                    y - 0.16,
-                    "not run" if one is None else figure(one.value.mean),
-                    ha="center",
-                    va="center",
-                    color=ink,
-                    fontsize=10,
-                    fontweight="bold" if one else "normal",
-                )
-                axes.text(x, y + 0.2, details(one, model, route), ha="center", va="center", color=ink, fontsize=7)
-        axes.set(xlim=(-0.5, len(NAMES) - 0.5), ylim=(len(rows) - 0.5, -0.5))
-        axes.set_xticks(range(len(NAMES)), list(NAMES.values()), fontsize=9)
-        axes.set_yticks(range(len(rows)), [f"{route}\n{ROUTES[route]}" for route in rows], fontsize=8.5)
-        axes.tick_params(length=0, top=True, bottom=False, labeltop=True, labelbottom=False)
-        axes.spines[:].set_visible(False)
-        drawn.text(0.12 / WIDTH, 1 - 0.25 / height, title(found), fontsize=11, fontweight="bold", va="center")
-        seeds, budgets = sorted({one.seeds for one in found.values()}), sorted({one.budget for one in found.values()})
-        note = (
-            f"R² on test, 95 % interval over {'–'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds, budget {', '.join(budgets)};"
-            f" below it the samples until val had R² {HALFWAY:g}, a median over seeds.\n"
-            f"✓ a control came out: able mixers reach {SOLVED:g}, those that cannot see their partner stay below {MISSED:g}; ✗ it did not."
-        )
-        drawn.text(0.12 / WIDTH, 0.12 / height, note, fontsize=7.5, color="#6b6b6b", linespacing=1.4)
+    drawn = Figure(figsize=(WIDTH, height))
+    axes = drawn.add_axes((LEFT / WIDTH, FOOT / height, 1 - (LEFT + 0.1) / WIDTH, ROW * len(rows) / height))
+    shades = matplotlib.colormaps["Blues"]
+    for y, route in enumerate(rows):
+        for x, (model, _) in enumerate(NAMES.items()):
+            one = found.get((model, route))
+            value = 0.0 if one is None else min(1.0, max(0.0, one.value.mean))
+            box: dict[str, Any] = {"facecolor": shades(0.85 * value) if one else "white", "edgecolor": "white", "lw": 2}
+            axes.add_patch(matplotlib.patches.Rectangle((x - 0.5, y - 0.5), 1, 1, **box, hatch=None if one else "///", alpha=1))
+            ink = "white" if value > DARK else "#222222"
+            large: dict[str, Any] = {"fontsize": 10, "fontweight": "bold" if one else "normal"}
+            axes.text(x, y - 0.16, figure(one.value.mean) if one else "not run", ha="center", va="center", color=ink, **large)
+            axes.text(x, y + 0.2, details(one, model, route), ha="center", va="center", color=ink, fontsize=7)
+    axes.set(xlim=(-0.5, len(NAMES) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    axes.set_xticks(range(len(NAMES)), list(NAMES.values()), fontsize=9)
+    axes.set_yticks(range(len(rows)), [f"{route}\n{ROUTES[route]}" for route in rows], fontsize=8.5)
+    axes.tick_params(length=0, top=True, bottom=False, labeltop=True, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    how, budgets = seeded(one.seeds for one in found.values()), ", ".join(sorted({one.budget for one in found.values()}))
+    interval = "" if how == "one seed" else ", 95 % interval"
+    samples = f"below it the samples until val had R² {HALFWAY:g}{', a median over seeds' * bool(interval)}"
+    headline(drawn, title(found), f"R² on test, {how}{interval}, budget {budgets}; {samples}")
+    note = f"✓ a control came out: able mixers reach {SOLVED:g}, those that cannot see their partner stay below {MISSED:g}; ✗ it did not."
+    drawn.text(0.12 / WIDTH, 0.12 / height, note, fontsize=7.5, color=GREY)
     return drawn
 
 
@@ -88,9 +78,3 @@ def details(one: Reached | None, model: str, route: str) -> str:
     parts += [f"{number(one.samples / 1000)}k"] if one.samples is not None else []
     control = (model, route) in ABLE | UNABLE and one.budget != "smoke"
     return "  ".join([*parts, *(["✗" if one.fails(model, route) else "✓"] * control)])
-
-
-def routes_map(found: dict[tuple[str, str], Reached]) -> bytes | None:
-    """The picture as a PNG, the same for the same records."""
-    drawn = picture(found)
-    return None if drawn is None else png(drawn)

@@ -10,10 +10,10 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.core.stats import Interval
-from bench.report.plots import COLOURS, DASHES, STYLE, small
+from bench.report.plots import GREY, STYLE, headline, small
 from bench.store.records import Record, Store
 from bench.tables.family import OTHERS
 from bench.tables.formatting import amount, markdown, number
@@ -30,10 +30,9 @@ from bench.tables.lengths import (
     over_processes,
     read,
 )
+from bench.tables.look import of_families
 
 CONV = "backbone_conv"
-INK = {"backbone_conv": COLOURS["convolution"], "backbone_mlp": COLOURS["mlp"], "backbone_local": COLOURS["attention"]}
-GREY = "#8a8a8a"
 
 
 def named(model: str) -> str:
@@ -67,6 +66,13 @@ def said(found: Crossing, other: str, ratios: dict[int, np.ndarray]) -> str:
 def most(ratios: dict[int, np.ndarray]) -> str:
     """What it is at the largest length."""
     return f"{number(over_processes(list(ratios[max(ratios)])).mean, 2)} × at {max(ratios):,}"
+
+
+def clauses(record: Record, work: tuple[str, int]) -> list[str]:
+    """From where on attention costs more than each other model at one kind of work, and how much at the largest length."""
+    others = [name for name in record["settings"]["models"] if name != REFERENCE]
+    found = {other: log_ratios(medians(record["rows"]), other, *work) for other in others}
+    return [f"{said(crossing(ratios), other, ratios)}; {most(ratios)}" for other, ratios in found.items() if len(ratios) > 1]
 
 
 def finding(record: Record) -> str:
@@ -131,13 +137,8 @@ def text(record: Record, picture: str) -> str:
         lengths = sorted(length for model, length, *rest in found if model == REFERENCE and tuple(rest) == work)
         if not lengths:
             continue
-        clauses = []
-        for other in others:
-            ratios = log_ratios(found, other, *work)
-            if len(ratios) > 1:
-                clauses.append(f"- {said(crossing(ratios), other, ratios)}; {most(ratios)}")
         table = markdown([line(record, found, work, length, others) for length in lengths])
-        parts += [f"## {doing(*work).capitalize()}", "\n".join(clauses), table]
+        parts += [f"## {doing(*work).capitalize()}", "\n".join(f"- {clause}" for clause in clauses(record, work)), table]
     reasons = [
         f"- {named(one['model'])}, {one['length']:,} tokens, {doing(one['work'], one['batch'])}: {one['reason']}"
         for one in record["rows"]
@@ -152,45 +153,44 @@ def text(record: Record, picture: str) -> str:
 def panel(axes: Axes, found: Medians, others: Sequence[str], work: tuple[str, int]) -> None:
     """Attention's time over each other's, against tokens, with bands; where it passes 1 is marked."""
     axes.axhline(1, color="#555555", lw=0.9)
-    for place, other in enumerate(others):
+    look = of_families(dict.fromkeys(others, "other"))
+    for other in others:
         ratios = log_ratios(found, other, *work)
         if not ratios:
             continue
         lengths = list(ratios)
         bands = [over_processes(list(logs)) for logs in ratios.values()]
-        ink = GREY if other == TWIN else INK.get(other, "#333333")
-        dash = ":" if other == TWIN else DASHES[place % 4]
+        ink, dashes = (GREY, (1, 2)) if other == TWIN else (look[other].colour, look[other].dashes)
         label = "itself, timed again" if other == TWIN else named(other)
-        axes.plot(lengths, [one.mean for one in bands], color=ink, ls=dash, lw=1.5, label=label)
+        axes.plot(lengths, [one.mean for one in bands], color=ink, ls=(0, dashes) if dashes else "-", lw=1.5, label=label)
         axes.fill_between(lengths, [one.low for one in bands], [one.high for one in bands], color=ink, alpha=0.15, lw=0)
         if other != TWIN and not (cross := crossing(ratios)).side:
             axes.plot(cross.tokens, 1, "o", ms=4.5, color=ink, mec="white", mew=0.6, zorder=4)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
-    axes.xaxis.set_major_locator(LogLocator(4))
-    for axis, form in ((axes.xaxis, "{:,.0f}"), (axes.yaxis, "{:g}")):
-        axis.set_major_formatter(FuncFormatter(lambda value, _, form=form: form.format(value)))
-        axis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set(major_locator=LogLocator(4), major_formatter="{x:,.0f}", minor_locator=NullLocator())
+    axes.yaxis.set(major_formatter="{x:g}", minor_locator=NullLocator())
     axes.set_title(doing(*work), fontsize=8.5)
     axes.set_xlabel("tokens")
 
 
+@matplotlib.rc_context(STYLE)
 def picture(record: Record) -> bytes:
     """A panel for each kind of work, titled by what was found at batch 1."""
     found = medians(record["rows"])
     others = [*(name for name in record["settings"]["models"] if name != REFERENCE), TWIN]
     works = [work for work in WORKS if any(tuple(rest) == work for _, _, *rest in found)]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 3.7))
-        panels = figure.subplots(1, max(1, len(works)), sharey=True, squeeze=False)[0]
-        for axes, work in zip(panels, works, strict=False):
-            panel(axes, found, others, work)
-        panels[0].set_ylabel("attention's time, ×\n↑ attention costs more", fontsize=8)
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="lower center", ncols=max(1, len(labels)), frameon=False, fontsize=8, title="over that of")
-        figure.suptitle(finding(record) or "Too few lengths were timed", x=0.01, ha="left", fontsize=9.5, fontweight="bold")
-        figure.subplots_adjust(left=0.08, right=0.99, top=0.84, bottom=0.28, wspace=0.08)
-        return small(figure)
+    figure = Figure(figsize=(11, 3.9))
+    panels = figure.subplots(1, max(1, len(works)), sharey=True, squeeze=False)[0]
+    for axes, work in zip(panels, works, strict=False):
+        panel(axes, found, others, work)
+    panels[0].set_ylabel("attention's time, ×\n↑ attention costs more", fontsize=8)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=max(1, len(labels)), frameon=False, fontsize=8, title="over that of")
+    told = f"On {record['machine']['slug']}, one thread; bands: 95 % intervals over processes; dots: where attention begins to cost more"
+    headline(figure, finding(record) or "Too few lengths were timed", told)
+    figure.subplots_adjust(left=0.08, right=0.99, top=0.81, bottom=0.26, wspace=0.08)
+    return small(figure)
 
 
 def page(record: Record, alone: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -50,6 +50,17 @@ def quality(value: Interval | None, metric: Metric) -> str:
     if abs(up - down) > 1e-9 * (up + down):
         within = f" [{said(value.low)}, {said(value.high)}]"
     return f"{said(value.mean)}{within}{' %' if metric.percent else ''}"
+
+
+def between(counts: Iterable[int]) -> str:
+    """The smallest and the largest that is not 0: 5, or 2–10; '' if there is none."""
+    found = sorted({count for count in counts if count})
+    return "–".join(map(str, dict.fromkeys((found[0], found[-1])))) if found else ""
+
+
+def seeded(counts: Iterable[int]) -> str:
+    """How many seeds these are: one seed, 5 seeds, 2–10 seeds."""
+    return "one seed" if (said := between(counts)) == "1" else f"{said or 'no'} seeds"
 
 
 def escape(text: str) -> str:

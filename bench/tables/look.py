@@ -1,11 +1,11 @@
-"""How a model looks, on the page and in every picture: its family's colour, its own dashes and marker.
+"""How a model looks, on the page and in every picture: its family's colour, its own dashes and marker; and how a verdict does.
 
 The colours differ by at least 10 in CIELAB lightness, so also in grey, and for every common colour blindness; tests hold that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from bench.tables.rows import Row
 
 COLOURS = {"attention": "#DE6B0C", "convolution": "#092A6B", "mlp": "#00573A", "other": "#676767"}
 ON_DARK = {"attention": "#FF9F50", "convolution": "#6D92EE", "mlp": "#A6F0D2", "other": "#757575"}
+NAMES = {family: family for family in COLOURS} | {"mlp": "MLP"}  # as people write them
+VERDICTS = {"beats": ("#B34700", "#FF9F50"), "loses": ("#0B3A8C", "#8FB0FF")}  # attention, on light and on dark; others are grey
 DASHES: tuple[tuple[float, ...], ...] = (
     (),
     (5, 1.5),
@@ -29,6 +31,7 @@ SHAPES = {
     "mlp": "^v<",
     "other": "Dd>",
 }  # by matplotlib's names; the next when dashes are used up
+MARKERS = {family: shapes[0] for family, shapes in SHAPES.items()}
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,17 @@ class Look:
 
 def looks(rows: Sequence[Row]) -> dict[str, Look]:
     """The look of each model. One of this repository looks the same whichever others are drawn, and whatever its older records say."""
+    return of_families({row.model: row.family for row in sorted(rows, key=lambda row: row.model)})
+
+
+def of_families(asked: Mapping[str, str]) -> dict[str, Look]:
+    """The same, of names and what they mix by."""
     own = {name: models.family(name) for name in models.names() if models.source(name).parent == Path(models.__file__).parent}
-    families = {row.model: row.family for row in sorted(rows, key=lambda row: row.model)} | own
+    families = {**asked, **own}
     taken = dict.fromkeys(COLOURS, 0)
     found = {}
     for name, family in [(name, families[name]) for name in [*own, *(name for name in families if name not in own)]]:
         turn, place = divmod(taken[family], len(DASHES))
         found[name] = Look(family, DASHES[place], SHAPES[family][turn % len(SHAPES[family])])
         taken[family] += 1
-    return {row.model: found[row.model] for row in rows}
+    return {name: found[name] for name in asked}
