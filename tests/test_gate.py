@@ -404,7 +404,8 @@ def places() -> set[Path]:
     return {path for path in Path(trees.tempfile.gettempdir()).glob(f"{trees.PREFIX}*") if path.is_dir()}
 
 
-@pytest.mark.parametrize("how", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_killed_in_the_middle_nothing_is_left(
     how: signal.Signals, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,7 +72,10 @@ def test_the_second_ends_the_process_whether_the_first_is_held_or_was_answered(i
     assert left == [130]
 
 
-@pytest.mark.parametrize("command", [("pytest", "bench/test_training.py", "--benchmark-only", "-p", "no:cacheprovider"), ("bench", "run")])
+PYTEST = pytest.param(("pytest", "bench/test_training.py", "--benchmark-only", "-p", "no:cacheprovider"), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("command", [PYTEST, ("bench", "run")], ids=["pytest", "run"])
 def test_ctrl_c_twice_ends_at_once_and_quietly(tmp_path: Path, command: tuple[str, ...]) -> None:
     """The first while a cell trains, the second before tables and pictures are written, which takes seconds."""
     asked = [sys.executable, "-m", *command, "--models", "mlp", "--datasets", "gaussian,xor,spiral", "--results", str(tmp_path)]
@@ -104,7 +107,7 @@ def test_one_that_was_lost_on_the_way_is_answered_next(interrupts: Interrupts) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [("pytest", "bench/test_training.py", "--benchmark-only", "-p", "no:cacheprovider"), ("bench", "run")])
+@pytest.mark.parametrize("command", [PYTEST, ("bench", "run")], ids=["pytest", "run"])
 def test_ctrl_c_while_pictures_are_drawn_is_130_too(tmp_path: Path, command: tuple[str, ...]) -> None:
     asked = [sys.executable, "-m", *command, "--models", "linear", "--datasets", "xor", "--results", str(tmp_path), "--budget", "smoke"]
     process = subprocess.Popen(asked, cwd=ROOT, env=environment(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -127,7 +130,7 @@ NOWHERE = """
 """
 
 
-@pytest.mark.parametrize("sent", [FORGOTTEN, NOWHERE], ids=["forgotten", "on no line"])
+@pytest.mark.parametrize("sent", [FORGOTTEN, pytest.param(NOWHERE, marks=pytest.mark.slow)], ids=["forgotten", "on no line"])
 @pytest.mark.parametrize("where", [pytest.param("show", marks=pytest.mark.slow), "advance"])
 def test_wherever_it_comes_the_session_ends_with_a_report(bench: Bench, tmp_path: Path, where: str, sent: str) -> None:
     plugin = tmp_path / "sent.py"

@@ -196,7 +196,7 @@ def test_a_record_has_its_certificate() -> None:
     assert figures["samples"] >= 6 * latency.FEWEST
     assert figures["p50_low_ms"] == min(record["medians_ms"]) <= figures["p50_ms"] <= figures["p50_high_ms"] == max(record["medians_ms"])
     assert 0 < figures["noop_ms"] < figures["p50_ms"]
-    assert record["warm_up_calls"] >= 6 * 3
+    assert record["warm_up_calls"] >= 6  # one a process; a call that takes longer than all of the warm-up ends it
     module = latency.built(CELL, CELL.budget, torch.device("cpu"))
     assert record["exact"] == forward_counts.measure(module, CELL.task, 64)  # type: ignore[arg-type]
     assert json.loads(json.dumps(record)) == record
@@ -406,6 +406,7 @@ def test_bfloat16_is_counted_as_it_is_timed() -> None:
     assert {name: counts[name] for name in ("params", "flops")} == {name: plain[name] for name in ("params", "flops")}
 
 
+@pytest.mark.slow
 def test_a_smoke_run_times_one_thread_in_the_arithmetics_asked_for(bench: Bench, tmp_path: Path) -> None:
     asked = ("--models", "mlp", "--datasets", "gaussian", "--dtypes", "fp32,bf16", "--devices", "cpu,cuda", "-v", "-rs")
     done = bench(*asked, what="bench/test_latency.py")

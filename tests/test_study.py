@@ -112,6 +112,7 @@ def test_processes_live_long_and_one_that_dies_takes_its_own_answer_along() -> N
 ASKED = ["study", "length", "--lengths", "16,32", "--processes", "3", "--seconds", "0.001", "--models", "backbone_attention,backbone_conv"]
 
 
+@pytest.mark.slow
 def test_from_the_command_to_the_page_and_again_from_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "results"
     done = subprocess.run(

@@ -64,17 +64,11 @@ def test_against_a_loop_written_by_hand() -> None:
         assert torch.allclose(ours.last[name], weight, atol=1e-5)
 
 
-STACKED = [("mlp", "gaussian"), ("heads", "circle"), ("linear", "digits"), ("backbone_attention", "iris"), ("backbone_conv", "spiral")]
-STACKED += [
-    ("backbone_mlp", "xor"),
-    ("transformer", "iris"),
-    ("linear", "digits_affine"),
-    ("backbone_conv", "digits"),
-    ("conv1d_attention", "shapes"),
-]
+STACKED = [("mlp", "gaussian"), ("heads", "circle"), ("linear", "digits_affine"), ("transformer", "iris")]  # every model: test_stacking.py
+LONG = [("backbone_attention", "iris"), ("backbone_conv", "spiral"), ("backbone_conv", "digits"), ("conv1d_attention", "shapes")]
 
 
-@pytest.mark.parametrize(("model", "dataset"), STACKED)
+@pytest.mark.parametrize(("model", "dataset"), [*STACKED, *(pytest.param(*one, marks=pytest.mark.slow) for one in LONG)])
 def test_seeds_together_equal_seeds_one_by_one(model: str, dataset: str) -> None:
     """With SGD weight by weight. Adam turns the rounding of a gradient that is nearly 0 into a whole step: there, the curves."""
     adam = replace(SHORT, samples=320, evaluations=2, clip=0.5 if model == "mlp" else 0.0)
