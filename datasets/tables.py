@@ -35,7 +35,7 @@ def add(reader: str, task: Task, **how: Any) -> None:
 
 
 def recipe(samples: int, batch: int) -> tuple[Budget, ...]:
-    return budgets(Budget("default", samples, batch, lr=3e-3, schedule="cosine", warmup=0.05, seeds=5), smoke_samples=800)
+    return budgets(Budget("default", samples, batch, lr=3e-3, schedule="cosine", warmup=0.05, seeds=2), smoke_samples=800)
 
 
 add(
