@@ -23,8 +23,8 @@ from bench.report import reference, studies, tuning
 from bench.store.records import Store
 from bench.tables import lengths, routes
 from bench.tables.family import MIXERS
-from bench.tables.formatting import markdown, number, quality
-from bench.tables.rows import LATENCY, Row, rows
+from bench.tables.formatting import between, markdown, number, quality
+from bench.tables.rows import LATENCY, Row
 from bench.tables.sections import shown
 
 MARK = re.compile(r"(<!-- computed: ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -41,7 +41,7 @@ class Results:
 
     @cached_property
     def rows(self) -> dict[str, list[Row]]:
-        return {store.folder.name: rows(store) for store in self.stores}
+        return reference.every(self.folder)
 
     @cached_property
     def sections(self) -> dict[str, dict[str, list[Row]]]:
@@ -78,7 +78,7 @@ def beside(results: Results, a: str, b: str) -> str:
             ahead += (more > 0) if first.metric.better == "higher" else (more < 0)
             section = f"[{first.dataset}](../results/{name}/README.md#{first.dataset})"
             values = {f"`{row.model}`": quality(row.value, row.metric) for row in (first, second)}
-            seeds = "–".join(map(str, sorted({len(first.values), len(second.values)})))
+            seeds = between([len(first.values), len(second.values)])
             lines.append({"data set": section, "budget": first.budget, "metric": first.metric.name, **values, "seeds": seeds})
     if not lines:
         return f"`{a}` and `{b}` have not been trained alike on any data set yet."
@@ -195,4 +195,4 @@ def write(root: Path) -> Path:
     for page in pages(root):
         text = page.read_text(encoding="utf-8")
         page.write_bytes(filled(text, results, page.name).encode())
-    return reference.write(results.folder)
+    return reference.write(results.folder, results.rows)

@@ -158,7 +158,7 @@ def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
         "question": QUESTION,
         "finished": any(row.values for row in table),
         "headline": [
-            *filter(None, [*headline.sentences(compared), halves.sentence(halves.checks(table, compared))]),
+            *halves.answer(compared, halves.checks(table, compared)),
             *studies.prices(store),
         ],
         "rule": strong(headline.RULE),

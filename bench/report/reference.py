@@ -60,15 +60,20 @@ def findings(results: Path, whole: dict[str, list[Row]]) -> list[str]:
     best = max(compared, key=lambda name: (sum(bool(one.word) for one in compared[name]), sum(one.n for one in compared[name])), default="")
     most = compared.get(best, [])
     return [
-        " ".join([*headline.sentences(most), halves.sentence(halves.checks(whole.get(best, []), most))]).rstrip(),
+        " ".join(halves.answer(most, halves.checks(whole.get(best, []), most))),
         max((" ".join(routes.sentences(routes.reached(sections))) for sections in tables.values()), key=len, default=""),
         " ".join(dict.fromkeys(sentence for store in stores(results) for sentence in studies.prices(store))),
     ]
 
 
-def write(results: Path) -> Path:
-    """Rebuild the page from the stores below results/. It begins with the answer."""
-    whole = {store.folder.name: rows(store) for store in stores(results)}
+def every(results: Path) -> dict[str, list[Row]]:
+    """Every row of each store below results/, by its name."""
+    return {store.folder.name: rows(store) for store in stores(results)}
+
+
+def write(results: Path, whole: dict[str, list[Row]] | None = None) -> Path:
+    """Rebuild the page from the stores below results/, or from their rows if somebody has read them. It begins with the answer."""
+    whole = every(results) if whole is None else whole
     parts = [
         "# Reference results",
         *findings(results, whole),

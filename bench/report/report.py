@@ -208,17 +208,18 @@ def readme(table: list[Row], sections: dict[str, list[Row]], compared: Sequence[
         return [row for row in own if row.terms not in ranked_]
 
     unranked = sorted({row.dataset for row in table if row.values} - set(sections))
+    checked = halves.checks(table, compared)
     counts = Counter(row.status for row in table)
     cells_ = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
     parts = [
         "# When does attention beat convolutions and MLPs, and what does it cost?",
-        " ".join([*headline.sentences(compared), halves.sentence(halves.checks(table, compared))]).rstrip(),
+        " ".join(halves.answer(compared, checked)),
         f"![attention minus each other mixer, a row for each data set]({FOREST})" if FOREST in there else "",
         " ".join(routes.sentences(routes.reached(sections))),
         f"![R² of each mixer on each route]({MAP})" if MAP in there else "",
         answer(sections, compared) or "On no data set of the family was attention run beside another mixer.",
         headline.RULE,
-        *(["## The same at half", halves.page(checked)] if (checked := halves.checks(table, compared)) else []),
+        *(["## The same at half", halves.page(checked)] if checked else []),
         *(["## Outside the family", OUTSIDE, outside] if (outside := answer(sections, compared, True)) else []),
         *("\n".join([section(name, own, rest(name, own), name in pictured), *variants(name, table)]) for name, own in sections.items()),
         *("\n".join([f"## {name}", "", *elsewhere(rest(name, [])), *variants(name, table)]) for name in unranked),

@@ -164,16 +164,14 @@ class Driver:
                 self.store.put_run(record)
             one.trained += len(message.records)
             self.store.drop_checkpoint(message.records[0]["recipe"], list(message.group))
-        elif message.status == "ok" and message.head["recipe"] != self.recipe(one.cell):
-            self.end(one)
-            self.conclude(one.cell, header(one.job), "error", CHANGED, passing=True)
-        elif message.status == "ok":
-            self.end(one)
-            self.settle(one.cell, message.head, one.trained, message.seconds)
         else:
             self.end(one)
-            self.conclude(one.cell, message.head or header(one.job), message.status, message.reason, message.passing)
-        if isinstance(message, Ended):
+            if message.status != "ok":
+                self.conclude(one.cell, message.head or header(one.job), message.status, message.reason, message.passing)
+            elif message.head["recipe"] != self.recipe(one.cell):
+                self.conclude(one.cell, header(one.job), "error", CHANGED, passing=True)
+            else:
+                self.settle(one.cell, message.head, one.trained, message.seconds)
             self.grown()
 
     def end(self, one: Underway) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from bench.tables.family import HALF_BUDGET, HALF_WIDTH, MIXERS, OTHERS
 from bench.tables.formatting import markdown
-from bench.tables.headline import listed, told
+from bench.tables.headline import listed, sentences, told
 from bench.tables.rows import Row
 from bench.tables.verdict import OPEN, Verdict, on
 
@@ -68,6 +68,11 @@ def sentence(found: Sequence[Check]) -> str:
                 f"at {way} {count[STANDS]} of {len(said)} verdicts stand and {count[FLIPS]} flip{'s' * (count[FLIPS] == 1)}{named}"
             )
     return f"Checked with fewer seeds, {listed(parts)}." if parts else ""
+
+
+def answer(compared: Sequence[Verdict], found: Sequence[Check]) -> list[str]:
+    """The sentences on quality that results begin with, and what was checked of them."""
+    return list(filter(None, [*sentences(compared), sentence(found)]))
 
 
 def page(found: Sequence[Check]) -> str:
