@@ -8,11 +8,13 @@ import gc
 import multiprocessing
 import os
 import pickle
+import queue
 import random
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -96,6 +98,29 @@ class Apart:
             process.join()
             ours.close()
             self.asked = None
+
+
+def answers(function: Callable[[Any], Any], items: Sequence[Any], processes: int) -> Iterator[Any]:
+    """What `function` gives for each item, in their order, worked out by several processes; here for an item whose process is lost."""
+    free: queue.SimpleQueue[Apart] = queue.SimpleQueue()
+    all_of_them = [Apart(function) for _ in range(min(processes, len(items)))]
+    for one in all_of_them:
+        free.put(one)
+
+    def asked(item: Any) -> Any:
+        one = free.get()
+        try:
+            told = one.ask(item)
+        finally:
+            free.put(one)
+        return function(item) if isinstance(told, Lost) else told
+
+    try:
+        with ThreadPoolExecutor(max(1, len(all_of_them))) as pool:
+            yield from pool.map(asked, items)
+    finally:
+        for one in all_of_them:
+            one.close()
 
 
 def surround(values: dict[str, str]) -> None:

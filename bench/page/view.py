@@ -29,7 +29,6 @@ from bench.tables.rows import Row, everything, newest_facts, tabulated
 from bench.tables.sections import shown
 from bench.tables.verdict import Verdict, family
 
-QUESTION = "When does attention beat convolutions and MLPs, and what does it cost?"
 WORDS = {  # what a newcomer does not know, in the order of the page
     "backbone": "a network of which only one part, the mixer, is swapped: what else differs between two models is nothing",
     "mixer": "what lets one place of the input, a token, learn from others: attention, convolution, an MLP over places, recurrence",
@@ -155,7 +154,7 @@ def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
     lines = cells.lines(table, heads, sections, look)
     held = ledger(store.folder)
     return {
-        "question": QUESTION,
+        "question": headline.title(table),
         "finished": any(row.values for row in table),
         "headline": [
             *halves.answer(compared, halves.checks(table, compared)),

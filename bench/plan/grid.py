@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -13,6 +14,7 @@ import models
 from bench.plan import tuned, variants
 from bench.plan.builder import Builder as Builder
 from bench.plan.builder import out_of_memory as out_of_memory
+from bench.plan.plugins import PLUGGED
 from bench.plan.plugins import PLUGIN as PLUGIN
 from bench.plan.plugins import plugin as plugin
 from bench.plan.plugins import plugin_files as plugin_files
@@ -25,6 +27,8 @@ from datasets.registry import did_you_mean
 from datasets.task import Budget, Task
 from models.naming import changed, plain
 from models.variants import terms
+
+COVERED = "smoke"  # the budget that shows whether everything works: where nothing is named, it trains no more than that takes
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,8 @@ def cells(
     changes: dict[str, str] | None = None,
 ) -> list[Cell]:
     """The grid, data set by data set. Default: all models on all embedded data sets, but for shuffled twins, and routes, which
-    explain the mixers, with those alone. `changes` are made to every recipe. RequestError for what is unknown."""
+    explain the mixers, with those alone; at the smoke budget their `cover`. `changes` are made to every recipe. RequestError for what is
+    unknown."""
     tuned.check()
     every_model = listed(models.names(published=True), models.errors)
     every_dataset = listed(datasets.names(published=True), datasets.errors)
@@ -177,6 +182,23 @@ def cells(
     for one in found:
         if "[" in one.model and one.status == "error" and one.task is not None:
             raise RequestError(f"{one.model} cannot be built for {one.dataset}: {one.reason}; {models.takes(one.model)}")
+    return found if budget != COVERED or models_ or datasets_ else cover(found)
+
+
+def cover(cells: Sequence[Cell]) -> list[Cell]:
+    """Of a grid each model once, on the first data set that takes it; each data set with its first two, attention and convolution;
+    and whatever a plugin brings."""
+    models_seen: set[str] = set()
+    on: Counter[str] = Counter()
+    found = []
+    for one in cells:
+        if one.status == "skipped":
+            continue
+        own = not one.status and {str(models.source(one.model)), str(datasets.source(one.dataset))}.intersection(PLUGGED)
+        if own or one.model not in models_seen or on[one.dataset] < 2:
+            found.append(one)
+        models_seen.add(one.model)
+        on[one.dataset] += 1
     return found
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.core.apart import answers
+from bench.core.machine import cores
 from bench.core.silicon import described
 from bench.report.beside import elsewhere, variants
 from bench.store.records import Store
@@ -76,7 +78,7 @@ def write_data(store: Store, table: list[Row], timings: list[latency_table.Flat]
 
 def draw_pictures(store: Store, sections: dict[str, list[Row]], compared: Sequence[Verdict], say: Callable[[str], None]) -> None:
     """The forest of the family's differences and the map of routes, if there are any; curves and costs of each data set."""
-    from bench.report import costs, curves, forest  # and matplotlib, which tables can do without
+    from bench.report import forest  # and matplotlib, which tables can do without
     from bench.report import routes as routes_map
     from bench.report.plots import small
 
@@ -86,10 +88,19 @@ def draw_pictures(store: Store, sections: dict[str, list[Row]], compared: Sequen
     for name, figure in ((FOREST, forest.picture(compared)), (MAP, routes_map.picture(routes.reached(sections)))):
         if figure is not None:
             store.write(store.folder / name, small(figure))
-    for dataset, own in sections.items():
+    drawn = answers(drawing, list(sections.items()), cores())
+    for dataset, (curve, cost) in zip(sections, drawn, strict=True):
         say(f"drawing {dataset}")
-        store.write(store.folder / "curves" / f"{dataset}.png", small(curves.picture(dataset, own)))
-        store.write(store.folder / "pareto" / f"{dataset}.png", small(costs.picture(dataset, own)))
+        store.write(store.folder / "curves" / f"{dataset}.png", curve)
+        store.write(store.folder / "pareto" / f"{dataset}.png", cost)
+
+
+def drawing(section: tuple[str, list[Row]]) -> tuple[bytes, bytes]:
+    """Curves and costs of a data set."""
+    from bench.report import costs, curves
+    from bench.report.plots import small
+
+    return small(curves.picture(*section)), small(costs.picture(*section))
 
 
 def facts(store: Store, machine: str | None = None) -> list[dict[str, Any]]:
@@ -212,7 +223,7 @@ def readme(table: list[Row], sections: dict[str, list[Row]], compared: Sequence[
     counts = Counter(row.status for row in table)
     cells_ = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
     parts = [
-        "# When does attention beat convolutions and MLPs, and what does it cost?",
+        f"# {headline.title(table)}",
         " ".join(halves.answer(compared, checked)),
         f"![attention minus each other mixer, a row for each data set]({FOREST})" if FOREST in there else "",
         " ".join(routes.sentences(routes.reached(sections))),

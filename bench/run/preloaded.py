@@ -3,6 +3,8 @@
 Data sets, scores and torch itself import much only when it is asked for, so that commands start quickly; a worker always asks.
 """
 
+import gc
+
 import sacrebleu
 import scipy.stats
 import sklearn.datasets
@@ -22,3 +24,5 @@ for name in datasets.names(published=True):
     fingerprint.packages_of(datasets.source(name))
 for name in models.names(published=True):
     fingerprint.counting(name)
+gc.collect()
+gc.freeze()  # what is imported stays: a worker that looks for cycles, before every timing say, need not look through half a million objects

@@ -34,6 +34,7 @@ from bench.train.snapshots import Snapshots
 from datasets.registry import describe
 
 AT_ONCE = 64  # seeds in one stack at most
+WORTH_TRACING = 150  # steps that a stack spares at least: it takes a second before its first one
 
 
 def header(job: Job) -> Record:
@@ -134,6 +135,8 @@ def train(job: Job, head: Record, missing: list[int], probes: Probes, tell: Tell
     task, budget, device = datasets.task(job.dataset), job.budget, torch.device(job.device)
     subject = prepared(job)
     build, why = subject.build, subject.alone
+    if not why and budget.steps * (len(missing) - 1) < WORTH_TRACING:
+        why = "so short that alone is quicker"
     checkpoints = Checkpoints(job, head, probes)
     groups = checkpoints.groups(missing, 1 if why else AT_ONCE)
     done = 0

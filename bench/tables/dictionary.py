@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.tables.column import Column, Kind
 from bench.tables.formatting import escape, markdown
+from bench.tables.headline import QUESTION
 
 VERSION = "2.0.0"  # of the files' columns: a column gone or of another meaning raises the first number, a new one the second
 TYPES: dict[Kind, str] = {"text": "string", "count": "integer", "figure": "number"}
@@ -71,5 +72,4 @@ def package(tables: Sequence[Table]) -> str:
         for table in tables
     ]
     head = {"profile": "tabular-data-package", "name": "attention-bench", "version": VERSION}
-    title = "When does attention beat convolutions and MLPs, and what does it cost?"
-    return json.dumps({**head, "title": title, "resources": resources}, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps({**head, "title": QUESTION, "resources": resources}, indent=1, ensure_ascii=False) + "\n"

@@ -11,9 +11,12 @@ from bench.tables import column
 from bench.tables.column import Column
 from bench.tables.family import ATTENTION, FEWEST, LEVEL, OTHERS, SETS, SIZE
 from bench.tables.formatting import number
+from bench.tables.rows import Row
 from bench.tables.scales import scale
 from bench.tables.verdict import BEATS, EQUAL, LOSES, OPEN, OUTSIDE, Verdict
 
+QUESTION = "When does attention beat convolutions and MLPs, and what does it cost?"
+SMOKE = "A smoke run shows that everything works, and decides nothing"
 VERBS = {BEATS: "beats", LOSES: "loses to", EQUAL: "equals", OPEN: "cannot be told from"}
 ENOUGH = 3  # data sets with a verdict, for a word on others
 
@@ -24,6 +27,11 @@ RULE = (
     f" what would have been seen. Fewer than {FEWEST} seeds, smoke runs and sets where every mixer is at its ceiling get no verdict. Where"
     " seeds share one real pool, test samples are counted as well as seeds."
 )
+
+
+def title(table: Sequence[Row]) -> str:
+    """The question, with a warning where all that there is are smoke runs."""
+    return f"{SMOKE}: {QUESTION[0].lower()}{QUESTION[1:]}" if {row.budget for row in table if row.values} == {"smoke"} else QUESTION
 
 
 def amount(verdict: Verdict, value: float) -> str:
@@ -98,6 +106,8 @@ def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
         named = [listed(names), *["it" if len(names) == 1 else "them"] * len(words)]
         said = [f"{VERBS[word]} {whom} on {count}" for (word, count), whom in zip(words, named, strict=False)]
         parts.append(f"{listed(said)} of {n} data set{'s' * (n != 1)}")
+    if not parts and {verdict.budget for verdict in family if not math.isnan(verdict.mean)} == {"smoke"}:
+        return f"{SMOKE}.", "A longer budget answers the question, with intervals: `default` in minutes, `reference` in hours."
     if not parts:
         return (
             f"No verdict yet on small models trained from scratch; of the family's {SIZE} comparisons: {missing(family)}.",
