@@ -18,6 +18,7 @@ from bench.plan import expected
 from bench.plan.grid import RequestError
 from bench.report import report
 from bench.run.driver import Driver
+from bench.run.engines import warm
 from bench.run.interrupt import Interrupts
 from bench.run.latencies import Latencies, passed_over
 from bench.run.options import OPTIONS
@@ -45,6 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
         session = asked(lambda name: config.getoption(f"--{name}"))
         if not config.option.collectonly:
             session.store.writable()
+            if not (session.store.folder / "runs").is_dir():  # whatever is asked for has to be trained
+                warm()
     except (RequestError, StoreError) as error:
         pytest.exit(f"attention-bench: {error}", returncode=2)
     config.stash[SESSION] = session

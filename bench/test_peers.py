@@ -18,11 +18,9 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
-import torchvision.datasets as tv
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from torchvision import transforms
 
 import datasets
 import models
@@ -160,6 +158,9 @@ STEPS = 20  # of a training loop in one turn
 @pytest.mark.parametrize(("model", "aim"), [("cnn", 1 / 1.3), ("vit", 1 / 1.8)], ids=["cnn", "vit"])
 def test_loop(model: str, aim: float, table: list[Row], suite: Session, progress: Progress, benchmark: BenchmarkFixture) -> None:
     """Time of a step of 64 samples: our loop on tensors in memory, and the example's on a DataLoader with transforms of each image."""
+    import torchvision.datasets as tv  # every session collects this file, and few come here
+    from torchvision import transforms
+
     peer = "the MNIST example's loop" + (", vit_pytorch.ViT" if model == "vit" else "")
     row = Row(f"{model}, bench.train", peer, "MNIST", "training loop", 64, torch.get_num_threads(), aim)
     root = suite.blank.root

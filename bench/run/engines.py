@@ -17,6 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -61,6 +62,14 @@ def context() -> Any:
     if method == "forkserver":
         found.set_forkserver_preload(["__main__", "bench.run.preloaded"])
     return found
+
+
+def warm() -> None:
+    """Start the server of workers, where there is one: it imports for seconds, and much is done here meanwhile."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        context()
+        with settled():
+            forkserver.ensure_running()
 
 
 def bound_to_driver() -> None:

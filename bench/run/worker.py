@@ -34,7 +34,7 @@ from bench.train.snapshots import Snapshots
 from datasets.registry import describe
 
 AT_ONCE = 64  # seeds in one stack at most
-WORTH_TRACING = 150  # steps that a stack spares at least: it takes a second before its first one
+WORTH_TRACING = 30  # steps that a stack spares at least: it takes a second before its first one
 
 
 def header(job: Job) -> Record:
