@@ -130,8 +130,9 @@ NOWHERE = """
 """
 
 
-@pytest.mark.parametrize("sent", [FORGOTTEN, pytest.param(NOWHERE, marks=pytest.mark.slow)], ids=["forgotten", "on no line"])
-@pytest.mark.parametrize("where", [pytest.param("show", marks=pytest.mark.slow), "advance"])
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [FORGOTTEN, NOWHERE], ids=["forgotten", "on no line"])
+@pytest.mark.parametrize("where", ["show", "advance"])
 def test_wherever_it_comes_the_session_ends_with_a_report(bench: Bench, tmp_path: Path, where: str, sent: str) -> None:
     plugin = tmp_path / "sent.py"
     plugin.write_text(

@@ -262,6 +262,7 @@ def test_transformer_transplanted_from_torch(batch: int, source: int, target: in
 # Learning
 
 
+@pytest.mark.slow
 def test_bahdanau_learns_to_reverse() -> None:
     torch.manual_seed(0)
     length, task = 5, asked(12, 5, 6)

@@ -75,7 +75,7 @@ def fragile(task): return Fragile(task.input.size, task.output.size)
 """
 
 
-@pytest.mark.slow  # .ci/run does the same with the whole grid at smoke
+@pytest.mark.slow  # .ci/run does the same with every model and every data set at smoke
 def test_a_few_cells_end_to_end_and_again_from_the_store(bench: Bench, tmp_path: Path) -> None:
     asked = ("--models", "mlp,vit,heads", "--datasets", "gaussian,digits", "--seeds", "2")
     first = bench(*asked, "--benchmark-json", str(tmp_path / "out.json"))
