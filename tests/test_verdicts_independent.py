@@ -124,24 +124,27 @@ def recomputed(folder: Path) -> dict[tuple[str, str], Found]:
 def sentences(found: dict[tuple[str, str], Found]) -> list[str]:
     """What has to stand in the headline."""
     wanted, odds = [], []
-    alike: dict[tuple[int, ...], list[str]] = {}
+    alike: dict[tuple[tuple[str, ...], ...], list[str]] = {}
+    few = len({dataset for (dataset, _), one in found.items() if one[0]}) < 4
     for name, said in MIXERS.items():
-        own = [one for (_, other), one in found.items() if other == name and one[0]]
+        mine = {dataset: one for (dataset, other), one in found.items() if other == name and one[0]}
+        own = list(mine.values())
         if own:
-            words = [one[0] for one in own]
-            alike.setdefault(tuple(words.count(word) for word in ("beats", "loses", "equal", "cannot tell")), []).append(said)
+            sets = tuple(tuple(d for d, one in mine.items() if one[0] == word) for word in ("beats", "loses", "equal", "cannot tell"))
+            alike.setdefault(sets if few else tuple(("",) * len(one) for one in sets), []).append(said)
         if len(own) > 2:
             ahead = sum(one[1] > 0 for one in own)
             low, high = stats.binomtest(ahead, len(own)).proportion_ci(0.95, "exact")
             odds.append(f"{100 * ahead / len(own):.0f} % against {said} (95 % interval {100 * low:.0f} to {100 * high:.0f} %)")
-    for counts, names in alike.items():
+    for places, names in alike.items():
         whom, clauses = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])), []
-        for verb, n in zip(("beats", "loses to", "equals", "cannot be told from"), counts, strict=True):
-            if n:
-                clauses.append(f"{verb} {whom} on {n}")
+        for verb, sets in zip(("beats", "loses to", "equals", "cannot be told from"), places, strict=True):
+            if sets:
+                clauses.append(f"{verb} {whom} on {' and '.join(filter(None, [', '.join(sets[:-1]), sets[-1]])) if few else len(sets)}")
                 whom = "them" if len(names) > 1 else "it"
         clause = " and ".join(filter(None, [", ".join(clauses[:-1]), clauses[-1]]))
-        wanted.append(f"{clause} of {sum(counts)} data set{'s' * (sum(counts) > 1)}")
+        n = sum(map(len, places))
+        wanted.append(clause if few else f"{clause} of {n} data set{'s' * (n > 1)}")
     if wanted:
         n = len({dataset for (dataset, _), one in found.items() if one[0]})
         return wanted + (odds or [f"From {n} data set{'s' * (n > 1)} with a verdict, of the family's 9, nothing follows for another."])

@@ -19,6 +19,7 @@ QUESTION = "When does attention beat convolutions and MLPs, and what does it cos
 SMOKE = "A smoke run shows that everything works, and decides nothing"
 VERBS = {BEATS: "beats", LOSES: "loses to", EQUAL: "equals", OPEN: "cannot be told from"}
 ENOUGH = 3  # data sets with a verdict, for a word on others
+NAMED = 3  # as many are named, of more it is said how many
 
 RULE = (
     f"One backbone, everything but the mixer equal, paired by seed. Verdicts are read off intervals that hold together in 95 of 100 cases,"
@@ -91,21 +92,24 @@ def unseen(family: Sequence[Verdict], other: str) -> tuple[float, float, float] 
 
 
 def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
-    """The answer on quality: in how many sets attention beats, loses to or equals each mixer, and what that says of another set."""
-    alike: dict[tuple[tuple[tuple[str, int], ...], int], list[str]] = defaultdict(list)  # names by what is said of them
+    """The answer on quality: where attention beats, loses to or equals each mixer, and what that says of another set."""
+    decided = {verdict.dataset for verdict in family if verdict.word}
+    alike: dict[tuple[tuple[tuple[str, str], ...], int], list[str]] = defaultdict(list)  # names by what is said of them, and where
     odds = []
     for other, name in OTHERS.items():
-        count, own = counted(family, other)
+        _, own = counted(family, other)
+        places = {word: [verdict.dataset for verdict in own if verdict.word == word] for word in VERBS}
+        said = {word: listed(where) if len(decided) <= NAMED else str(len(where)) for word, where in places.items() if where}
         if own:
-            alike[tuple((word, count[word]) for word in VERBS if count[word]), len(own)].append(name)
+            alike[tuple(said.items()), len(own)].append(name)
         if (found := unseen(family, other)) is not None:
             p, low, high = (f"{100 * part:.0f}" for part in found)
             odds.append(f"{p} % against {name} (95 % interval {low} to {high} %)")
     parts = []
     for (words, n), names in alike.items():
         named = [listed(names), *["it" if len(names) == 1 else "them"] * len(words)]
-        said = [f"{VERBS[word]} {whom} on {count}" for (word, count), whom in zip(words, named, strict=False)]
-        parts.append(f"{listed(said)} of {n} data set{'s' * (n != 1)}")
+        clauses = [f"{VERBS[word]} {whom} on {where}" for (word, where), whom in zip(words, named, strict=False)]
+        parts.append(listed(clauses) + (f" of {n} data set{'s' * (n != 1)}" if len(decided) > NAMED else ""))
     if not parts and {verdict.budget for verdict in family if not math.isnan(verdict.mean)} == {"smoke"}:
         return f"{SMOKE}.", "A longer budget answers the question, with intervals: `default` in minutes, `reference` in hours."
     if not parts:
@@ -113,8 +117,9 @@ def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
             f"No verdict yet on small models trained from scratch; of the family's {SIZE} comparisons: {missing(family)}.",
             f"So far {leaning(family)}, which decides nothing.",
         )
-    sets = len({verdict.dataset for verdict in family if verdict.word})
-    second = f"From {sets} data set{'s' * (sets != 1)} with a verdict, of the family's {len(SETS)}, nothing follows for another."
+    second = (
+        f"From {len(decided)} data set{'s' * (len(decided) != 1)} with a verdict, of the family's {len(SETS)}, nothing follows for another."
+    )
     if odds:
         second = f"The probability that attention is better on a data set not seen is {listed(odds)}, if that set is like these."
     return f"Among small models trained from scratch, alike but for how they mix 8 to 64 tokens, attention {'; '.join(parts)}.", second
