@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from bench.core import apart as apart_module
-from bench.core.apart import SHARED, Apart, Lost, restored
+from bench.core.apart import SHARED, Apart, Lost, answers, restored
 from bench.plan import grid
 from tests.conftest import Bench, table
 from tests.test_engines import DEATHS, quality
@@ -39,6 +39,27 @@ def test_a_process_that_dies_is_told_and_another_takes_its_place() -> None:
     assert apart.ask("three").startswith("three of ")
     apart.close()
     assert apart.asked is None
+
+
+HERE = os.getpid()
+
+
+def only_here(item: int) -> tuple[int, bool]:
+    """Ends every process but this one at the third item, and refuses the fifth anywhere."""
+    if item == 3 and os.getpid() != HERE:
+        os._exit(4)
+    if item == 5:
+        raise ValueError("five")
+    time.sleep(0.05 * (item == 0))
+    return item, os.getpid() == HERE
+
+
+def test_answers_come_in_order_and_from_here_where_a_process_is_lost(capfd: pytest.CaptureFixture[str]) -> None:
+    assert list(answers(only_here, [0, 1, 2, 3, 4], 2)) == [(0, False), (1, False), (2, False), (3, True), (4, False)]
+    assert list(answers(only_here, [], 2)) == []
+    with pytest.raises(ValueError, match="five"):
+        list(answers(only_here, [5], 2))
+    capfd.readouterr()  # the process said so, too
 
 
 CHANGES: dict[str, Any] = {

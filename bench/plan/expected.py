@@ -19,7 +19,7 @@ from bench.plan.grid import Cell
 from bench.store.records import Record
 
 TABLE = Path(__file__).with_name("expected.csv")
-OVERHEAD = 4.0  # seconds of a cell besides training: its process, data, evaluation, costs, probe, scoring
+OVERHEAD = 2.0  # seconds of a cell besides training: its process, data, evaluation, costs, probe, scoring
 FITTED = 1.0  # seconds of a model that brings `.fit`
 STEP = {"points": 2e-3, "table": 1.5e-3, "signal": 1.6e-2, "image": 6e-3, "tokens": 4e-2}  # seconds of a step nobody has measured
 
