@@ -41,24 +41,23 @@ def test_a_process_that_dies_is_told_and_another_takes_its_place() -> None:
     assert apart.asked is None
 
 
-HERE = os.getpid()
-
-
-def only_here(item: int) -> tuple[int, bool]:
-    """Ends every process but this one at the third item, and refuses the fifth anywhere."""
-    if item == 3 and os.getpid() != HERE:
+def only_here(asked: tuple[int, int]) -> tuple[int, bool]:
+    """Ends every process but the one that asks at the third item, and refuses the fifth anywhere."""
+    item, asker = asked
+    if item == 3 and os.getpid() != asker:
         os._exit(4)
     if item == 5:
         raise ValueError("five")
     time.sleep(0.05 * (item == 0))
-    return item, os.getpid() == HERE
+    return item, os.getpid() == asker
 
 
 def test_answers_come_in_order_and_from_here_where_a_process_is_lost(capfd: pytest.CaptureFixture[str]) -> None:
-    assert list(answers(only_here, [0, 1, 2, 3, 4], 2)) == [(0, False), (1, False), (2, False), (3, True), (4, False)]
+    asked = [(item, os.getpid()) for item in range(5)]
+    assert list(answers(only_here, asked, 2)) == [(0, False), (1, False), (2, False), (3, True), (4, False)]
     assert list(answers(only_here, [], 2)) == []
     with pytest.raises(ValueError, match="five"):
-        list(answers(only_here, [5], 2))
+        list(answers(only_here, [(5, os.getpid())], 2))
     capfd.readouterr()  # the process said so, too
 
 
