@@ -50,11 +50,16 @@ def sound(row: Record, places: Iterable[str]) -> bool:
 
 def check(record: Record) -> None:
     """ValueError for what no study keeps."""
-    fields = all(isinstance(record.get(name), kind) for name, kind in FIELDS.items()) and record["study"] in PLACES
-    if not fields or not isinstance(record["machine"].get("slug"), str) or record["metric"].get("better") not in ("higher", "lower"):
+    fields = all(isinstance(record.get(name), kind) for name, kind in FIELDS.items())
+    if not fields or (places := PLACES.get(record["study"])) is None:
         raise ValueError("not what a study keeps")
-    if not all(isinstance(row, dict) and sound(row, PLACES[record["study"]]) for row in record["rows"]):
-        raise ValueError("a row has neither a value nor a reason")
+    settings, metric, machine = record["settings"], record["metric"], record["machine"]
+    asked = {"models", "seeds", "steps", "tuned", *(f"{place}s" for place in places), *(["dataset"] if record["study"] == "data" else [])}
+    measured = metric.keys() == {"name", "better", "percent"} and metric["better"] in ("higher", "lower")
+    if not asked <= settings.keys() or not measured or not all(isinstance(machine.get(name), str) for name in ("slug", "torch")):
+        raise ValueError("its settings, its metric or its machine is not all there")
+    if not all(isinstance(row, dict) and sound(row, places) and row["model"] in settings["models"] for row in record["rows"]):
+        raise ValueError("a row has neither a value nor a reason, or is of another model")
 
 
 def read(store: Store, study: str) -> list[Record]:
@@ -86,7 +91,7 @@ def samples(record: Record, **at: int) -> dict[str, dict[int, float | None]]:
     each: dict[str, dict[int, list[int | None]]] = {name: defaultdict(list) for name in record["settings"]["models"]}
     for row in record["rows"]:
         if row["value"] is not None and all(row[name] == value for name, value in at.items()):
-            each[row["model"]][row[axis]].append(row["samples"])
+            each[row["model"]][row[axis]].append(row.get("samples"))
     return {model: {place: usual(found) for place, found in sorted(own.items())} for model, own in each.items() if own}
 
 
