@@ -141,10 +141,10 @@ def tune_(options: argparse.Namespace) -> int:
 
 
 def study_(options: argparse.Namespace) -> int:
-    from bench.report import studies
+    from bench.report import studied
     from bench.studies import command
 
-    return command.run(options, lambda store: f"study: {studies.write(store)}")
+    return command.run(options, lambda store: f"study: {studied.write(store, options.name)}")
 
 
 def report_(options: argparse.Namespace) -> int:

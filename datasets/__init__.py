@@ -6,6 +6,7 @@ Every file of this folder is imported by itself; one that does not import is lis
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ __all__ = [
     "Split",
     "Task",
     "errors",
+    "family",
     "from_arrays",
     "from_csv",
     "from_folder",
@@ -39,6 +41,7 @@ Load = Callable[[Path, int, bool], Data]
 Vocabularies = Callable[[Path, int], tuple[Vocabulary, Vocabulary]]
 _registry: Registry[tuple[Task, Load, Vocabularies | None]] = Registry("data set", __name__)
 _resplit: set[str] = set()
+_families: dict[str, Callable[..., None]] = {}
 errors = _registry.errors
 
 
@@ -63,6 +66,29 @@ def register(
     return add
 
 
+def family(pattern: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Data sets without number, told by their names: the decorated function registers the one whose whole name matches, from its groups.
+
+    They stand in no list until one is asked for by its name.
+    """
+
+    def add(make: Callable[..., None]) -> Callable[..., None]:
+        _families[pattern] = make
+        return make
+
+    return add
+
+
+def _made(name: str) -> str:
+    """The name, its data set registered if it is the first of its family to be asked for."""
+    if name not in _registry.sources:
+        for pattern, make in _families.items():
+            if found := re.fullmatch(pattern, name):
+                make(*found.groups())
+                break
+    return name
+
+
 def names(published: bool = False) -> list[str]:
     """Names of all data sets, in order; those ending in _published only if asked for."""
     return _registry.names(published)
@@ -70,12 +96,12 @@ def names(published: bool = False) -> list[str]:
 
 def task(name: str) -> Task:
     """What data set `name` asks. Touches no data. KeyError with the nearest names if there is none."""
-    return _registry[name][0]
+    return _registry[_made(name)][0]
 
 
 def source(name: str) -> Path:
     """The file that defines data set `name`."""
-    return _registry.sources[name]
+    return _registry.sources[_made(name)]
 
 
 def pool(name: str) -> float | None:
@@ -86,12 +112,12 @@ def pool(name: str) -> float | None:
 
 def load(name: str, root: str | Path | None = None, seed: int = 0, download: bool = False) -> Data:
     """The samples of `name` for `seed`. Raises Missing (with the way to get them) or Corrupt (with the file)."""
-    return _registry[name][1](data_root(root), seed, download)
+    return _registry[_made(name)][1](data_root(root), seed, download)
 
 
 def vocabularies(name: str, root: str | Path | None = None, seed: int = 0) -> tuple[Vocabulary, Vocabulary] | None:
     """The words of input and answer; None if the data set has none or does not tell. Raises Missing or Corrupt as `load` does."""
-    tell = _registry[name][2]
+    tell = _registry[_made(name)][2]
     return tell(data_root(root), seed) if tell is not None else None
 
 

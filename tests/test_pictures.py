@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from bench.figures import kinds
-from bench.report import costs, curves, forest, plots, routes, studies
+from bench.report import costs, curves, forest, plots, routes, studied
 from bench.store.records import Store
 from bench.tables.look import SHAPES
 from bench.tables.routes import reached
@@ -67,7 +67,8 @@ def draw(name: str) -> Any:
     if kind == "routes":
         return plots.small(routes.picture(reached(sections())))
     if kind == "studies":
-        return studies.picture(*studies.read(Store(REFERENCE)))
+        pages = studied.STUDIES[one.partition("-")[0]]
+        return pages.picture(*pages.read(Store(REFERENCE)))
     if kind == "figures":
         return kinds.suites[one](sections())
     return plots.small({"curves": curves.picture, "pareto": costs.picture}[kind](one, sections()[one]))

@@ -176,7 +176,7 @@ def test_altered_times_are_no_record(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["study", "width"], "there is length"),
+        (["study", "width"], "there are length, data, distance"),
         (["study", "length", "--models", "vit,backbone_attention"], "vit cannot be studied"),
         (["study", "length", "--models", "backbone_conv,backbone_mlp"], "name it"),
         (["study", "length", "--models", "backbone_attenton"], "did you mean"),

@@ -29,8 +29,9 @@ class Picture:
     still: str = ""
 
     @property
-    def study(self) -> bool:
-        return self.address.startswith("studies/")
+    def price(self) -> bool:
+        """Whether it says what attention costs."""
+        return self.address.startswith("studies/length")
 
 
 def packed(frames: list[Image.Image], **how: object) -> str:

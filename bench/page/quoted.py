@@ -19,7 +19,7 @@ import numpy as np
 from bench.page.view import ledger
 from bench.plan.request import RequestError
 from bench.plan.tuned import FOLDER, read
-from bench.report import reference, studies, tuning
+from bench.report import reference, studied, studies, tuning
 from bench.store.records import Store
 from bench.tables import lengths, routes
 from bench.tables.family import MIXERS
@@ -125,6 +125,12 @@ def clock(results: Results) -> str:
     found = [studies.noise(lengths.medians(record["rows"])) for store in results.stores for record in lengths.read(store)]
     told = [f"{number(100 * one[0], 2)} % (median; {number(100 * one[1], 2)} % at most)" for one in found if one]
     return f"In the study of length, attention timed twice differed from itself by {', '.join(told)}." if told else "Not measured yet."
+
+
+@quote
+def grown(results: Results) -> str:
+    """What the studies of data and distance found."""
+    return "\n".join(f"- {said}" for store in results.stores for said in studied.sentences(store, "data", "distance")) or "Not studied yet."
 
 
 @quote

@@ -17,7 +17,7 @@ from bench.core import machine
 from bench.page import cells, details, draw, pictures
 from bench.page.svg import element, sample
 from bench.plan.grid import RequestError
-from bench.report import report, studies
+from bench.report import report, studied, studies
 from bench.store.records import Record, Store
 from bench.tables import halves, headline, lengths
 from bench.tables.columns import columns
@@ -158,7 +158,7 @@ def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
         "finished": any(row.values for row in table),
         "headline": [
             *halves.answer(compared, halves.checks(table, compared)),
-            *studies.prices(store),
+            *studied.sentences(store),
         ],
         "rule": strong(headline.RULE),
         "words": WORDS,

@@ -98,10 +98,18 @@ def budget_of(task: Task, name: str, seeds: int | None) -> Budget | None:
     return replace(budget, seeds=seeds) if seeds else budget
 
 
-def cell(model: str, dataset: str, budget_name: str, seeds: int | None, untuned: bool = False, builder: Builder | None = None) -> Cell:
+def cell(
+    model: str,
+    dataset: str,
+    budget_name: str,
+    seeds: int | None,
+    untuned: bool = False,
+    builder: Builder | None = None,
+    tuned_on: Task | None = None,
+) -> Cell:
     """One cell, its reason found by building the model once, with the rates that tuning found unless `untuned`.
 
-    RequestError where a file of tuning says what cannot be.
+    `tuned_on`: whose rates to use, where the data set is made of another one. RequestError where a file of tuning says what cannot be.
     """
     nothing = Budget(budget_name, samples=1, batch=1, seeds=seeds or 1)
     if dataset in datasets.errors:
@@ -127,7 +135,7 @@ def cell(model: str, dataset: str, budget_name: str, seeds: int | None, untuned:
             usual, standard, why = replace(budget, **own), budget, f"own recipe {own}: {why}"
         except (TypeError, ValueError) as error:
             return Cell(model, dataset, task, budget, "error", f"its own recipe {own} cannot be: {error}")
-    used = tuned.Applied(usual) if untuned else tuned.applied(plain(model), task, usual)
+    used = tuned.Applied(usual) if untuned else tuned.applied(plain(model), tuned_on or task, usual)
     if used.budget != usual:
         standard = budget
     if model == plain(model):

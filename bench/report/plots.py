@@ -51,13 +51,14 @@ def small(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def headline(figure: Figure, title: str, told: str) -> None:
-    """The finding at the top left, and below it, smaller, what is drawn. Lines are broken to the figure's width."""
+def headline(figure: Figure, title: str, told: str) -> float:
+    """The finding at the top left, and below it, smaller, what is drawn. Lines are broken to the figure's width; the inches they take."""
     width, height = figure.get_size_inches()
     lines = textwrap.wrap(title.replace(" %", "\N{NO-BREAK SPACE}%"), int(width * 10))
     figure.text(0.12 / width, 1 - 0.1 / height, "\n".join(lines), fontsize=10.5, va="top", fontweight="bold")
     below = textwrap.wrap(told, int(width * 17))
     figure.text(0.12 / width, 1 - (0.14 + 0.19 * len(lines)) / height, "\n".join(below), fontsize=8, va="top", color=INK)
+    return 0.14 + 0.19 * len(lines) + 0.15 * len(below)
 
 
 def key(figure: Figure, families: Collection[str], top: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import machine
-from bench.report import report, studies
+from bench.report import report, studied
 from bench.store.records import Store
 from bench.tables import halves, headline, routes
 from bench.tables.rows import Row, rows
@@ -14,6 +14,8 @@ from bench.tables.verdict import family
 
 PAGES = {
     "studies/length.md": "what attention costs as inputs grow",
+    "studies/data.md": "who is ahead with how much data",
+    "studies/distance.md": "at what distance mixers recall",
     "latency.md": "every timing with its certificate",
     "peers.md": "our models beside their peers",
     "gate.md": "what the latency gate catches here",
@@ -23,7 +25,7 @@ PAGES = {
 PICTURES = (  # those that carry the story, where they were made
     "forest.png",
     "routes.png",
-    "studies/length.png",
+    *(f"studies/{study}.png" for study in studied.STUDIES),
     "figures/quality_params.png",
     "figures/shapes_pairs/conv1d_attention_positions-signal_attention.png",
     "figures/eng_fra/bahdanau-alignment.png",
@@ -51,7 +53,7 @@ def stores(results: Path) -> list[Store]:
 
 
 def findings(results: Path, whole: dict[str, list[Row]]) -> list[str]:
-    """The answer, a paragraph each on quality (of the store with most verdicts), on routes and on cost; '' where there is nothing.
+    """The answer, a paragraph each on quality (of the store with most verdicts), on routes and of studies; '' where there is nothing.
 
     `whole` has every row of each store below results/, by its name.
     """
@@ -62,7 +64,7 @@ def findings(results: Path, whole: dict[str, list[Row]]) -> list[str]:
     return [
         " ".join(halves.answer(most, halves.checks(whole.get(best, []), most))),
         max((" ".join(routes.sentences(routes.reached(sections))) for sections in tables.values()), key=len, default=""),
-        " ".join(dict.fromkeys(sentence for store in stores(results) for sentence in studies.prices(store))),
+        " ".join(dict.fromkeys(sentence for store in stores(results) for sentence in studied.sentences(store))),
     ]
 
 

@@ -1,10 +1,9 @@
-"""DIR/studies/length.md and .png: what attention costs as inputs grow, from the stored study alone."""
+"""The page and picture of the study of length: what attention costs as inputs grow, from its record alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -13,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.core.stats import Interval
+from bench.report import growth
 from bench.report.plots import GREY, STYLE, headline, small
-from bench.store.records import Record, Store
-from bench.tables.family import OTHERS
+from bench.store.records import Record
 from bench.tables.formatting import amount, markdown, number
 from bench.tables.lengths import (
     REFERENCE,
@@ -28,7 +27,6 @@ from bench.tables.lengths import (
     medians,
     missing,
     over_processes,
-    read,
 )
 from bench.tables.look import of_families
 
@@ -37,7 +35,7 @@ CONV = "backbone_conv"
 
 def named(model: str) -> str:
     """As people call it."""
-    return {REFERENCE: "attention", TWIN: "attention, again", "backbone_none": "no mixing", **OTHERS}.get(model, model)
+    return "attention, again" if model == TWIN else growth.named(model)
 
 
 def doing(work: str, batch: int) -> str:
@@ -191,24 +189,3 @@ def picture(record: Record) -> bytes:
     headline(figure, finding(record) or "Too few lengths were timed", told)
     figure.subplots_adjust(left=0.08, right=0.99, top=0.81, bottom=0.26, wspace=0.08)
     return small(figure)
-
-
-def page(record: Record, alone: bool) -> str:
-    """The name of a machine's page: the only one's is length."""
-    return "length" if alone else f"length-{record['machine']['slug']}"
-
-
-def write(store: Store) -> Path:
-    """Rebuild the pages of all machines' studies; the path of the first."""
-    records = read(store)
-    folder = store.folder / "studies"
-    for record in records:
-        name = page(record, len(records) == 1)
-        store.write(folder / f"{name}.png", picture(record))
-        store.write(folder / f"{name}.md", text(record, f"{name}.png").encode())
-    return folder / f"{page(records[0], len(records) == 1)}.md" if records else folder
-
-
-def prices(store: Store) -> list[str]:
-    """The answers on cost, a sentence a machine."""
-    return [sentence for record in read(store) if (sentence := price(record))]

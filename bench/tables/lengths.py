@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.core.stats import Interval, interval
 from bench.store.records import Record, Store
+from bench.tables import studies
 
 LENGTHS = tuple(2**power for power in range(4, 13))
 LONGEST = {("forward", 1): 4_096, ("forward", 64): 256, ("training step", 8): 1_024}  # tokens, by work and batch: what fits into minutes
@@ -40,8 +41,7 @@ def check(record: Record) -> None:
 
 def read(store: Store) -> list[Record]:
     """The studies of length in a store, one a machine. One that cannot be used is set aside, with a warning."""
-    paths = sorted((store.folder / "studies" / "length").glob("*.json"))
-    return [record for path in paths if (record := store.load(path, SCHEMA, check)) is not None]
+    return studies.read(store, "length", SCHEMA, check)
 
 
 def rounds(lengths: Sequence[int]) -> Iterator[tuple[str, int, int]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.core.stats import Interval
+from bench.store.records import Record
 from bench.tables.family import MIXERS, OTHERS
 from bench.tables.rows import Row
 
@@ -53,20 +54,22 @@ class Reached:
         return (missed or solved) and self.budget != "smoke"
 
 
-def first_above(row: Row) -> float | None:
-    """Samples at the first evaluation above HALFWAY, the median over seeds."""
-    found = []
-    for run in row.runs:
-        scores = run["curve"].get("val_scores", {}).get("r2", [])
-        found.append(next((n for n, score in zip(run["curve"]["samples"], scores, strict=False) if score >= HALFWAY), math.inf))
-    median = float(np.median(found)) if found else math.inf
+def first_above(run: Record) -> int | None:
+    """Samples at a run's first evaluation at which val has HALFWAY or more."""
+    scores = run["curve"].get("val_scores", {}).get("r2", [])
+    return next((n for n, score in zip(run["curve"]["samples"], scores, strict=False) if score >= HALFWAY), None)
+
+
+def usual(reached: Sequence[int | None]) -> float | None:
+    """The median over seeds; None where most never got there."""
+    median = float(np.median([math.inf if n is None else n for n in reached])) if reached else math.inf
     return None if math.isinf(median) else median
 
 
 def reached(sections: dict[str, list[Row]]) -> dict[tuple[str, str], Reached]:
     """By mixer and route, of the rows that are shown."""
     return {
-        (row.model, route): Reached(row.value, first_above(row), len(row.values), row.budget)
+        (row.model, route): Reached(row.value, usual([*map(first_above, row.runs)]), len(row.values), row.budget)
         for route in ROUTES
         for row in sections.get(route, [])
         if row.model in NAMES and row.value is not None
