@@ -64,9 +64,9 @@ def sentence(found: Sequence[Check]) -> str:
         if said:
             flipped = [f"{OTHERS[one.whole.other]} on {one.whole.dataset}" for one in said if one.outcome == FLIPS]
             named = f" (against {listed(flipped)})" if flipped else ""
-            parts.append(
-                f"at {way} {count[STANDS]} of {len(said)} verdicts stand and {count[FLIPS]} flip{'s' * (count[FLIPS] == 1)}{named}"
-            )
+            undecided = sum(one.whole.word == OPEN for one in said if one.outcome == STANDS)
+            stand = f"{count[STANDS]} of {len(said)} verdicts stand" + (f" ({undecided} of them as *cannot tell*)" if undecided else "")
+            parts.append(f"at {way} {stand} and {count[FLIPS]} flip{'s' * (count[FLIPS] == 1)}{named}")
     return f"Checked with fewer seeds, {listed(parts)}." if parts else ""
 
 
