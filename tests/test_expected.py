@@ -23,7 +23,7 @@ def test_the_table_names_cells_of_the_default_grid() -> None:
         cells = [grid.cell(model, dataset, "default", None, builder=builder) for model, dataset in expected.measured()]
     assert {cell.model for cell in cells} <= set(models.names())
     assert {cell.dataset for cell in cells} <= embedded
-    assert [cell.id for cell in cells if cell.status or cell.fits] == []
+    assert [cell.id for cell in cells if cell.status] == []
     assert all(0 < seconds < 100 for seconds in expected.measured().values())
 
 
