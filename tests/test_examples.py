@@ -145,7 +145,8 @@ def test_a_cell_of_an_endless_stream(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     stores = [Store(tmp_path / name) for name in ("together", "alone")]
     cell = grid.cell("mlp", "endless", "smoke", 2)
     for seeds, store in zip((2, 1), stores, strict=True):
-        assert run_cell(replace(cell, budget=replace(cell.budget, seeds=seeds)), store.folder).status == "ok"
+        outcome = run_cell(replace(cell, budget=replace(cell.budget, seeds=seeds)), store.folder)
+        assert outcome.status == "ok", outcome.reason
     together, alone = (next(r for r in store.runs() if r.get("seed") == 0) for store in stores)
     assert (together["together"], alone["together"]) == (2, 1)
     assert together["curve"]["val_loss"] == pytest.approx(alone["curve"]["val_loss"], rel=2e-3)

@@ -14,6 +14,7 @@ from bench.report.plots import STYLE, headline, key, plain
 from bench.tables.formatting import amount, seeded
 from bench.tables.look import looks
 from bench.tables.rows import Row
+from models import naming
 
 LOSSES = {"val_loss": "validation loss", "train_loss": "training loss"}
 WIDTH, PANEL, HEAD, FOOT, LEFT = 11.0, 2.6, 1.2, 0.8, 0.7  # inches
@@ -79,7 +80,7 @@ def panel(axes: Axes, rows: Sequence[Row], field: str, timed: bool, named: bool)
 @matplotlib.rc_context(STYLE)
 def picture(dataset: str, rows: Sequence[Row]) -> Figure:
     """A row a loss, samples beside seconds; where another machine trained all, the losses stand side by side."""
-    drawn = [row for row in rows if row.runs]
+    drawn = [row for row in rows if row.runs and (row.values or row.model == naming.plain(row.model))]  # no variant that val passed over
     clocked = any(row.clocked for row in drawn)
     places = [(field, timed) for field in LOSSES for timed in ((False, True) if clocked else (False,))]
     height = HEAD + len(places) / 2 * (PANEL + FOOT) - 0.25
