@@ -42,11 +42,6 @@ def named(model: str) -> str:
     return NAMES.get(model, model)
 
 
-def listed(words: Sequence[str]) -> str:
-    """a; a and b; a, b and c."""
-    return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), *words[-1:]])
-
-
 def value(one: Interval | None, metric: Metric) -> str:
     """A mean over seeds with its interval, inside what is possible."""
     return quality(scale(metric).bounded(one) if one is not None else None, metric)

@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from bench.core.stats import Interval
-from bench.report.growth import Panel, difference, listed, named, value
+from bench.report.growth import Panel, difference, named, value
 from bench.report.growth import picture as drawn
 from bench.store.records import Record
 from bench.tables.formatting import markdown
 from bench.tables.growth import Passing, certain, differences, first, means, passings
+from bench.tables.headline import listed
 from datasets.task import Metric
 
 AHEAD = {1: "ahead of", -1: "behind"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from bench.report.growth import Panel, difference, exactly, listed, named, value
+from bench.report.growth import Panel, difference, exactly, named, value
 from bench.report.growth import picture as drawn
 from bench.store.records import Record
 from bench.tables.formatting import markdown, number
 from bench.tables.growth import differences, first, means, samples
+from bench.tables.headline import listed
 from bench.tables.routes import HALFWAY
 from datasets.task import Metric
 

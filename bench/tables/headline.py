@@ -75,16 +75,15 @@ def listed(parts: Sequence[str]) -> str:
     return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else "".join(parts)
 
 
-def counted(family: Sequence[Verdict], other: str) -> tuple[Counter[str], list[Verdict]]:
-    """How often each word was said against a mixer, and the comparisons that got one."""
-    own = [verdict for verdict in family if verdict.other == other and verdict.word]
-    return Counter(verdict.word for verdict in own), own
+def decided(family: Sequence[Verdict], other: str) -> list[Verdict]:
+    """The comparisons with a mixer that got a word."""
+    return [verdict for verdict in family if verdict.other == other and verdict.word]
 
 
 def unseen(family: Sequence[Verdict], other: str) -> tuple[float, float, float] | None:
     """The probability that attention is better than a mixer on a data set not seen, with its exact 95 % interval, from the signs of the
     mean differences on the sets with a verdict, as if they were drawn independently; None from fewer than `ENOUGH`."""
-    _, own = counted(family, other)
+    own = decided(family, other)
     if len(own) < ENOUGH:
         return None
     ahead = sum(verdict.mean > 0 for verdict in own)
@@ -93,13 +92,13 @@ def unseen(family: Sequence[Verdict], other: str) -> tuple[float, float, float] 
 
 def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
     """The answer on quality: where attention beats, loses to or equals each mixer, and what that says of another set."""
-    decided = {verdict.dataset for verdict in family if verdict.word}
+    sets = {verdict.dataset for verdict in family if verdict.word}
     alike: dict[tuple[tuple[tuple[str, str], ...], int], list[str]] = defaultdict(list)  # names by what is said of them, and where
     odds = []
     for other, name in OTHERS.items():
-        _, own = counted(family, other)
+        own = decided(family, other)
         places = {word: [verdict.dataset for verdict in own if verdict.word == word] for word in VERBS}
-        said = {word: listed(where) if len(decided) <= NAMED else str(len(where)) for word, where in places.items() if where}
+        said = {word: listed(where) if len(sets) <= NAMED else str(len(where)) for word, where in places.items() if where}
         if own:
             alike[tuple(said.items()), len(own)].append(name)
         if (found := unseen(family, other)) is not None:
@@ -109,7 +108,7 @@ def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
     for (words, n), names in alike.items():
         named = [listed(names), *["it" if len(names) == 1 else "them"] * len(words)]
         clauses = [f"{VERBS[word]} {whom} on {where}" for (word, where), whom in zip(words, named, strict=False)]
-        parts.append(listed(clauses) + (f" of {n} data set{'s' * (n != 1)}" if len(decided) > NAMED else ""))
+        parts.append(listed(clauses) + (f" of {n} data set{'s' * (n != 1)}" if len(sets) > NAMED else ""))
     if not parts and {verdict.budget for verdict in family if not math.isnan(verdict.mean)} == {"smoke"}:
         return f"{SMOKE}.", "A longer budget answers the question, with intervals: `default` in minutes, `reference` in hours."
     if not parts:
@@ -117,9 +116,7 @@ def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
             f"No verdict yet on small models trained from scratch; of the family's {SIZE} comparisons: {missing(family)}.",
             f"So far {leaning(family)}, which decides nothing.",
         )
-    second = (
-        f"From {len(decided)} data set{'s' * (len(decided) != 1)} with a verdict, of the family's {len(SETS)}, nothing follows for another."
-    )
+    second = f"From {len(sets)} data set{'s' * (len(sets) != 1)} with a verdict, of the family's {len(SETS)}, nothing follows for another."
     if odds:
         second = f"The probability that attention is better on a data set not seen is {listed(odds)}, if that set is like these."
     return f"Among small models trained from scratch, alike but for how they mix 8 to 64 tokens, attention {'; '.join(parts)}.", second
