@@ -67,11 +67,12 @@ def near(grid: tuple[int, ...], kernel: int) -> Tensor:
     return torch.tensor([[max(abs(a - b) for a, b in zip(p, q, strict=True)) <= kernel // 2 for q in places] for p in places])
 
 
-@pytest.mark.parametrize("grid", GRIDS)
-def test_local_attention_equals_full_attention_behind_a_mask(grid: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("grid", [*GRIDS, (9, 8)])
+def test_local_attention_equals_full_attention_behind_a_mask(grid: tuple[int, ...], training: bool) -> None:
     torch.manual_seed(0)
     kernel, tokens = 3 if len(grid) == 2 else 5, prod(grid)
-    local = LocalAttention(8, 2, grid).double()
+    local = LocalAttention(8, 2, grid).double().train(training)
     x = torch.randn(3, tokens, 8, dtype=torch.float64, requires_grad=True)
     q, k, v = local.qkv(x).view(3, tokens, 3, 2, 4).permute(2, 0, 3, 1, 4)
     weights = (q @ k.mT / 2).masked_fill(~near(grid, kernel), -torch.inf).softmax(-1)
