@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -21,6 +21,7 @@ from bench.store.claim import Claim
 from bench.store.records import Record, Store
 
 CHANGED = "its data were other ones when it was trained than when this session began: a file was changed meanwhile; start again"
+LONG = 10.0  # expected seconds of a seed from which on it is worth a process of its own
 AGAIN = 1.0  # seconds until a cell that another process trains is looked at again
 
 
@@ -37,13 +38,17 @@ class Outcome:
 
 @dataclass
 class Underway:
-    """A cell whose job is not over."""
+    """A cell whose jobs are not over: one, or after its first seed one for each other."""
 
     cell: Cell
     job: Job
     claim: Claim
-    trained: int = 0
+    jobs: int = 1
+    trained: list[int] = field(default_factory=list)  # seeds
+    shares: dict[tuple[int, ...], float] = field(default_factory=dict)  # seeds that are done, by those of a job
     done: float = 0.0  # share
+    seconds: float = 0.0
+    failed: Ended | None = None
 
 
 def with_cell(cell: Cell, blank: Job) -> Job:
@@ -97,8 +102,11 @@ class Driver:
             claim.release()
             self.settle(cell, header(job), 0, 0.0)
         else:
-            self.underway[cell.id] = Underway(cell, job, claim)
             self.engine = self.engine or self.make()
+            idle = self.engine.room - 2 - len(self.underway) - len(self.waiting)
+            long = len(job.seeds) > 1 and expected.seconds(cell) > LONG * len(job.seeds)
+            job = replace(job, first_alone=idle > 0 and long and not job.doubts and not job.trials)
+            self.underway[cell.id] = Underway(cell, job, claim)
             self.engine.submit(job)
 
     def open(self, cell: Cell) -> Job:
@@ -146,12 +154,14 @@ class Driver:
             time.sleep(0.05)
             return
         for job, message in self.engine.poll(0.5):
-            self.hear(self.underway[job.cell_id], message)
+            self.hear(self.underway[job.cell_id], job, message)
 
-    def hear(self, one: Underway, message: Message) -> None:
+    def hear(self, one: Underway, job: Job, message: Message) -> None:
         if isinstance(message, Share):
-            self.advance(one.cell, message.done - one.done)
-            one.done = message.done
+            one.shares[job.seeds] = message.done * max(1, len(job.seeds))
+            done = sum(one.shares.values()) / max(1, len(one.job.seeds))
+            self.advance(one.cell, done - one.done)
+            one.done = done
         elif isinstance(message, Confirmed):
             for record in self.stored(one.cell, message.seeds).values():
                 earlier = {*record.get("sources", []), record["source"]} - {message.facts["source"]}
@@ -162,17 +172,32 @@ class Driver:
                 if kept is not None:
                     self.store.put_weights(record, kept)
                 self.store.put_run(record)
-            one.trained += len(message.records)
+            one.trained += [record["seed"] for record in message.records]
             self.store.drop_checkpoint(message.records[0]["recipe"], list(message.group))
         else:
-            self.end(one)
-            if message.status != "ok":
-                self.conclude(one.cell, message.head or header(one.job), message.status, message.reason, message.passing)
-            elif message.head["recipe"] != self.recipe(one.cell):
-                self.conclude(one.cell, header(one.job), "error", CHANGED, passing=True)
-            else:
-                self.settle(one.cell, message.head, one.trained, message.seconds)
-            self.grown()
+            self.over(one, job, message)
+
+    def over(self, one: Underway, job: Job, message: Ended) -> None:
+        """A job has ended. The seeds that it left to others are begun; after the last job of a cell its outcome is told."""
+        one.jobs, one.seconds = one.jobs - 1, one.seconds + message.seconds
+        if message.status != "ok":
+            one.failed = one.failed or message
+        elif job.first_alone and (left := [seed for seed in job.seeds if seed not in one.trained]):
+            assert self.engine is not None
+            one.jobs, one.shares[job.seeds] = len(left), len(job.seeds) - len(left)
+            for seed in left:
+                self.engine.submit(replace(job, seeds=(seed,), first_alone=False))
+        if one.jobs:
+            return
+        self.end(one)
+        message = one.failed or message
+        if message.status != "ok":
+            self.conclude(one.cell, message.head or header(one.job), message.status, message.reason, message.passing)
+        elif message.head["recipe"] != self.recipe(one.cell):
+            self.conclude(one.cell, header(one.job), "error", CHANGED, passing=True)
+        else:
+            self.settle(one.cell, message.head, len(one.trained), one.seconds)
+        self.grown()
 
     def end(self, one: Underway) -> None:
         self.advance(one.cell, 1 - one.done)
@@ -203,29 +228,6 @@ class Driver:
         """
         self.store.put_cell(head | {"status": status, "reason": reason, "passing": passing})
         self.outcomes[cell.id] = Outcome(status, reason, 0)
-
-    def confirm(self) -> dict[str, str]:
-        """Settle which stored runs stand under today's code, and train nothing. Why the others do not, by their cell."""
-        fell: dict[str, str] = {}
-        engine = self.engine = self.make()
-        for cell in self.cells.values():
-            job = self.open(cell)
-            if job.doubts:
-                job = replace(job, seeds=(), train=False)
-                self.underway[cell.id] = Underway(cell, job, self.store.unclaimed)
-                engine.submit(job)
-            elif not job.retrain and (left := self.stored(cell, job.seeds)):
-                fell[cell.id] = f"{len(left)} runs say nothing of what their code did"
-        while self.underway:
-            for job, message in engine.poll(0.5):
-                one = self.underway[job.cell_id]
-                if not isinstance(message, Ended):
-                    self.hear(one, message)
-                    continue
-                self.end(one)
-                if message.status != "ok":
-                    fell[job.cell_id] = message.reason
-        return fell
 
     def close(self) -> None:
         """End what runs. Its checkpoints stay, and its claims do not."""

@@ -78,13 +78,13 @@ class Tuner(Driver):
         seeds = {seed for trial in missing for seed in trial.seeds}
         return replace(with_cell(cell, self.blank), trials=missing, seeds=tuple(sorted(seeds)))
 
-    def hear(self, one: Underway, message: Message) -> None:
+    def hear(self, one: Underway, job: Job, message: Message) -> None:
         if not isinstance(message, Finished):
-            super().hear(one, message)
+            super().hear(one, job, message)
             return
         for record in message.records:
             self.store.put_run(record, "trial")
-        one.trained += len(message.records)
+        one.trained += [record["seed"] for record in message.records]
         self.store.drop_checkpoint(message.records[0]["checkpoint"], list(message.group))
 
     def settle(self, cell: Cell, head: Record, trained: int, seconds: float) -> None:

@@ -131,7 +131,7 @@ def prepared(job: Job) -> Subject:
 
 
 def train(job: Job, head: Record, missing: list[int], probes: Probes, tell: Tell) -> None:
-    """Train and score the missing seeds of a cell: together where that is possible and pays."""
+    """Train and score the missing seeds of a cell, together where that is possible and pays; else all or the first (Job.first_alone)."""
     task, budget, device = datasets.task(job.dataset), job.budget, torch.device(job.device)
     subject = prepared(job)
     build, why = subject.build, subject.alone
@@ -183,6 +183,8 @@ def train(job: Job, head: Record, missing: list[int], probes: Probes, tell: Tell
         kept = (snapshots.kept(one) if one.status == "ok" else None for one, _, _ in new)
         tell(Finished(records, tuple(pack_weights(weights) if weights is not None else None for weights in kept), tuple(seeds)))
         done += len(seeds)
+        if why and job.first_alone:
+            return
 
 
 class Checkpoints:
