@@ -58,10 +58,13 @@ def test_what_was_chosen_on_test_is_shown_beside_the_ranking_and_says_so(tmp_pat
     assert shown(rows(store)) == {}
     page = report.write(store).read_text()
     assert "No verdict yet" in page
+    pictures = [tmp_path / folder / "circle.png" for folder in ("curves", "pareto")]
+    assert [path.is_file() for path in pictures] == [True, False]  # how it learned is drawn, its rank is not
     assert "its best test score of any evaluation, as the source chose" in page
     run(tmp_path, HONEST, "linear")
     run(tmp_path, HONEST)
     assert {row.budget for row in shown(rows(store))["circle"]} == {"default"}  # though the published budget is larger
+    assert all(path.is_file() for path in pictures)
     assert "Under other budgets, not ranked" in report.write(store).read_text()
 
 

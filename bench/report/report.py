@@ -24,12 +24,12 @@ from bench.tables.family import ATTENTION, OTHERS, SETS
 from bench.tables.formatting import amount, between, escape, markdown, number, quality
 from bench.tables.rows import LATENCY, Row, newest_facts, rows
 from bench.tables.rows import sources as sources_of
-from bench.tables.sections import shown
+from bench.tables.sections import repeated, shown
 from bench.tables.verdict import Verdict, family, on, ranked
 from models.naming import changed
 
 FOREST, MAP = "forest.png", "routes.png"
-Compared = tuple[str, list[Row], list[Verdict]]
+Sections = dict[str, list[Row]]
 TERMS = ("model", "dataset", "budget", "dtype", "arithmetic")  # what names a line of comparison.csv
 OUTSIDE = "Other sizes, routes built for one kind of mixing, and shuffled twins: 95 % intervals, each on its own; no verdicts."
 MARKED = f"{DOUBTED} says that something was wrong with a timing: [latency.md](latency.md) has what, with quantiles and their intervals"
@@ -49,7 +49,7 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bo
     store.write(store.folder / "latency.md", latency_table.page(timings, sources).encode())
     pictured = {name for name, own in sections.items() if any(row.runs for row in own)}
     if draw:
-        draw_pictures(store, {name: sections[name] for name in sorted(pictured)}, compared, say)
+        draw_pictures(store, {name: sections[name] for name in sorted(pictured)}, repeated(table), compared, say)
     else:
         pictured = {name for name in pictured if (store.folder / "pareto" / f"{name}.png").is_file()}
     page = store.folder / "README.md"
@@ -76,31 +76,33 @@ def write_data(store: Store, table: list[Row], timings: list[latency_table.Flat]
     store.write(store.folder / "datapackage.json", dictionary.package(described).encode())
 
 
-def draw_pictures(store: Store, sections: dict[str, list[Row]], compared: Sequence[Verdict], say: Callable[[str], None]) -> None:
-    """The forest of the family's differences and the map of routes, if there are any; curves and costs of each data set."""
+def draw_pictures(store: Store, sections: Sections, only: Sections, compared: Sequence[Verdict], say: Callable[[str], None]) -> None:
+    """The family's forest and the map of routes, if there are any; curves and costs of data sets, of `only` curves."""
     from bench.report import forest  # and matplotlib, which tables can do without
     from bench.report import routes as routes_map
     from bench.report.plots import small
 
+    wholes = {FOREST: forest.picture(compared), MAP: routes_map.picture(routes.reached(sections))}
+    made = {name: small(figure) for name, figure in wholes.items() if figure is not None}
+    jobs = [(name, rows, name in sections) for name, rows in sorted((sections | only).items())]
+    for (name, _, _), pictures in zip(jobs, answers(drawing, jobs, cores()), strict=True):
+        say(f"drawing {name}")
+        made |= pictures
+    for name, content in made.items():
+        store.write(store.folder / name, content)
     for path in [store.folder / FOREST, store.folder / MAP, *store.folder.glob("curves/*.png"), *store.folder.glob("pareto/*.png")]:
-        if path.stem not in sections:  # of other records
+        if path.relative_to(store.folder).as_posix() not in made:  # of other records
             path.unlink(missing_ok=True)
-    for name, figure in ((FOREST, forest.picture(compared)), (MAP, routes_map.picture(routes.reached(sections)))):
-        if figure is not None:
-            store.write(store.folder / name, small(figure))
-    drawn = answers(drawing, list(sections.items()), cores())
-    for dataset, (curve, cost) in zip(sections, drawn, strict=True):
-        say(f"drawing {dataset}")
-        store.write(store.folder / "curves" / f"{dataset}.png", curve)
-        store.write(store.folder / "pareto" / f"{dataset}.png", cost)
 
 
-def drawing(section: tuple[str, list[Row]]) -> tuple[bytes, bytes]:
-    """Curves and costs of a data set."""
+def drawing(job: tuple[str, list[Row], bool]) -> dict[str, bytes]:
+    """Curves of a data set, and costs where it is ranked, by their files' names."""
     from bench.report import costs, curves
     from bench.report.plots import small
 
-    return small(curves.picture(*section)), small(costs.picture(*section))
+    name, rows, ranked = job
+    drawn = [("curves", curves), ("pareto", costs)][: 1 + ranked]
+    return {f"{folder}/{name}.png": small(kind.picture(name, rows)) for folder, kind in drawn}
 
 
 def facts(store: Store, machine: str | None = None) -> list[dict[str, Any]]:
@@ -183,7 +185,7 @@ def line(dataset: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[
     return {"data set": f"[{dataset}](#{dataset})", **said, "n": n, "attention costs, × convolution": cost_line(own)}
 
 
-def compared_on(sections: dict[str, list[Row]], compared: Sequence[Verdict], outside: bool = False) -> list[Compared]:
+def compared_on(sections: Sections, compared: Sequence[Verdict], outside: bool = False) -> list[tuple[str, list[Row], list[Verdict]]]:
     """Data sets of the family, or those outside it, on which attention and another mixer were run: name, rows, differences."""
     within = {name: [one for one in compared if one.dataset == name] for name in SETS}
     found = {name: on(name, own) for name, own in sections.items() if name not in SETS} if outside else within

@@ -45,3 +45,14 @@ def shown(table: list[Row]) -> dict[str, list[Row]]:
             for r in group
         ]
     return sections
+
+
+def repeated(table: list[Row]) -> dict[str, list[Row]]:
+    """Data sets that were run as a source did and not otherwise: the rows of the longest such budget. They are drawn, never ranked."""
+    found: dict[str, list[Row]] = {}
+    for dataset in sorted({row.dataset for row in table} - shown(table).keys()):
+        ours = [row for row in table if row.dataset == dataset and row.runs and row.budget.startswith("published")]
+        if ours:
+            longest = max(ours, key=lambda row: row.samples).terms
+            found[dataset] = [row for row in ours if row.terms == longest]
+    return found
