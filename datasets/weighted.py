@@ -16,7 +16,6 @@ import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +85,7 @@ def listed(name: str, y: Any, weights: Any, n: int) -> np.ndarray:
     if len(given) != n:
         raise ValueError(f"{name}: {len(given)} weight{'s' * (len(given) != 1)} for {n} classes; {way}")
     for one, weight in zip(classes, given, strict=True):
-        if not isinstance(weight, Real) or not SMALLEST <= weight <= LARGEST:
+        if not isinstance(weight, int | float | np.integer | np.floating) or not SMALLEST <= float(weight) <= LARGEST:
             raise ValueError(f"{name}: class {one} has the weight {weight!r}; {way}")
     return np.asarray(given, np.float64)
 
