@@ -138,12 +138,7 @@ def from_arrays(
     source: str = "",
     place: Path | None = None,
 ) -> Task:
-    """Register samples `x` and their targets `y` (arrays, tensors, lists) as data set `name`, and return its task.
-
-    `kind` says what y is where its type does not: "value" for whole numbers that are no classes. `metrics` and `budgets` are a Task's;
-    a value is ranked by r2. `place`: the file that the data set belongs to, the caller's unless it is said. ValueError with the place
-    in the data and the way out for samples that cannot be used.
-    """
+    """What weighted.py's offers as `datasets.from_arrays`, without weights. What its words mean is said there."""
     if len(x) != len(y):
         raise ValueError(f"{name}: {len(x)} samples and {len(y)} targets; each sample needs one")
     target, output = targets(name, y, kind)

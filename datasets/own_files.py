@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from datasets.once import once
-from datasets.own import calling, from_arrays
+from datasets.own import calling
 from datasets.registry import did_you_mean
 from datasets.task import Task
+from datasets.weighted import from_arrays
 
 
 def located(name: str, path: str | Path, place: Path) -> Path:
