@@ -17,7 +17,7 @@ from torch import Tensor
 from bench.figures.attended import SAMPLES, maps, patches, shares
 from bench.figures.kinds import of_cell
 from bench.figures.subject import Subject
-from bench.report.plots import PLAIN, headline, png
+from bench.report.plots import PLAIN, headline, small
 from datasets.task import Task
 from models.tokens import Tokens
 
@@ -49,7 +49,7 @@ def finding(layers: list[Tensor], names: list[str], image: bool) -> str:
     return f"{who} gets {100 * got[most]:.0f} % of all attention; spread evenly it would be {100 * even:.0f} %"
 
 
-def small(sheet: Axes, box: tuple[float, float, float, float], weights: Tensor, top: float, signed: bool) -> None:
+def head_map(sheet: Axes, box: tuple[float, float, float, float], weights: Tensor, top: float, signed: bool) -> None:
     """One head's map, (query, key), with figures where they have room; the box is left, bottom, width and height in inches."""
     x, y, width, height = box
     low, colours = (-top, "PuOr_r") if signed else (0, "Blues")
@@ -116,7 +116,7 @@ def drawn(layers: list[Tensor], image: Tensor | None, names: list[str], title: s
         for i, weights in enumerate(block):
             y -= heights[i]
             for h, of_head in enumerate(weights[:heads]):
-                small(sheet, (start + h * (cell + gap), y, cell, heights[i]), of_head, top, signed)
+                head_map(sheet, (start + h * (cell + gap), y, cell, heights[i]), of_head, top, signed)
             if b == 0:
                 sheet.text(0.1, y + heights[i] / 2, f"layer {i + 1}", fontsize=7.5, rotation=90, va="center")
                 queries = weights.shape[1]
@@ -163,4 +163,4 @@ def attention(subject: Subject) -> bytes:
     told += f"; {MOST_HEADS} of {heads} heads" * (heads > MOST_HEADS)
     told += "; purple is negative, marked −" * (not shares(layers))
     told += "; the last layer asks for the class token alone" * (layers[-1].shape[2] == 1 < len(names))
-    return png(drawn(layers, image, names, f"{subject.title}: {finding(layers, names, image is not None)}", told))
+    return small(drawn(layers, image, names, f"{subject.title}: {finding(layers, names, image is not None)}", told))

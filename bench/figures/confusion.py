@@ -15,7 +15,7 @@ from sklearn.metrics import confusion_matrix
 import datasets
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Outdated, Subject
-from bench.report.plots import PLAIN, headline, png
+from bench.report.plots import PLAIN, headline, small
 from bench.store.encoding import unpack
 from bench.store.records import Record
 from datasets.task import Task
@@ -114,4 +114,4 @@ def confusion(subject: Subject) -> bytes:
     names = named(subject.row.dataset, len(counts))
     seeds = len(finished(subject))
     told = f"test samples of {seeds} seed{'s' * (seeds != 1)}, {counts.sum()} in all; weights that were best on validation"
-    return png(drawn(counts, names, f"{subject.title}: {finding(counts, names)}", told))
+    return small(drawn(counts, names, f"{subject.title}: {finding(counts, names)}", told))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bench.figures.kinds import of_cell
 from bench.figures.samples import BLUE, HALO, IMAGE, ORANGE, answered, first_images, fits, limits, put
 from bench.figures.subject import NoPicture, Subject
-from bench.report.plots import PLAIN, headline, png
+from bench.report.plots import PLAIN, headline, small
 
 PATHS = 4  # images in a picture
 
@@ -125,4 +125,4 @@ def glimpses(subject: Subject) -> bytes:
     told = "one path, from the model's first fixed start, and what it answers; "
     told += f"{subject.weights}; average over {len(many)} test samples"
     title = f"{subject.title} {glimpses_finding(many, path(module, many).places)}"
-    return png(glimpses_drawn(x, y, path(module, x), title, told))
+    return small(glimpses_drawn(x, y, path(module, x), title, told))

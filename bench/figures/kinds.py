@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 from matplotlib.figure import Figure
 
 from bench.figures.subject import Subject
-from bench.report.plots import png
+from bench.report.plots import small
 from bench.tables.rows import Row
 from datasets.task import Task
 
@@ -38,7 +38,7 @@ class Kind:
     def draw(self, subject: Subject) -> bytes:
         """The file. A figure is made a PNG."""
         found = self.drawn(subject)
-        return png(found) if isinstance(found, Figure) else found
+        return small(found) if isinstance(found, Figure) else found
 
 
 cells: dict[str, Kind] = {}

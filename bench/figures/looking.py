@@ -14,7 +14,7 @@ from bench.figures.attended import SAMPLES, Field, field, looked_at
 from bench.figures.kinds import of_cell
 from bench.figures.samples import BLUE, HALO, IMAGE, ORANGE, answered, first_images, fits, limits, put
 from bench.figures.subject import NoPicture, Subject
-from bench.report.plots import PLAIN, headline, png
+from bench.report.plots import PLAIN, headline, small
 
 SHOWN = 8  # images in a picture
 HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#f5c29a", ORANGE])
@@ -64,7 +64,7 @@ def rollout(subject: Subject) -> bytes:
     told += f"{subject.weights}; average over {len(many)} test samples"
     told += "; re-attention's weights are signed: their sizes, rows made to sum to one" * (not plain)
     told += f"; the patches are of a map: each sees {where.reach:.0f} pixels more on every side" * (where.reach > 0)
-    return png(rollout_drawn(x, y, predicted, heat, where, f"{subject.title} {rollout_finding(many)}", told))
+    return small(rollout_drawn(x, y, predicted, heat, where, f"{subject.title} {rollout_finding(many)}", told))
 
 
 def corners(affine: Tensor, height: int, width: int) -> Tensor:
@@ -118,4 +118,4 @@ def stn(subject: Subject) -> bytes:
         straight, localise = straighten(x), module.get_submodule("localise")
         affine, many = (localise(images).view(-1, 2, 3) for images in (x, subject.data.test.x[:512]))
     told = f"the first test images, class by class; {subject.weights}; the area is of {len(many)} test samples"
-    return png(stn_drawn(x, y, predicted, straight, corners(affine, *x.shape[2:]), f"{subject.title} {stn_finding(many)}", told))
+    return small(stn_drawn(x, y, predicted, straight, corners(affine, *x.shape[2:]), f"{subject.title} {stn_finding(many)}", told))
