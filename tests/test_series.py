@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import importlib.util
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,6 @@ from bench.__main__ import main
 from bench.claims import ledger
 from bench.plan import grid
 from datasets import series
-from tests.conftest import ROOT, environment
 
 NAMES = tuple(series.FILES)
 HEAD = "#A comment: of two parts\n\n@problemName Gun\n@classLabel true 1 2\n@data\n"
@@ -119,16 +117,6 @@ def test_they_are_run_when_they_are_named(capsys: pytest.CaptureFixture[str]) ->
     assert {(cell.dataset, cell.status) for cell in cells} == {(name, "") for name in NAMES}
     assert main(["list", "--models", "linear", "--datasets", "gun_point"]) == 0
     assert "a data root or a package: " in (said := capsys.readouterr().out) and "gun_point" in said.splitlines()[-1]
-
-
-def test_a_run_without_the_package_is_a_row_with_the_way_out(tmp_path: Path) -> None:
-    if importlib.util.find_spec("aeon"):
-        pytest.skip("aeon is installed")
-    command = ["run", "--models", "linear", "--datasets", "gun_point", "--budget", "smoke", "--results", str(tmp_path)]
-    done = subprocess.run([sys.executable, "-m", "bench", *command], cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    (row,) = csv.DictReader((tmp_path / "comparison.csv").read_text(encoding="utf-8").splitlines())
-    assert row["status"] == "skipped" and series.WAY_OUT in row["reason"]
 
 
 def real() -> Path:
