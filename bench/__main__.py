@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("list", help="the grid: every cell, or why it cannot be")
     training.add(listing, "--models")
-    listing.add_argument("--datasets", help="names or patterns, comma-separated; '*' includes those that need a data root")
+    listing.add_argument("--datasets", help="names or patterns, comma-separated; '*' includes those that need a data root or a package")
     listing.add_argument("--budget", default="default", help="smoke, default, paper, … (default: default)")
     training.add(listing, "--untuned", "--set", "--samples")
     listing.add_argument("--learn", metavar="DIR", help="write what cells are expected to take, from the runs in a results folder")

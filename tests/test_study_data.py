@@ -248,7 +248,7 @@ def test_a_record_without_what_pages_need_is_set_aside(change: dict[str, Any], t
         (["data", "--sizes", "50,many"], "whole number from 1 to 1097"),
         (["data", "--sizes", "50,1098"], "digits has 1,097 training samples: say all"),
         (["data", "--datasets", "diabetes"], "diabetes asks for value of table; --datasets takes classes"),
-        (["data", "--datasets", "mnist"], "mnist needs a data root; --datasets takes classes"),
+        (["data", "--datasets", "mnist"], "mnist needs a data root or a package; --datasets takes classes"),
         (["data", "--datasets", "digits,iris"], "one data set"),
         (["data", "--datasets", "digit"], "did you mean 'digits'"),
         (["data", "--seeds", "1"], "2 or more: intervals are over seeds"),

@@ -47,5 +47,5 @@ def run(options: argparse.Namespace) -> int:
         waiting = [name for name in datasets.names() if not datasets.task(name).embedded]
         total = sum(map(expected.seconds, cells))
         print(f"\n{len(cells)} cells, about {total:,.0f} seconds of training for one core.")
-        print(f"On request, with --datasets and a data root: {', '.join(waiting)}")
+        print(f"On request, with --datasets and what each of them says it needs, a data root or a package: {', '.join(waiting)}")
     return 0

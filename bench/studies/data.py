@@ -26,7 +26,7 @@ def chosen(text: str) -> Task:
     task = datasets.task(names[0])
     kind = f"{task.output.kind} of {task.input.kind}"
     if task.output.kind != "classes" or task.input.kind not in KINDS or not task.embedded or not task.sizes[0]:
-        why = f"asks for {kind}" if task.embedded else "needs a data root"
+        why = f"asks for {kind}" if task.embedded else "needs a data root or a package"
         raise RequestError(
             f"{task.name} {why}; --datasets takes classes of {', '.join(KINDS)} that need no download: digits, mnist1d, iris"
         )
