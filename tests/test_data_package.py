@@ -125,7 +125,7 @@ def test_rebuilt_byte_for_byte_whatever_was_there_before(results: Path) -> None:
 
 def test_a_forest_of_other_records_does_not_stay(tmp_path: Path) -> None:
     (tmp_path / report.FOREST).write_bytes(b"drawn of what is gone")
-    report.draw_pictures(Store(tmp_path), {}, [], lambda text: None)
+    report.draw_pictures(Store(tmp_path), {}, {}, [], lambda text: None)
     assert not (tmp_path / report.FOREST).exists()
 
 
