@@ -7,7 +7,7 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 import datasets
 import models
 from bench.plan.grid import Cell
+from bench.plan.plugins import PLUGGED
 from bench.run.driver import Driver, Outcome
 from bench.run.job import Job, Message, Share
 from bench.run.worker import work
@@ -110,12 +111,15 @@ def run_cell(cell: Cell, folder: Path, stop: Callable[[float], None] | None = No
 
 
 @pytest.fixture
-def registries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is forgotten after it."""
+def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test registers is forgotten after it, plugins included: processes that build models import all of them."""
+    plugged = list(PLUGGED)
     for registry in (datasets._registry, models._registry):
         monkeypatch.setattr(registry, "_things", dict(registry._things))
         monkeypatch.setattr(registry, "sources", dict(registry.sources))
     monkeypatch.setattr(datasets, "_resplit", set(datasets._resplit))
+    yield
+    PLUGGED[:] = plugged
 
 
 def table(results: Path) -> dict[tuple[str, str], dict[str, str]]:
