@@ -16,6 +16,7 @@ import pytest
 
 import datasets
 import models
+from bench.plan import grid
 from bench.plan.grid import Cell
 from bench.plan.plugins import PLUGGED
 from bench.run.driver import Driver, Outcome
@@ -120,6 +121,14 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(datasets, "_resplit", set(datasets._resplit))
     yield
     PLUGGED[:] = plugged
+
+
+def plugin(folder: Path, line: str) -> Path:
+    """A plugin file whose one line registers a data set, imported; tests that call it use `registries`."""
+    file = folder / f"plugin{abs(hash((folder, line)))}.py"
+    file.write_text(f"import datasets\n{line}\n")
+    grid.plugin(str(file))
+    return file
 
 
 def table(results: Path) -> dict[tuple[str, str], dict[str, str]]:

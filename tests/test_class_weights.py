@@ -19,7 +19,6 @@ from torch.nn import functional as F
 
 import datasets
 import models
-from bench.plan import grid
 from bench.plan.grid import RequestError, cell
 from bench.store import fingerprint
 from bench.store.records import Store
@@ -27,7 +26,7 @@ from bench.train.learners import Single, Stacked
 from datasets.data import generator
 from datasets.task import Budget, Task
 from datasets.weighted import Weighted
-from tests.conftest import run_cell
+from tests.conftest import plugin, run_cell
 
 pytestmark = pytest.mark.usefixtures("registries")
 CPU = torch.device("cpu")
@@ -171,13 +170,6 @@ def test_weights_that_cannot_be_used_are_refused_and_nothing_is_registered(weigh
 def test_many_classes_are_not_all_named() -> None:
     with pytest.raises(ValueError, match=r"in the order 0, 1, .* 9, … \(20 in all\)"):
         datasets.from_arrays("own", X, np.arange(200) % 20, weights=[1])
-
-
-def plugin(folder: Path, line: str) -> Path:
-    file = folder / f"plugin{abs(hash((folder, line)))}.py"
-    file.write_text(f"import datasets\n{line}\n")
-    grid.plugin(str(file))
-    return file
 
 
 def test_files_take_weights_and_their_errors_are_the_requests(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from sklearn import metrics as sk
 
 import datasets
 from bench.core.paired import resplit
-from bench.plan import grid
 from bench.plan.grid import RequestError, cell
 from bench.store import fingerprint
 from bench.store.records import Store
@@ -25,7 +24,7 @@ from datasets import metrics
 from datasets.checks import check
 from datasets.metrics import Answers
 from datasets.task import Input, Output, Task
-from tests.conftest import run_cell
+from tests.conftest import plugin, run_cell
 from tests.test_report import run
 
 pytestmark = pytest.mark.usefixtures("registries")
@@ -129,13 +128,6 @@ def csv(folder: Path, change: str = "", to: str = "") -> Path:
         "\n".join(["length,width,kind,total", *lines]).replace(change, to, 1) if change else "\n".join(["length,width,kind,total", *lines])
     )
     return path
-
-
-def plugin(folder: Path, line: str) -> Path:
-    file = folder / f"plugin{abs(hash((folder, line)))}.py"
-    file.write_text(f"import datasets\n{line}\n")
-    grid.plugin(str(file))
-    return file
 
 
 def test_a_csv_beside_the_plugin_trains_and_other_bytes_are_another_run(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bo
     store.write(store.folder / "latency.md", latency_table.page(timings, sources).encode())
     pictured = {name for name, own in sections.items() if any(row.runs for row in own)}
     if draw:
-        draw_pictures(store, {name: sections[name] for name in sorted(pictured)}, repeated(table), compared, say)
+        draw_pictures(store, {name: sections[name] for name in sorted(pictured)}, repeated(table, sections), compared, say)
     else:
         pictured = {name for name in pictured if (store.folder / "pareto" / f"{name}.png").is_file()}
     page = store.folder / "README.md"

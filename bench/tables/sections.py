@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import replace
 
 from bench.tables.family import FEWEST, MIXERS
@@ -47,10 +48,10 @@ def shown(table: list[Row]) -> dict[str, list[Row]]:
     return sections
 
 
-def repeated(table: list[Row]) -> dict[str, list[Row]]:
-    """Data sets that were run as a source did and not otherwise: the rows of the longest such budget. They are drawn, never ranked."""
+def repeated(table: list[Row], ranked: Collection[str]) -> dict[str, list[Row]]:
+    """Data sets that were run as a source did and not `ranked`: the rows of the longest such budget. They are drawn, no more."""
     found: dict[str, list[Row]] = {}
-    for dataset in sorted({row.dataset for row in table} - shown(table).keys()):
+    for dataset in sorted({row.dataset for row in table} - set(ranked)):
         ours = [row for row in table if row.dataset == dataset and row.runs and row.budget.startswith("published")]
         if ours:
             longest = max(ours, key=lambda row: row.samples).terms
