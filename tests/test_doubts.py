@@ -36,6 +36,13 @@ def test_runs_stand_where_the_numbers_agree(edited: Path) -> None:
     assert {run["code"] for run in again.runs} == {fingerprint.code("mlp", "circle")}, "next time no probe is needed"
 
 
+def test_runs_whose_probe_is_gone_are_trained_again(edited: Path) -> None:
+    (path,) = (edited / "probes").rglob("*.json")
+    path.unlink()
+    assert run_cell(CELL, edited).trained == 2
+    assert path.exists()
+
+
 def test_runs_are_trained_again_where_the_code_does_otherwise(edited: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = optimiser.learning_rate
     for module in (optimiser, probe):

@@ -168,6 +168,15 @@ def test_other_numbers_under_one_name_are_refused_and_the_rest_is_copied(
     assert len(after) == len(before) + 3
 
 
+def test_probes_that_runs_name_come_along(two: tuple[Path, Path], tmp_path: Path) -> None:
+    probe = {"version": 1, "stacked": False}
+    Store(two[1]).put_run(trained("mlp", 0, probe=probe))
+    for _ in range(2):
+        assert merge(*two, out=tmp_path / "out") == 0
+    out = Store(tmp_path / "out")
+    assert [out.probe_of(run) for run in out.runs() if run["model"] == "mlp"] == [probe]
+
+
 def test_timings_of_one_machine_made_twice_are_refused(two: tuple[Path, Path]) -> None:
     Store(two[1]).put_latency(timed("linear", 1.1))
     assert merge(two[1], out=two[0]) == 1

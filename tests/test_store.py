@@ -92,6 +92,30 @@ def test_a_record_that_tables_could_not_use_is_set_aside(store: Store, field: st
         assert [r["seed"] for r in store.runs()] == [0]
 
 
+def test_seeds_share_one_probe_and_runs_that_hold_their_own_are_read(store: Store) -> None:
+    probe = {"version": 1, "stacked": True, "own": {"sizes": {"loss": 1}, "numbers": pack(np.array([0.1]))}}
+    for seed in (0, 1):
+        store.put_run(record(seed, probe=probe))
+    store.put_run(record(2, probe={"unprobed": "why"}))
+    (path,) = (store.folder / "probes").rglob("*.json")
+    one, two, without = store.runs()
+    assert one["probe"] == two["probe"] == path.stem
+    assert store.probe_of(one) == store.probe_of(record(probe=probe)) == probe
+    assert store.probe_of(without) == store.probe_of(record()) == {}
+    path.write_text(path.read_text().replace("true", "false"))
+    with pytest.warns(UserWarning, match=f"{path.name} cannot be read .*set aside"):
+        assert store.probe_of(one) == {}, "what was altered is no probe"
+    assert store.probe_of(two) == {}, "and what is gone is none"
+    store.put_run(record(3, probe=probe))
+    assert store.probe_of(two) == probe
+
+
+def test_a_probe_lies_in_its_folder(store: Store) -> None:
+    store.put_run(record(0, probe="../../up"))
+    with pytest.warns(UserWarning, match="'../../up' is no name of a file"):
+        assert store.runs() == []
+
+
 def test_a_later_schema_is_left_alone(store: Store) -> None:
     store.put_run(record(0))
     path = next((store.folder / "runs").glob("*/*/*.json"))

@@ -119,9 +119,9 @@ class Driver:
         ours = {seed for seed, r in found.items() if r.get("code") == code and fingerprint.agree(packages, r)}
         known = {seed for seed in ours if found[seed].get("counted_by") == counting}
         doubts = [
-            Doubt(seed, seed in ours, r.get("together", 1) > 1, r.get("probe", {}))
+            Doubt(seed, seed in ours, r.get("together", 1) > 1, probe)
             for seed, r in found.items()
-            if seed not in known and (seed in ours or "version" in r.get("probe", {}))
+            if seed not in known and ((probe := self.store.probe_of(r)) or seed in ours)
         ]
         left = known | {doubt.seed for doubt in doubts}
         return replace(job, seeds=tuple(seed for seed in seeds if seed not in left), doubts=tuple(doubts))

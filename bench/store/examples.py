@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from bench.store.encoding import pack, unpack
-from bench.store.records import Record
+from bench.store.schema import Record
 from datasets import metrics
 from datasets.kinds import OUTPUTS
 from datasets.metrics import Answers, Metric

@@ -1,6 +1,6 @@
 """Records of other results folders -> one folder. Nothing there is ever changed: what says something else is refused and named.
 
-    DIR/runs/…  DIR/latency/…  DIR/trials/…   ->   OUT, under the same names
+    DIR/probes/…  DIR/runs/…  DIR/latency/…  DIR/trials/…   ->   OUT, under the same names
 Weights, checkpoints and pages are not copied: they are made again.
 """
 
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.store.encoding import as_record, as_text, finite
-from bench.store.records import TOPS, Record, Store, place
+from bench.store.places import TOPS, place
+from bench.store.records import Record, Store
 from bench.store.schema import SCHEMA, check
 
 FOLDERS = tuple(dict.fromkeys(TOPS.values()))

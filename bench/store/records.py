@@ -1,12 +1,4 @@
-"""The only reader and writer of runs. One JSON file a record, written whole or not at all, never deleted. <model> of vit[depth=3] is vit.
-
-DIR/runs/<dataset>/<model>/<budget>-<recipe>-s<seed>.json     one trained seed
-DIR/runs/<dataset>/<model>/<budget>-<recipe>-cell.json        what came of the cell when it was last asked for
-DIR/trials/<dataset>/<model>/<budget>-<recipe>-s<seed>.json   one seed of a trial: a short run that tuning learned from
-DIR/latency/<dataset>/<model>/<machine>-<device>-b<batch>-<dtype>[-<threads>t][-<variant>].json
-DIR/weights/<dataset>/<model>/<budget>-<recipe>-s<seed>.pt    the best weights of a run and what its pictures need, tensors and numbers only
-DIR/checkpoints/<recipe>-s<first>-<last>-<group>.pt           runs in progress, tensors and numbers only
-"""
+"""The only reader and writer of runs. One JSON file a record, written whole or not at all, never deleted."""
 
 from __future__ import annotations
 
@@ -27,6 +19,7 @@ import torch
 from bench.store.claim import Claim, claimed
 from bench.store.encoding import as_record, as_text
 from bench.store.files import LARGEST_RECORD, StoreError, Unusable, content, partial, set_aside, sweep, tensors
+from bench.store.places import digest, place
 from bench.store.schema import SCHEMA, Record, check
 from models.naming import plain
 
@@ -34,7 +27,6 @@ DEVICES, BATCHES = ("cpu", "cuda"), (1, 64)  # what latencies are measured for: 
 FINISHED = ("ok", "diverged")
 PICTURED = 0  # the seed whose last weights and those on the way are kept, for pictures
 LARGEST = 2**26  # bytes; of larger models no weights are kept
-TOPS = {"run": "runs", "cell": "runs", "latency": "latency", "trial": "trials"}  # kinds of record, and the folder where each lies
 
 
 def pack_weights(kept: dict[str, Any]) -> bytes:
@@ -42,17 +34,6 @@ def pack_weights(kept: dict[str, Any]) -> bytes:
     content = io.BytesIO()
     torch.save(kept, content)
     return content.getvalue()
-
-
-def place(record: Record) -> Path:
-    """Where in a results folder a record's file lies, by what the record says."""
-    if record["kind"] == "latency":
-        parts = [record["machine"]["slug"], record["device"], f"b{record['batch']}", record["dtype"]]
-        parts += [f"{more}t"] if (more := record.get("threads", 1)) != 1 else []
-        parts += [f"{zlib.crc32(model.encode()):08x}"] if (model := record["model"]) != plain(model) else []
-    else:
-        parts = [record["budget"]["name"], record["recipe"], "cell" if record["kind"] == "cell" else f"s{record['seed']}"]
-    return Path(TOPS[record["kind"]], record["dataset"], plain(record["model"]), f"{'-'.join(parts)}.json")
 
 
 class Store:
@@ -98,7 +79,22 @@ class Store:
         self.write(self.folder / place(stamp | record), as_text(stamp | record).encode())
 
     def put_run(self, record: Record, kind: Literal["run", "trial"] = "run") -> None:
+        """A run or a trial. Its probe, the same for all seeds, is kept once, and before the first record that names it."""
+        probe = record.get("probe")
+        if isinstance(probe, dict) and "version" in probe:
+            found = {"schema": SCHEMA, "kind": "probe", "dataset": record["dataset"], "model": plain(record["model"]), "probe": probe}
+            if not (path := self.folder / place(found)).exists():
+                self.write(path, as_text(found).encode())
+            record = record | {"probe": digest(probe)}
         self.put(kind, record)
+
+    def probe_of(self, run: Record) -> Record:
+        """The probe that a run names, or holds itself as those up to 0.6 do; {} if there is none."""
+        probe: Record | str = run.get("probe", {})
+        if isinstance(probe, str):
+            named = self.read(self.folder / "probes" / run["dataset"] / plain(run["model"]) / f"{probe}.json")
+            probe = named["probe"] if named is not None else {}
+        return probe if "version" in probe else {}
 
     def put_cell(self, record: Record) -> None:
         self.put("cell", record)

@@ -18,6 +18,7 @@ REQUIRED = {
     "cell": (*SHARED, "recipe", "budget", "status", "reason"),
     "trial": (*SHARED, "recipe", "budget", "seed", "status", "reason", "metric", "curve", "code", "plan", "trial", "plain"),
     "latency": (*SHARED, "device", "batch", "dtype", "source", "samples_ms"),
+    "probe": ("model", "dataset", "probe"),
 }
 
 NUMBERS = {int, float, bool}
@@ -67,7 +68,7 @@ FIELDS: dict[str, Kind] = {
         "left_out": [TEXT],
         "derived": {EACH: MAYBE},
     },
-    "probe": {},
+    "probe": (str, dict),  # its name; runs up to 0.6 hold it themselves
 }
 NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")  # of folders and files
 DEEP, GREAT = 16, 2**63
@@ -113,7 +114,7 @@ def check(record: Record) -> None:
     for name, kind in FIELDS.items():
         if name in record:
             match(record[name], kind, name)
-    absent += ["machine.slug"] if "slug" not in record.get("machine", {}) else []
+    absent += ["machine.slug"] if "machine" in required and "slug" not in record.get("machine", {}) else []
     if "budget" in required:
         absent += [f"budget.{field}" for field in ("name", "dtype", "samples") if field not in record.get("budget", {})]
     if record["kind"] in ("run", "trial") and record.get("status") == "ok":
@@ -124,7 +125,9 @@ def check(record: Record) -> None:
         absent += [f"curve.{name}" for name in CURVES if name not in record["curve"]]
     if absent:
         raise KeyError(f"no {', '.join(absent)}")
-    names = [record["dataset"], record["machine"]["slug"], *([record["budget"]["name"]] if "budget" in required else [])]
+    names = [record["dataset"], *([record["machine"]["slug"]] if "machine" in required else [])]
+    names += [record["budget"]["name"]] if "budget" in required else []
+    names += [probe] if isinstance(probe := record.get("probe"), str) else []
     wrong = [name for name in names if not NAMED.fullmatch(name)] + [record["model"]] * (not readable(record["model"]))
     if wrong:
         raise ValueError(f"{wrong[0]!r} is no name of a file")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.store.encoding import unpack
-from bench.store.records import Record
+from bench.store.schema import Record
 
 VERSION = 1  # of what is compared: another one compares with nothing
 LATER = ("choice", "ending")  # kinds of numbers that runs made before have none of, and are not compared by

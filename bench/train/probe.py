@@ -26,7 +26,7 @@ from torch import Tensor, nn
 import datasets
 import models
 from bench.store.encoding import pack
-from bench.store.records import Record
+from bench.store.schema import Record
 from bench.train.agreement import VERSION
 from bench.train.batches import together
 from bench.train.choice import choose, tie

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 import torch
 
 from bench.store.examples import keep, storable
-from bench.store.records import Record
+from bench.store.schema import Record
 from bench.train.batches import together
 from bench.train.evaluation import means, score
 from bench.train.learners import Single
