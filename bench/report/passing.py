@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 
 from bench.core.stats import Interval
 from bench.report.growth import Panel, difference, named, value
@@ -21,19 +20,13 @@ def at(one: Passing) -> str:
     return f"at {one.low:,} to {one.high:,}"
 
 
-def clause(along: Mapping[int, Interval]) -> tuple[int, str]:
+def clause(found: list[Passing]) -> tuple[int, str]:
     """What is certain of one model against another, {} in the clause, and how much it tells, the most first."""
-    found, signs = passings(dict(along)), {size: sign for size, one in along.items() if (sign := certain(one))}
     if len(found) > 1:
         return 0, f"passes {{}} and is passed, {listed([at(one) for one in found])}"
     if found:
         return 0, f"{'overtakes' if found[0].ahead > 0 else 'falls behind'} {{}} {at(found[0])}"
-    if not signs:
-        return 3, "cannot be told from {}"
-    side = AHEAD[next(iter(signs.values()))]
-    if len(signs) == len(along):
-        return 1, f"is {side} {{}} throughout"
-    return 2, f"is {side} {{}} with {listed([f'{size:,}' for size in signs])}, else it cannot be told"
+    return 3, "cannot be told from {}"
 
 
 def compared(record: Record) -> dict[str, dict[int, Interval]]:
@@ -44,10 +37,18 @@ def compared(record: Record) -> dict[str, dict[int, Interval]]:
 
 
 def clauses(record: Record) -> list[str]:
-    """What is certain of the first model, a clause for all others of which the same is."""
+    """What is certain of the first model, a clause for all others of which the same is; and at how many sizes, where it never changes."""
     grouped: dict[tuple[int, str], list[str]] = defaultdict(list)
+    sides: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
     for other, along in compared(record).items():
-        grouped[clause(along)].append(named(other))
+        signs = [sign for one in along.values() if (sign := certain(one))]
+        if len(set(signs)) == 1:
+            sides[AHEAD[signs[0]]].append((len(signs), len(along), named(other)))
+        else:
+            grouped[clause(passings(dict(along)))].append(named(other))
+    for side, others in sides.items():
+        counts = [f"{name} at {sure} of {sizes}" for sure, sizes, name in sorted(others, key=lambda one: -one[0])]
+        grouped[1, f"is {side} {listed([f'{counts[0]} sizes', *counts[1:]])}"] = []
     return [said.format(listed(others)) for (_, said), others in sorted(grouped.items(), key=lambda one: one[0][0])]
 
 
