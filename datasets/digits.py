@@ -29,11 +29,22 @@ from datasets.task import Budget, Input, Output, Task, budgets
 
 SIZES = (1_097, 350, 350)
 CANVAS = 16
-DEFAULT = Budget("default", samples=12_800, batch=64, lr=3e-3, optimizer="adamw", schedule="cosine", warmup=0.1, weight_decay=0.01, seeds=1)
+DEFAULT = Budget(
+    "default",
+    samples=9_600,
+    batch=64,
+    lr=3e-3,
+    optimizer="adamw",
+    schedule="cosine",
+    warmup=0.1,
+    weight_decay=0.01,
+    evaluations=8,
+    seeds=1,
+)
 BUDGETS = budgets(
     DEFAULT,
-    replace(DEFAULT, name="paper", samples=200_000, lr=1e-3, seeds=3),
-    replace(DEFAULT, name="reference", samples=128_000, seeds=10),
+    replace(DEFAULT, name="paper", evaluations=20, samples=200_000, lr=1e-3, seeds=3),
+    replace(DEFAULT, name="reference", evaluations=20, samples=128_000, seeds=10),
     smoke_samples=640,
 )
 

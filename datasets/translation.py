@@ -60,7 +60,12 @@ TASK = Task(
     Input("tokens", (LONGEST,), len(SOURCE)),
     Output("tokens", ANSWER, len(TARGET)),
     SIZES,
-    budgets(DEFAULT, replace(DEFAULT, name="paper", samples=480_000, evaluations=20, seeds=3), smoke_samples=640),
+    budgets(
+        DEFAULT,
+        replace(DEFAULT, name="paper", samples=480_000, evaluations=20, seeds=3),
+        replace(DEFAULT, name="reference", samples=128_000, evaluations=20, seeds=10),
+        smoke_samples=640,
+    ),
     source="generated",
     summary="sentences of a toy language into another that orders words differently; new pairs of adjective and noun",
 )

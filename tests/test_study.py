@@ -79,7 +79,12 @@ def test_where_processes_differ_it_is_said_from_where_on_it_is_certain() -> None
     open_ = crossing(ratios(lambda n, p: 3.0 if p else n / 100, lambda n, p: 1.0, [16, 64, 256]))
     assert open_.side == "unclear" and open_.tokens == 256
     wide = crossing(ratios(lambda n, p: (0.5, 1.1, 1.2, 9.0)[p], lambda n, p: 1.0, [16, 64]))
-    assert wide.side == "unclear" and math.isnan(wide.tokens)
+    assert wide.side == "unclear" and math.isnan(wide.tokens) and math.isnan(wide.low)
+    assert "cannot be told within 16 to 64 tokens" in studies.said(wide, "backbone_mlp", {16: np.zeros(4), 64: np.zeros(4)})
+    cheap = crossing(ratios(lambda n, p: 0.5 + 0.01 * p if n < 256 else 0.9 + 0.1 * p, lambda n, p: 1.0, [16, 64, 256]))
+    assert (cheap.side, cheap.low) == ("unclear", 64) and math.isnan(cheap.tokens)
+    said = studies.said(cheap, "backbone_mlp", {16: np.zeros(4), 256: np.zeros(4)})
+    assert said == "attention costs less than MLP up to 64 tokens for certain; else it cannot be told"
 
 
 def test_only_the_last_passing_counts() -> None:
@@ -197,4 +202,6 @@ def test_the_price_is_the_crossing_at_batch_1() -> None:
     sentence = studies.price({"machine": {"slug": "m"}, "rows": rows(times, [16, 64, 256, 1024])})
     half = 3.182446 * math.log(1.02) * math.sqrt(2 / 3) / 2
     ends = f"{100 * math.exp(-half):.0f} to {100 * math.exp(half):.0f}"
-    assert sentence.startswith(f"Attention costs more than convolution from 100 tokens on (95 % interval {ends}), 10 × at 1,024")
+    clause = f"attention costs more than convolution from 100 tokens on (95 % interval {ends})"
+    assert sentence.startswith(f"Forward, batch 1: {clause}, 0.16 × at 16 and 10 × at 1,024")
+    assert sentence.endswith("(one thread of m).")

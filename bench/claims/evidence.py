@@ -148,7 +148,7 @@ class Evidence:
         row, below = self.row(claim), claim.denominator
         cells = tuple((c.model, c.dataset, c.budget) for c in (claim, below) if c is not None)
         if row is None:
-            return Found(missing=f"no run at budget `{claim.budget}`", budget=claim.budget, wanted=cells)
+            return Found(missing=f"no run of `{claim.dataset}` at budget `{claim.budget}`", budget=claim.budget, wanted=cells)
         said = row.reason.split("; ")
         note = "; ".join(part for part in said if part != CHOSEN or claim.quantity in ("value", "error"))
         place = Found(budget=claim.budget, machine="`, `".join(row.trained_on), note=note)

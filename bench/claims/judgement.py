@@ -10,7 +10,6 @@ from bench.claims.evidence import FEWEST, Cell, Evidence, Found
 from bench.claims.wording import gap, instead, measured, origin, plain, with_unit
 from bench.core.stats import Interval
 
-WIDEST = 3  # tolerances: an interval wider than so many to each side tells nothing
 EXACT = 1e-9  # relative: what rounding does to a sum, and far below one parameter
 RULE = (
     "A count or a sum **holds** if it is the published one, to the last unit or to the digits printed. A trained figure is judged only"
@@ -18,7 +17,7 @@ RULE = (
     f" own data (a note says where fewer of its samples are trained on) and by at least {FEWEST} seeds; it **holds** if their mean is"
     " within the tolerance that `{ledger}` gives it, set before the runs from how seeds scatter. A wide interval never makes a figure"
     " hold: where the published value lies inside the 95 %"
-    f" interval and beyond the tolerance, or where the interval reaches more than {WIDEST} tolerances to each side, the runs are *too"
+    " interval and beyond the tolerance, or where the interval reaches further to each side than the tolerance, the runs are *too"
     " uncertain* to judge it. A conclusion, that one figure lies above another, holds if the whole interval does. A figure that misses is"
     " **explained** only if its explanation names a condition that was checked and met as strictly: the same figure under another budget"
     " or on other data comes out as published, or comes out as the explanation predicts; until that was run, there is no verdict. Of a"
@@ -75,7 +74,7 @@ def held(value: Interval, claim: Claim, target: Number, tolerance: Number) -> st
         below = high <= float(target) if claim.order == ">" else low >= float(target)
         return HOLDS if above else FAILS if below else UNMEASURED
     near, inside = within(value, target, tolerance), value.n > 1 and low <= float(target) <= high
-    if inside and (not near or value.half > WIDEST * float(tolerance)):
+    if inside and (not near or value.half > float(tolerance)):
         return UNMEASURED
     return HOLDS if near else FAILS
 

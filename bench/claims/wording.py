@@ -25,7 +25,9 @@ def with_unit(text: str, claim: Claim) -> str:
 
 
 def published(claim: Claim) -> str:
-    return " ".join(filter(None, [claim.order, with_unit(plain(claim.published), claim)]))
+    """The figure; of a trained one with what it may differ by to hold."""
+    allowed = f" (± {plain(claim.tolerance, 2)} holds)" if claim.tolerance and not claim.order else ""
+    return " ".join(filter(None, [claim.order, with_unit(plain(claim.published), claim)])) + allowed
 
 
 def measured(value: Interval | None, claim: Claim) -> str:

@@ -169,10 +169,12 @@ def samples(results: Results) -> str:
 @quote
 def claims(results: Results) -> str:
     """How many published figures hold."""
-    counted = Counter(one["verdict"] for one in ledger(results.folder))
-    if not counted:
-        return "None has been judged yet."
-    return f"Of {counted.total()} figures, published or counted here: {', '.join(f'{word} {n}' for word, n in counted.most_common())}."
+    said = []
+    for ours, whose in ((False, "published figures"), (True, "counts of our own")):
+        counted = Counter(one["verdict"] for one in ledger(results.folder) if bool(one["ours"]) is ours)
+        if counted:
+            said.append(f"Of {counted.total()} {whose}: {', '.join(f'{word} {n}' for word, n in counted.most_common())}.")
+    return " ".join(said) or "None has been judged yet."
 
 
 def filled(text: str, results: Results, name: str) -> str:

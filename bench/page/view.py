@@ -116,6 +116,7 @@ def claimed(row: dict[str, str]) -> dict[str, str]:
         "measured": f"{figure('measured')}{interval}" if row["measured"] else near,
         "why": " ".join(filter(None, [row["why"], row["remark"]])).replace("`", ""),
         "again": row["command"],
+        "ours": "yes" if row["ours"] == "True" else "",
     }
 
 

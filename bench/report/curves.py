@@ -67,7 +67,7 @@ def panel(axes: Axes, rows: Sequence[Row], field: str, timed: bool, named: bool)
         axes.set_ylim(every.min() / 1.1, 1.1 * top)
         logarithmic(axes.yaxis)
     axes.set_title(f"{LOSSES[field]} against {'seconds' if timed else 'samples'}")
-    axes.set_xlabel(f"training seconds per seed, {rows[0].machine}" if timed else "training samples")
+    axes.set_xlabel(f"training seconds per seed, {rows[0].machine}" if timed else "samples seen, with repeats")
     if timed and ends:
         axes.set_xlim(axes.dataLim.x0 / 1.2, 1.2 * axes.dataLim.x1)
         logarithmic(axes.xaxis)

@@ -98,5 +98,6 @@ def finding(family: Sequence[Verdict]) -> str:
     words = [one.word for one in family if one.word]
     if not words:
         return f"No verdict yet, of {len(family)} comparisons: {missing(family)}"
-    parts = [f"{words.count(word)} {said}" for word, said in ((BEATS, "won"), (LOSES, "lost"), (EQUAL, "equal"), (OPEN, "open"))]
-    return f"Attention against other mixers, small models from scratch: {', '.join(parts)}, of {len(words)} comparisons"
+    parts = [f"{words.count(word)} {said}" for word, said in ((BEATS, "won"), (LOSES, "lost"), (EQUAL, "equal"), (OPEN, "cannot tell"))]
+    parts += [f"{none} without a verdict"] if (none := len(family) - len(words)) else []
+    return f"Attention against other mixers, small models from scratch: {', '.join(parts)}, of {len(family)} comparisons"

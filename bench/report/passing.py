@@ -65,7 +65,7 @@ def finding(record: Record) -> str:
 def sentence(record: Record) -> str:
     """The answer on training data, in one sentence."""
     found, settings = finding(record), record["settings"]
-    return f"{found} ({settings['steps']:,} steps each, {settings['seeds']} seeds, intervals each on their own)." if found else ""
+    return f"{found} ({settings['steps']:,} steps each, {settings['seeds']} seeds, each interval on its own: no verdicts)." if found else ""
 
 
 def text(record: Record, picture: str) -> str:
@@ -98,9 +98,9 @@ def text(record: Record, picture: str) -> str:
         f"## Test {metric.name}",
         markdown(values),
         f"## {me.capitalize()} minus the others, in {unit}, positive where {me} is better",
-        "Paired by seed, with 95 % intervals (Student's, over seeds), each on its own; bold: without 0. One passes another between two"
-        " sizes at which it is certain who is ahead. Where seeds share one pool of samples, as those of digits do, an interval says what"
-        " other draws from it would give.",
+        "Paired by seed, with 95 % intervals (Student's, over seeds), each on its own; bold: without 0, and so certain for itself, which is"
+        " no verdict. One passes another between two sizes at which it is certain who is ahead. Where seeds share one pool of samples, as"
+        " those of digits do, an interval says what other draws from it would give.",
         markdown(apart),
         *([f"Not trained yet: {', '.join(left)}."] if left else []),
         *(["## Not trained", "\n".join(reasons)] if reasons else []),

@@ -148,7 +148,7 @@ def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> 
     if first.summary:
         lines += [escape(f"{first.summary[0].upper()}{first.summary[1:]}."), ""]
     if metric.name:
-        lines += [f"Test {metric.name}, {metric.better} is better. Budget `{first.budget}`: {first.samples:,} samples.", ""]
+        lines += [f"Test {metric.name}, {metric.better} is better. Budget `{first.budget}`: {first.samples:,} samples seen.", ""]
     if first.scored_by:
         lines += [f"Of the whole corpus, on lower-cased words split from punctuation, by sacrebleu: `{first.scored_by}`.", ""]
     body = [

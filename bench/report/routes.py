@@ -60,7 +60,8 @@ def picture(found: dict[tuple[str, str], Reached]) -> Figure | None:
     interval = "" if how == "one seed" else ", 95 % interval"
     samples = f"below it the samples until val had R² {HALFWAY:g}{', a median over seeds' * bool(interval)}"
     headline(drawn, title(found), f"R² on test, {how}{interval}, budget {budgets}; {samples}")
-    note = f"✓ a control came out: able mixers reach {SOLVED:g}, those that cannot see their partner stay below {MISSED:g}; ✗ it did not."
+    note = f"✓ a control came out: able mixers reach {SOLVED:g}, those that cannot see their partner stay below {MISSED:g}; ✗ it did not"
+    note += "; no mark: nothing was foretold."
     drawn.text(0.12 / WIDTH, 0.12 / height, note, fontsize=7.5, color=GREY)
     return drawn
 

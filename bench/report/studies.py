@@ -53,17 +53,21 @@ def said(found: Crossing, other: str, ratios: dict[int, np.ndarray]) -> str:
         return f"attention costs more than {named(other)} from {first} tokens or fewer"
     if found.side == "beyond":
         return f"attention costs no more than {named(other)} up to {last:,} tokens"
-    if found.side == "unclear" and math.isnan(found.tokens):
-        return f"where attention begins to cost more than {named(other)} cannot be told within {first} to {last:,} tokens"
     if found.side == "unclear":
-        return f"attention costs more than {named(other)} from {found.tokens:,.0f} tokens on for certain; below, it cannot be told"
+        sure = [f"less than {named(other)} up to {found.low:,.0f} tokens"] * (not math.isnan(found.low))
+        sure += [f"more than {named(other)} from {found.tokens:,.0f} tokens on"] * (not math.isnan(found.tokens))
+        return (
+            f"attention costs {' and '.join(sure)} for certain; else it cannot be told"
+            if sure
+            else f"whether attention costs more than {named(other)} cannot be told within {first} to {last:,} tokens"
+        )
     inside = f"95 % interval {number(found.low, 2)} to {number(found.high, 2)}"
     return f"attention costs more than {named(other)} from {number(found.tokens, 2)} tokens on ({inside})"
 
 
 def most(ratios: dict[int, np.ndarray]) -> str:
-    """What it is at the largest length."""
-    return f"{number(over_processes(list(ratios[max(ratios)])).mean, 2)} × at {max(ratios):,}"
+    """What it is at the smallest and the largest length."""
+    return " and ".join(f"{number(over_processes(list(ratios[length])).mean, 2)} × at {length:,}" for length in (min(ratios), max(ratios)))
 
 
 def clauses(record: Record, work: tuple[str, int]) -> list[str]:
@@ -73,19 +77,16 @@ def clauses(record: Record, work: tuple[str, int]) -> list[str]:
     return [f"{said(crossing(ratios), other, ratios)}; {most(ratios)}" for other, ratios in found.items() if len(ratios) > 1]
 
 
-def finding(record: Record) -> str:
-    """Attention's price against convolution at batch 1, in a clause; empty if too little was timed."""
-    ratios = log_ratios(medians(record["rows"]), CONV, *WORKS[0])
-    if len(ratios) < 2:
-        return ""
-    clause = said(crossing(ratios), CONV, ratios)
-    return f"{clause[0].upper()}{clause[1:]}, {most(ratios)}"
+def finding(record: Record, work: tuple[str, int] = WORKS[0]) -> str:
+    """Attention's price against convolution at one kind of work, in a clause; empty if too little was timed."""
+    ratios = log_ratios(medians(record["rows"]), CONV, *work)
+    return f"{doing(*work).capitalize()}: {said(crossing(ratios), CONV, ratios)}, {most(ratios)}" if len(ratios) > 1 else ""
 
 
 def price(record: Record) -> str:
     """The answer on cost, in one sentence."""
-    found = finding(record)
-    return f"{found} (forward pass, batch 1, one thread of {record['machine']['slug']})." if found else ""
+    found = ". ".join(filter(None, (finding(record, work) for work in (WORKS[0], WORKS[-1]))))
+    return f"{found} (one thread of {record['machine']['slug']})." if found else ""
 
 
 def noise(found: Medians) -> tuple[float, float] | None:
@@ -185,7 +186,7 @@ def picture(record: Record) -> bytes:
     panels[0].set_ylabel("attention's time, ×\n↑ attention costs more", fontsize=8)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=max(1, len(labels)), frameon=False, fontsize=8, title="over that of")
-    told = f"On {record['machine']['slug']}, one thread; bands: 95 % intervals over processes; dots: where attention begins to cost more"
+    told = f"On {record['machine']['slug']}, one thread; bands: 95 % intervals over processes; dots, if any: from here attention costs more"
     headline(figure, finding(record) or "Too few lengths were timed", told)
     figure.subplots_adjust(left=0.08, right=0.99, top=0.81, bottom=0.26, wspace=0.08)
     return small(figure)

@@ -1,4 +1,5 @@
-"""DIR/tuning.md: what tuning was worth for each model: what k trials buy, and how flat the optimum is. From stored trials alone."""
+"""DIR/tuning.md: what tuning was worth for each model: what k trials buy, and how flat the optimum is. From stored trials; where they
+were made elsewhere, from the committed file of what was chosen from them."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from typing import Any
 
 import models
 from bench.plan.trials import DECAYS, REACH, SEEDS, SHARE
-from bench.plan.tuned import Tried, Tuned, judged
+from bench.plan.tuned import FOLDER, Tried, Tuned, judged, read
 from bench.store.records import Record, Store
 from bench.tables.formatting import markdown, number
 from datasets import metrics
@@ -101,6 +102,13 @@ def latest(records: Sequence[Record]) -> list[Tuned]:
     return found
 
 
+def committed(store: Store, known: Sequence[Tuned]) -> list[Tuned]:
+    """What committed files say of cells that the store has runs of and no trials."""
+    told = {(one.dataset, one.model, one.budget) for one in known}
+    found = [read(path) for path in sorted(FOLDER.glob("*/*.json")) if (store.folder / "runs" / path.parent.name / path.stem).is_dir()]
+    return [one for one in found if (one.dataset, one.model, one.budget) not in told]
+
+
 def by_family(found: Sequence[Tuned]) -> str:
     """How flat the optimum is, a line a family."""
     families: dict[str, list[Tuned]] = defaultdict(list)
@@ -131,6 +139,7 @@ def of_spreads(found: Sequence[Tuned]) -> str:
 def write(store: Store) -> Path:
     """Rebuild the report. StoreError if the folder cannot be written to."""
     found = latest(list(store.records("trials")))
+    found = sorted([*found, *committed(store, found)], key=lambda one: (one.dataset, one.budget, one.model))
     within = ", ".join(f"{number(most)} {name}" for name, most in NEAR.items())
     parts = [
         "# Tuning",

@@ -17,6 +17,7 @@ OTHERS = {
     "backbone_recurrent": "recurrence",
 }
 MIXERS = (ATTENTION, *OTHERS)
+NONE = "backbone_none"
 SETS = ("digits", "digits_affine", "digits_translated", "mnist", "mnist1d", "mnist_5k", "shapes", "shapes_pairs", "translation")
 SIZE = len(SETS) * len(OTHERS)
 LEVEL = 1 - 0.05 / SIZE

@@ -22,11 +22,12 @@ ENOUGH = 3  # data sets with a verdict, for a word on others
 NAMED = 3  # as many are named, of more it is said how many
 
 RULE = (
-    f"One backbone, everything but the mixer equal, paired by seed. Verdicts are read off intervals that hold together in 95 of 100 cases,"
-    f" over one committed family of {SIZE} comparisons ({len(SETS)} data sets of 8 to 64 tokens, {len(OTHERS)} mixers; Bonferroni: each at"
-    f" {100 * LEVEL:.2f} %), whatever else was run. *Equal*: within 1 point, 0.02 R², 1 BLEU, or 10 % of an error. *Cannot tell*: ± says"
-    f" what would have been seen. Fewer than {FEWEST} seeds, smoke runs and sets where every mixer is at its ceiling get no verdict. Where"
-    " seeds share one real pool, test samples are counted as well as seeds."
+    "One backbone, everything but the mixer and its tuned rates equal, paired by seed. Verdicts are read off intervals that hold together"
+    f" in 95 of 100 cases, over one committed family of {SIZE} comparisons ({len(SETS)} data sets of 8 to 64 tokens, {len(OTHERS)} mixers;"
+    f" Bonferroni: each at {100 * LEVEL:.2f} %), whatever else was run. *Equal*: within 1 point, 0.02 R², 1 BLEU, or 10 % of an error."
+    f" *Cannot tell*: a difference as large as ± is found every second time. Fewer than {FEWEST} seeds, smoke runs, sets where every mixer"
+    " is at its ceiling and sets where no mixer is certainly better than none get no verdict. Where seeds share one real pool, test samples"
+    " are counted as well as seeds."
 )
 
 
@@ -66,7 +67,7 @@ def told(verdict: Verdict) -> str:
     if not verdict.word:
         return figure if figure and verdict.why == OUTSIDE else ": ".join(filter(None, [verdict.why, figure.split(" [")[0]]))
     if verdict.word == OPEN:
-        return f"{OPEN}: {figure}, ± {amount(verdict, verdict.half)} would have been seen"
+        return f"{OPEN}: {figure}, ± {amount(verdict, verdict.half)}"
     word = f"*{EQUAL}*" if verdict.word == EQUAL else f"**{verdict.word}**"
     return f"{word}: {figure}"
 
@@ -80,34 +81,35 @@ def decided(family: Sequence[Verdict], other: str) -> list[Verdict]:
     return [verdict for verdict in family if verdict.other == other and verdict.word]
 
 
-def unseen(family: Sequence[Verdict], other: str) -> tuple[float, float, float] | None:
-    """The probability that attention is better than a mixer on a data set not seen, with its exact 95 % interval, from the signs of the
-    mean differences on the sets with a verdict, as if they were drawn independently; None from fewer than `ENOUGH`."""
-    own = decided(family, other)
-    if len(own) < ENOUGH:
-        return None
-    ahead = sum(verdict.mean > 0 for verdict in own)
-    return (ahead / len(own), *share(ahead, len(own)))
+def sizes(verdicts: Sequence[Verdict]) -> str:
+    """' (by 2.5 to 32 points)': how large differences are, where all are of accuracies."""
+    if not all(one.metric.percent and one.word in (BEATS, LOSES) for one in verdicts):
+        return ""
+    found = list(dict.fromkeys(number(100 * size, 2) for size in sorted(abs(one.mean) for one in verdicts)))
+    return f" (by {found[0]}{f' to {found[-1]}' if len(found) > 1 else ''} points)"
 
 
 def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
     """The answer on quality: where attention beats, loses to or equals each mixer, and what that says of another set."""
     sets = {verdict.dataset for verdict in family if verdict.word}
     alike: dict[tuple[tuple[tuple[str, str], ...], int], list[str]] = defaultdict(list)  # names by what is said of them, and where
-    odds = []
+    odds: dict[tuple[int, int], list[str]] = defaultdict(list)
     for other, name in OTHERS.items():
         own = decided(family, other)
         places = {word: [verdict.dataset for verdict in own if verdict.word == word] for word in VERBS}
         said = {word: listed(where) if len(sets) <= NAMED else str(len(where)) for word, where in places.items() if where}
         if own:
             alike[tuple(said.items()), len(own)].append(name)
-        if (found := unseen(family, other)) is not None:
-            p, low, high = (f"{100 * part:.0f}" for part in found)
-            odds.append(f"{p} % against {name} (95 % interval {low} to {high} %)")
+        if len(own) >= ENOUGH:
+            odds[sum(verdict.mean > 0 for verdict in own), len(own)].append(name)
     parts = []
     for (words, n), names in alike.items():
         named = [listed(names), *["it" if len(names) == 1 else "them"] * len(words)]
-        clauses = [f"{VERBS[word]} {whom} on {where}" for (word, where), whom in zip(words, named, strict=False)]
+        meant = [one for one in family if OTHERS[one.other] in names]
+        clauses = [
+            f"{VERBS[word]} {whom} on {where}{sizes([one for one in meant if one.word == word])}"
+            for (word, where), whom in zip(words, named, strict=False)
+        ]
         parts.append(listed(clauses) + (f" of {n} data set{'s' * (n != 1)}" if len(sets) > NAMED else ""))
     if not parts and {verdict.budget for verdict in family if not math.isnan(verdict.mean)} == {"smoke"}:
         return f"{SMOKE}.", "A longer budget answers the question, with intervals: `default` in minutes, `reference` in hours."
@@ -118,8 +120,16 @@ def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
         )
     second = f"From {len(sets)} data set{'s' * (len(sets) != 1)} with a verdict, of the family's {len(SETS)}, nothing follows for another."
     if odds:
-        second = f"The probability that attention is better on a data set not seen is {listed(odds)}, if that set is like these."
-    return f"Among small models trained from scratch, alike but for how they mix 8 to 64 tokens, attention {'; '.join(parts)}.", second
+        shares = []
+        for (ahead, n), names in odds.items():
+            low, high = (f"{100 * end:.0f}" for end in share(ahead, n))
+            shares.append(f"on {ahead} of {n} against {listed(names)} ({low} to {high} %)")
+        second = (
+            f"Its mean is the better one {listed(shares)}; in brackets the 95 % interval of the probability that it is on a set not seen,"
+            " were sets drawn alike."
+        )
+    first = "Among small models trained from scratch, alike but for how they mix 8 to 64 tokens, and on"
+    return f"{first} {len(sets)} of {len(SETS)} data sets so far, attention {'; '.join(parts)}.", second
 
 
 def missing(family: Sequence[Verdict]) -> str:

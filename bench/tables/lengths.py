@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ def log_ratios(found: Medians, other: str, work: str, batch: int) -> dict[int, n
 @dataclass(frozen=True)
 class Crossing:
     """From how many tokens on attention costs more. `side` says where, if not within what was measured: below or beyond; or unclear,
-    and then `tokens` is from where on it costs more for certain, nan if nowhere."""
+    and then `tokens` is from where on it costs more for certain, and `low` up to where less, nan if nowhere."""
 
     tokens: float = math.nan
     low: float = math.nan
@@ -109,9 +110,7 @@ def crossing(ratios: dict[int, np.ndarray]) -> Crossing:
         return Crossing(found.mean, found.low, found.high)
     if not any(each) or all(one == math.inf for one in each):
         return Crossing(side="beyond" if any(each) else "below")
-    certain = math.nan
-    for length in reversed(lengths):
-        if over_processes(list(ratios[length])).low <= 1:
-            break
-        certain = length
-    return Crossing(certain, side="unclear")
+    found = {length: over_processes(list(ratios[length])) for length in lengths}
+    more = [*itertools.takewhile(lambda length: found[length].low > 1, reversed(lengths))]
+    less = [*itertools.takewhile(lambda length: found[length].high < 1, lengths)]
+    return Crossing(more[-1] if more else math.nan, less[-1] if less else math.nan, side="unclear")

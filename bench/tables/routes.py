@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.core.stats import Interval
 from bench.store.records import Record
-from bench.tables.family import MIXERS, OTHERS
+from bench.tables.family import MIXERS, NONE, OTHERS
 from bench.tables.rows import Row
 
 ROUTES = {
@@ -21,7 +21,7 @@ ROUTES = {
     "match_far": "far, by matching content",
     "mean_all": "everywhere",
 }
-NAMES = {MIXERS[0]: "attention", **OTHERS, "backbone_none": "no mixing"}  # columns, in order
+NAMES = {MIXERS[0]: "attention", **OTHERS, NONE: "no mixing"}  # columns, in order
 NEAR, FAR = {"backbone_conv", "backbone_local"}, {"copy_far", "point_far", "match_far"}
 ABLE = {
     *((MIXERS[0], route) for route in ROUTES),
@@ -30,7 +30,7 @@ ABLE = {
     *(("backbone_mlp", route) for route in ("copy_near", "copy_far", "mean_all")),
 }  # at least SOLVED
 UNABLE = {
-    *(("backbone_none", route) for route in ROUTES),
+    *((NONE, route) for route in ROUTES),
     *((near, route) for near in NEAR for route in FAR),
     *(("backbone_mlp", route) for route in ("point_far", "match_far")),
 }  # at most MISSED
@@ -94,9 +94,11 @@ def sentences(found: dict[tuple[str, str], Reached]) -> list[str]:
         if own:
             parts.append(f"{name} {told(solved, own)}")
     fewest = min(one.seeds for one in counted.values())
+    some = f"{len(run)} of {len(ROUTES)} " if len(run) < len(ROUTES) else ""
     said = [
-        f"On routes, tasks built so that only some ways of mixing can solve them (R² of at least {SOLVED:g},"
-        f" {fewest} seed{'s' * (fewest != 1)} or more): {'; '.join(parts)}. They say what a mixer can do, and count in no verdict."
+        f"On {some}routes, tasks built so that only some ways of mixing can solve them (R² of at least {SOLVED:g},"
+        f" {fewest} seed{'s' * (fewest != 1)} or more): {'; '.join(parts)}. They say what a mixer learns at its recipe,"
+        " and count in no verdict."
     ]
     if wrong := failed(found):
         names = ", ".join(f"{NAMES[model]} on {route} ({found[model, route].value.mean:.2f})" for model, route in wrong)

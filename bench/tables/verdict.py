@@ -2,8 +2,8 @@
 
 beats, loses   the interval lies beyond 0, and not wholly within the margin
 equal          the interval lies within the margin of bench/tables/scales.py
-cannot tell    neither: a difference of half the interval's width would have been seen
-""            no verdict, and `why`: too few seeds, a smoke run, mixers at their ceiling
+cannot tell    neither: a difference of half the interval's width is found every second time
+""            no verdict, and `why`: too few seeds, a smoke run, mixers at their ceiling, or none better than no mixing
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from bench.core import paired
 from bench.core.stats import LEVEL as ALONE
 from bench.store.encoding import unpack
 from bench.store.records import Record
-from bench.tables.family import ATTENTION, FEWEST, LEVEL, MIXERS, OTHERS, POOLS, SETS
+from bench.tables.family import ATTENTION, FEWEST, LEVEL, MIXERS, NONE, OTHERS, POOLS, SETS
 from bench.tables.rows import UNKNOWN, Row
 from bench.tables.scales import scale
 from datasets.task import Metric
 
 BEATS, LOSES, EQUAL, OPEN = "beats", "loses", "equal", "cannot tell"
-SATURATED, OUTSIDE, UNRUN = "saturated", "outside the family", "not run"
+SATURATED, OUTSIDE, UNRUN, UNMIXED = "saturated", "outside the family", "not run", "no mixing does as well"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Verdict:
 
     @property
     def half(self) -> float:
-        """The smallest difference that would have been seen."""
+        """The difference that is found every second time."""
         return (self.high - self.low) / 2
 
 
@@ -127,6 +127,15 @@ def saturated(own: Sequence[Row]) -> bool:
     return all(abs(best - row.value.mean) <= scale(row.metric).margin for row in found if row.value is not None)
 
 
+def unmixed(own: Sequence[Row]) -> bool:
+    """Whether no mixer is certainly better than none at all: such a set says nothing of mixing. False where that was not run."""
+    rows = {row.model: row for row in own if row.values}
+    if NONE not in rows:
+        return False
+    found = [between(rows[mixer], rows[NONE], LEVEL) for mixer in MIXERS if mixer in rows]
+    return bool(found) and all(one.n >= FEWEST and one.low <= 0 for one in found)
+
+
 def on(dataset: str, own: Sequence[Row]) -> list[Verdict]:
     """Attention against each other mixer: verdicts on a set of the family, elsewhere 95 % intervals that stand alone."""
     if dataset not in SETS:
@@ -135,6 +144,8 @@ def on(dataset: str, own: Sequence[Row]) -> list[Verdict]:
     found = [compare(dataset, other, own, LEVEL) for other in OTHERS]
     if saturated(own):
         return [replace(one, why=SATURATED) for one in found]
+    if unmixed(own):
+        return [replace(one, why=one.why or UNMIXED) for one in found]
     return [one if one.why else replace(one, word=judge(one.low, one.high, scale(one.metric).margin)) for one in found]
 
 
