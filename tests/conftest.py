@@ -16,6 +16,7 @@ import pytest
 
 import datasets
 import models
+from bench.core.objects import freeze
 from bench.plan import grid
 from bench.plan.grid import Cell
 from bench.plan.plugins import PLUGGED
@@ -47,7 +48,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """What was imported stays: looking for cycles, as every timing does, need not go through it."""
     gc.collect()
-    gc.freeze()
+    freeze()
 
 
 def session(

@@ -86,7 +86,7 @@ def test_each_word_is_said_and_counted(tmp_path: Path) -> None:
     put(store, "digits", MEANS)  # not the metric that digits has, but a set with a pool: no samples are kept
     found = compared(store)
     assert found["backbone_recurrent"].word == "cannot tell"
-    assert "would have been seen" in headline.told(found["backbone_recurrent"])
+    assert ", ± " in headline.told(found["backbone_recurrent"])
     assert {one.word for one in compared(store, "digits").values()} == {""}
     first, second = headline.sentences(family(shown(rows(store))))
     assert "attention beats convolution on shapes; equals local attention on shapes; loses to MLP on shapes; cannot be told from" in first

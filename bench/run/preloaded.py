@@ -14,6 +14,7 @@ import torch
 import bench.run.worker
 import datasets
 import models
+from bench.core.objects import freeze
 from bench.store import fingerprint
 
 __all__ = ["bench", "sacrebleu", "scipy", "sklearn"]
@@ -25,4 +26,4 @@ for name in datasets.names(published=True):
 for name in models.names(published=True):
     fingerprint.counting(name)
 gc.collect()
-gc.freeze()  # what is imported stays: a worker that looks for cycles, before every timing say, need not look through half a million objects
+freeze()  # what is imported stays: a worker that looks for cycles, before every timing say, need not look through half a million objects

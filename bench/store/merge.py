@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.store.curves import short
 from bench.store.encoding import as_record, as_text, finite
 from bench.store.places import TOPS, place
 from bench.store.records import Record, Store
@@ -82,7 +83,7 @@ def said(record: Record) -> dict[str, Any]:
     """What a record says, without its circumstances, comparable."""
     found = {name: finite(value) for name, value in record.items() if name not in CIRCUMSTANCES}
     if isinstance(curve := found.get("curve"), dict):
-        found["curve"] = {name: values for name, values in curve.items() if name != "seconds"}
+        found["curve"] = {name: values for name, values in short(curve).items() if name != "seconds"}
     return found
 
 
@@ -116,7 +117,10 @@ def merge(folders: list[Path], out: Store) -> Merged:
                     raise Refused(f"says of itself that it is {place(record).as_posix()}")
                 target = out.folder / name
                 if not target.exists():
-                    out.write(target, as_text(record).encode())
+                    if record["kind"] in ("run", "trial"):
+                        out.put_run(record, record["kind"])
+                    else:
+                        out.write(target, as_text(record).encode())
                     merged.copied.append(name.as_posix())
                 elif different := difference(read(target, known), record):
                     raise Refused(f"there already, and not the same: {different}")

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 
 from bench.store.claim import Claim, claimed
+from bench.store.curves import short
 from bench.store.encoding import as_record, as_text
 from bench.store.files import LARGEST_RECORD, StoreError, Unusable, content, partial, set_aside, sweep, tensors
 from bench.store.places import digest, place
@@ -86,7 +87,7 @@ class Store:
             if not (path := self.folder / place(found)).exists():
                 self.write(path, as_text(found).encode())
             record = record | {"probe": digest(probe)}
-        self.put(kind, record)
+        self.put(kind, record | {"curve": short(record["curve"])})
 
     def probe_of(self, run: Record) -> Record:
         """The probe that a run names, or holds itself as those up to 0.6 do; {} if there is none."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.core import machine
+from bench.core.objects import freeze
 from bench.core.stats import Interval, interval
 from bench.store import examples
 from bench.store.records import FINISHED, Record, Store
@@ -185,7 +186,7 @@ def everything(store: Store) -> tuple[list[Record], list[Record]]:
     try:
         return store.runs(), store.latencies()
     finally:
-        gc.freeze()
+        freeze()
         if searched:
             gc.enable()
 
