@@ -23,7 +23,7 @@ from bench.tables.family import ATTENTION, LEVEL, MIXERS, OTHERS, POOLS, SETS, S
 from bench.tables.rows import rows
 from bench.tables.scales import scale
 from bench.tables.sections import shown
-from bench.tables.verdict import EQUAL, OUTSIDE, SATURATED, Verdict, family, judge, on, saturated
+from bench.tables.verdict import EQUAL, OUTSIDE, SATURATED, UNMIXED, Verdict, family, judge, on, saturated
 from datasets.metrics import named
 from datasets.task import ACCURACY, MSE
 from models.tokens import Tokens
@@ -98,7 +98,16 @@ def test_what_is_said_of_several_mixers_alike_is_said_once_and_three_sets_speak_
         put(store := Store(tmp_path), dataset, MEANS)
     first, second = headline.sentences(family(shown(rows(store))))
     assert "equals local attention and recurrence on shapes, shapes_pairs and translation" in first
-    assert "100 % against convolution (95 % interval 29 to 100 %)" in second
+    assert "better one on 3 of 3 against convolution, local attention and recurrence (29 to 100 %)" in second
+
+
+def test_where_no_mixing_does_as_well_nothing_is_decided(tmp_path: Path) -> None:
+    put(store := Store(tmp_path), "shapes", MEANS | {"backbone_none": min(MEANS.values())})
+    put(store, "shapes_pairs", MEANS | {"backbone_none": 10 * max(MEANS.values())})
+    assert {(one.word, one.why) for one in compared(store).values()} == {("", UNMIXED)}
+    assert "" not in {one.word for one in compared(store, "shapes_pairs").values()}
+    first, _ = headline.sentences(family(shown(rows(store))))
+    assert first.endswith("On shapes a network that mixes nothing does as well: nothing is decided there.")
 
 
 def test_no_word_from_four_seeds_or_a_smoke_run(tmp_path: Path) -> None:
@@ -203,7 +212,9 @@ def test_the_forest_draws_what_was_found(tmp_path: Path) -> None:
     found = family(shown(rows(store)))
     figure = forest.picture(found)
     assert figure is not None
-    assert figure.texts[0].get_text().endswith("1 won, 1 lost, 2 equal, 0 open, of 4 comparisons")
+    assert figure.texts[0].get_text() == (
+        "Of 36 comparisons with other mixers attention won 1 and lost 1; 2 are equal, 0 cannot be told, 32 have no\nverdict"
+    )
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["shapes\nmse", "shapes_pairs\nmse"]
     for axes, other in zip(figure.axes, OTHERS, strict=True):
         own = [one for one in found if one.other == other and not math.isnan(one.mean)]

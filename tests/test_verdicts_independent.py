@@ -113,17 +113,22 @@ def compare(a: Records, b: Records) -> Found | None:
     return word, mean, low, high, n
 
 
+def unmixed(own: dict[str, Records]) -> bool:
+    """Whether no mixer is certainly better than none."""
+    gained = [compare(runs, own["none"]) for name, runs in own.items() if name != "none"] if "none" in own else []
+    return bool(gained) and all(one is not None and one[4] >= 5 and one[2] <= 0 for one in gained)
+
+
 def recomputed(folder: Path) -> dict[tuple[str, str], Found]:
     """Every comparison of the family that has an interval."""
     found = {}
     for dataset in SETS:
         own = mixers(folder, dataset)
         metric = next(iter(own.values()))[0]["metric"]["name"] if own else ""
-        none = own.pop("none", None)
+        needless = unmixed(own)
+        own.pop("none", None)
         full = len(own) == 5 and metric in BEST
         ceiling = full and all(abs(BEST[metric] - np.mean([value(one) for one in runs])) <= MARGINS[metric] for runs in own.values())
-        gained = [compare(runs, none) for runs in own.values()] if none else []
-        needless = bool(gained) and all(one is not None and one[4] >= 5 and one[2] <= 0 for one in gained)  # no mixing does as well
         for name in MIXERS:
             one = compare(own["attention"], own[name]) if {"attention", name} <= own.keys() else None
             if one is not None:
@@ -209,7 +214,9 @@ def hold(folder: Path) -> dict[tuple[str, str], Found]:
         assert [float(row[name] or "nan") for name in ("better_by", "low", "high")] == pytest.approx([mean, low, high], nan_ok=True), key
         assert int(row["seeds"]) == n or key not in found
     headline = page.split("\n\n")[1]
-    assert all(text in headline for text in sentences(found)), headline
+    needless = [dataset for dataset in SETS if unmixed(mixers(folder, dataset))]
+    assert ("a network that mixes nothing does as well" in headline) == bool(needless)
+    assert all(text in headline for text in [*sentences(found), *([f"On {both(needless)} a network"] if needless else [])]), headline
     assert " ".join(view.facts(Store(folder))["headline"]).startswith(headline)  # what follows is on cost
     return found
 

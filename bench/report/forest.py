@@ -98,6 +98,8 @@ def finding(family: Sequence[Verdict]) -> str:
     words = [one.word for one in family if one.word]
     if not words:
         return f"No verdict yet, of {len(family)} comparisons: {missing(family)}"
-    parts = [f"{words.count(word)} {said}" for word, said in ((BEATS, "won"), (LOSES, "lost"), (EQUAL, "equal"), (OPEN, "cannot tell"))]
-    parts += [f"{none} without a verdict"] if (none := len(family) - len(words)) else []
-    return f"Attention against other mixers, small models from scratch: {', '.join(parts)}, of {len(family)} comparisons"
+    won, lost, equal, unsure = (words.count(word) for word in (BEATS, LOSES, EQUAL, OPEN))
+    return (
+        f"Of {len(family)} comparisons with other mixers attention won {won} and lost {lost}; {equal} are equal, {unsure} cannot be told,"
+        f" {len(family) - len(words)} have no verdict"
+    )

@@ -13,7 +13,7 @@ from bench.tables.family import ATTENTION, FEWEST, LEVEL, OTHERS, SETS, SIZE
 from bench.tables.formatting import number
 from bench.tables.rows import Row
 from bench.tables.scales import scale
-from bench.tables.verdict import BEATS, EQUAL, LOSES, OPEN, OUTSIDE, Verdict
+from bench.tables.verdict import BEATS, EQUAL, LOSES, OPEN, OUTSIDE, UNMIXED, Verdict
 
 QUESTION = "When does attention beat convolutions and MLPs, and what does it cost?"
 SMOKE = "A smoke run shows that everything works, and decides nothing"
@@ -129,7 +129,10 @@ def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
             " were sets drawn alike."
         )
     first = "Among small models trained from scratch, alike but for how they mix 8 to 64 tokens, and on"
-    return f"{first} {len(sets)} of {len(SETS)} data sets so far, attention {'; '.join(parts)}.", second
+    first += f" {len(sets)} of {len(SETS)} data sets so far, attention {'; '.join(parts)}."
+    if needless := list(dict.fromkeys(verdict.dataset for verdict in family if verdict.why == UNMIXED)):
+        first += f" On {listed(needless)} a network that mixes nothing does as well: nothing is decided there."
+    return first, second
 
 
 def missing(family: Sequence[Verdict]) -> str:

@@ -110,7 +110,7 @@ def crossing(ratios: dict[int, np.ndarray]) -> Crossing:
         return Crossing(found.mean, found.low, found.high)
     if not any(each) or all(one == math.inf for one in each):
         return Crossing(side="beyond" if any(each) else "below")
-    found = {length: over_processes(list(ratios[length])) for length in lengths}
-    more = [*itertools.takewhile(lambda length: found[length].low > 1, reversed(lengths))]
-    less = [*itertools.takewhile(lambda length: found[length].high < 1, lengths)]
+    each_at = {length: over_processes(list(ratios[length])) for length in lengths}
+    more = [*itertools.takewhile(lambda length: each_at[length].low > 1, reversed(lengths))]
+    less = [*itertools.takewhile(lambda length: each_at[length].high < 1, lengths)]
     return Crossing(more[-1] if more else math.nan, less[-1] if less else math.nan, side="unclear")
