@@ -92,10 +92,12 @@ def test_one_worker_two_workers_and_two_shards_give_the_same(bench: Bench, tmp_p
     assert found[0] == found[1] == found[2]
 
 
-def test_models_that_end_their_process_take_no_other_cell_along(bench: Bench, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ways", ["segfault,exits", pytest.param("abort,leaves,skips", marks=pytest.mark.slow)])
+def test_models_that_end_their_process_take_no_other_cell_along(bench: Bench, tmp_path: Path, ways: str) -> None:
     plugin = tmp_path / "deaths.py"
     plugin.write_text(DEATHS)
-    asked = ("--plugin", str(plugin), "--models", "dies_*,linear", "--datasets", "xor")
+    dying = ",".join(f"dies_{how}" for how in ways.split(","))
+    asked = ("--plugin", str(plugin), "--models", f"{dying},linear", "--datasets", "xor")
     done = bench(*asked, what="bench/test_training.py")
     assert done.returncode == 1, done.stdout + done.stderr
     rows = {model: row for (model, _), row in table(tmp_path / "results").items()}
@@ -106,8 +108,8 @@ def test_models_that_end_their_process_take_no_other_cell_along(bench: Bench, tm
         "exits": "SystemExit: gone",
         "skips": "Skipped: not today",
     }
-    for how, reason in reasons.items():
-        assert rows[f"dies_{how}"]["status"] == "error" and reason in rows[f"dies_{how}"]["reason"], how
+    for how in ways.split(","):
+        assert rows[f"dies_{how}"]["status"] == "error" and reasons[how] in rows[f"dies_{how}"]["reason"], how
     assert rows["linear"]["status"] == "ok"
 
 

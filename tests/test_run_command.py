@@ -32,6 +32,7 @@ def command(results: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "bench", "run", "--budget", "smoke", "--results", str(results), *options]
 
 
+@pytest.mark.slow  # .ci/run asks pytest twice for the same
 def test_it_trains_what_pytest_trains_and_nothing_twice(bench: Bench, tmp_path: Path) -> None:
     done = subprocess.run(
         command(tmp_path / "results", *ASKED), cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=True

@@ -212,7 +212,8 @@ def test_what_stacks_faithfully_is_stacked(made: Callable[[Task], nn.Module]) ->
         assert one.curve.train_loss == pytest.approx(alone.curve.train_loss, rel=1e-4)
 
 
-PLAIN = ("backbone_local", "backbone_recurrent", "backbone_mlp", "backbone_none", "transformer", "mlp", "linear")  # quick elsewhere
+BACKBONES = ("conv", "local", "mlp", "none", "recurrent")
+PLAIN = ("mlp", "linear", "mlp_mixer", "transformer", *(f"backbone_{name}" for name in BACKBONES))  # quick elsewhere
 STACKING = [
     pytest.param(model, dataset, marks=[pytest.mark.slow] * (dataset == "digits" and model in PLAIN))
     for dataset in ("digits", "xor", "iris")
