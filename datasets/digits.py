@@ -29,18 +29,7 @@ from datasets.task import Budget, Input, Output, Task, budgets
 
 SIZES = (1_097, 350, 350)
 CANVAS = 16
-DEFAULT = Budget(
-    "default",
-    samples=9_600,
-    batch=64,
-    lr=3e-3,
-    optimizer="adamw",
-    schedule="cosine",
-    warmup=0.1,
-    weight_decay=0.01,
-    evaluations=8,
-    seeds=1,
-)
+DEFAULT = Budget("default", 9_600, 64, 3e-3, "adamw", "cosine", warmup=0.1, weight_decay=0.01, evaluations=8, seeds=1)
 BUDGETS = budgets(
     DEFAULT,
     replace(DEFAULT, name="paper", evaluations=20, samples=200_000, lr=1e-3, seeds=3),

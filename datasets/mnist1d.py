@@ -26,18 +26,7 @@ from datasets.shuffle import shuffled, twin
 from datasets.task import Budget, Input, Output, Task, budgets
 
 SIZES = (3_500, 500, 1_000)
-DEFAULT = Budget(
-    "default",
-    samples=9_600,
-    batch=64,
-    lr=3e-3,
-    optimizer="adamw",
-    schedule="cosine",
-    warmup=0.1,
-    weight_decay=0.01,
-    evaluations=8,
-    seeds=1,
-)
+DEFAULT = Budget("default", 9_600, 64, 3e-3, "adamw", "cosine", warmup=0.1, weight_decay=0.01, evaluations=8, seeds=1)
 BUDGETS = budgets(
     DEFAULT,
     Budget("paper", samples=600_000, batch=100, lr=1e-2),

@@ -22,9 +22,7 @@ from datasets.shuffle import shuffled, twin
 from datasets.task import Budget, Input, Output, Task, budgets
 
 SIZES = (3_500, 500, 1_000)
-DEFAULT = Budget(
-    "default", samples=4_800, batch=64, lr=3e-3, optimizer="adamw", schedule="cosine", warmup=0.1, weight_decay=0.01, evaluations=4, seeds=1
-)
+DEFAULT = Budget("default", 4_800, 64, 3e-3, "adamw", "cosine", warmup=0.1, weight_decay=0.01, evaluations=4, seeds=1)
 BUDGETS = budgets(
     DEFAULT,
     replace(DEFAULT, name="paper", evaluations=20, samples=200_000, lr=1e-3, seeds=3),
