@@ -31,6 +31,7 @@ from bench.tables.lengths import (
 from bench.tables.look import of_families
 
 CONV = "backbone_conv"
+WIDTH, PANEL, FOOT = 11.0, 2.15, 1.0  # inches
 
 
 def named(model: str) -> str:
@@ -179,14 +180,16 @@ def picture(record: Record) -> bytes:
     found = medians(record["rows"])
     others = [*(name for name in record["settings"]["models"] if name != REFERENCE), TWIN]
     works = [work for work in WORKS if any(tuple(rest) == work for _, _, *rest in found)]
-    figure = Figure(figsize=(11, 3.9))
+    title = finding(record) or "Too few lengths were timed"
+    told = f"On {record['machine']['slug']}, one thread; bands: 95 % intervals over processes; dots, if any: from here attention costs more"
+    head = headline(Figure(figsize=(WIDTH, 1)), title, told) + 0.3
+    figure = Figure(figsize=(WIDTH, height := head + PANEL + FOOT))
     panels = figure.subplots(1, max(1, len(works)), sharey=True, squeeze=False)[0]
     for axes, work in zip(panels, works, strict=False):
         panel(axes, found, others, work)
     panels[0].set_ylabel("attention's time, ×\n↑ attention costs more", fontsize=8)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=max(1, len(labels)), frameon=False, fontsize=8, title="over that of")
-    told = f"On {record['machine']['slug']}, one thread; bands: 95 % intervals over processes; dots, if any: from here attention costs more"
-    headline(figure, finding(record) or "Too few lengths were timed", told)
-    figure.subplots_adjust(left=0.08, right=0.99, top=0.81, bottom=0.26, wspace=0.08)
+    headline(figure, title, told)
+    figure.subplots_adjust(left=0.08, right=0.99, top=1 - head / height, bottom=FOOT / height, wspace=0.08)
     return small(figure)
