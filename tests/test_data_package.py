@@ -80,12 +80,8 @@ def test_comparison_is_the_mean_of_its_runs(results: Path) -> None:
     assert set(shapes["direction"]) == {"lower"} and set(shapes["unit"]) == {"target squared"} and set(shapes["seeds"]) == {5}
     assert set(shapes["commit"]) == {"abc-dirty"} and set(shapes["date"].str.len()) == {10}
     attention = runs[(runs.model == MIXERS[0]) & (runs.dataset == "shapes")]
-    assert (
-        set(attention.seed) == set(range(5))
-        and set(attention.family) == {"attention"}
-       
+    assert set(attention.seed) == set(range(5)) and set(attention.family) == {"attention"}
     assert attention.val.to_numpy() == pytest.approx(attention.value.to_numpy())
-    )
     diverged = runs[runs.status == "diverged"].iloc[0]
     assert (diverged.seed, diverged.reason) == (7, 'a, "b"\n=1+1') and pd.isna(diverged.value)
     assert table.set_index("model").loc["vit", "reason"] == '\'=HYPERLINK("x")'  # no formula of a spreadsheet's
