@@ -5,9 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from timm.models.convmixer import ConvMixer
-from timm.models.mlp_mixer import MlpMixer
-from timm.models.resnet import BasicBlock
 from torch import Tensor, nn
 from vit_pytorch.cct import CCT
 
@@ -60,6 +57,8 @@ class Narrowed(nn.Module):
 
 
 def resnet_of_timm(task: Task) -> nn.Module:
+    from timm.models.resnet import BasicBlock  # takes seconds, and every worker of the tests reads this file
+
     n = 3 if task.input.shape[1] >= 32 else 1
     blocks: list[nn.Module] = [BasicBlock(16, 16) for _ in range(n)]
     for planes in (32, 64):
@@ -69,6 +68,9 @@ def resnet_of_timm(task: Task) -> nn.Module:
 
 
 def theirs(model: str, task: Task) -> nn.Module:
+    from timm.models.convmixer import ConvMixer
+    from timm.models.mlp_mixer import MlpMixer
+
     channels, side, _ = task.input.shape
     classes, width = task.output.size, 128 if side >= 32 else 64
     if model == "resnet":
