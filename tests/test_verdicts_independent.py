@@ -30,7 +30,7 @@ MIXERS = {"conv": "convolution", "local": "local attention", "mlp": "MLP", "recu
 SETS = ["digits", "digits_affine", "digits_translated", "mnist", "mnist1d", "mnist_5k", "shapes", "shapes_pairs", "translation"]
 SHARES = {"mnist": 10 / 55, "mnist1d": 10 / 35, "mnist_5k": 10 / 35} | dict.fromkeys(SETS[:3], 350 / 1097)
 MARGINS = {"accuracy": 0.01, "bleu": 1.0, "mse": math.log(1.1)}
-OTHERWISE = {"shapes", "shapes_pairs", "translation"}  # not measured by accuracy
+UNITS = {"shapes": "", "shapes_pairs": "", "translation": " BLEU"}  # of differences; else points
 BEST = {"accuracy": 1.0, "bleu": 100.0}
 TAIL = 0.05 / (4 * 9) / 2
 
@@ -160,9 +160,10 @@ def sentences(found: dict[tuple[str, str], Found]) -> list[str]:
             if sets:
                 word = {"beats": "beats", "loses to": "loses"}.get(verb)
                 meant = [one for (d, other), one in found.items() if MIXERS[other] in names and one[0] == word]
-                gaps = [f"{100 * gap:.2g}" for gap in sorted(abs(one[1]) for one in meant)]
-                accurate = word and not {d for (d, other), one in found.items() if MIXERS[other] in names and one[0] == word} & OTHERWISE
-                by = f" (by {' to '.join(dict.fromkeys([gaps[0], gaps[-1]]))} points)" if accurate else ""
+                times = 1 if meant and {d for (d, _), one in found.items() if one in meant} == {"translation"} else 100
+                gaps = [f"{times * gap:.2g}" for gap in sorted(abs(one[1]) for one in meant)]
+                over = {UNITS.get(d, " points") for (d, other), one in found.items() if MIXERS[other] in names and one[0] == word}
+                by = f" (by {' to '.join(dict.fromkeys([gaps[0], gaps[-1]]))}{min(over)})" if word and len(over) == 1 and min(over) else ""
                 where = both(sets) if few else len(sets)
                 clauses.append(f"{verb} {whom} on {where}{by}")
                 whom = "them" if len(names) > 1 else "it"

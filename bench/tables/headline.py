@@ -82,11 +82,12 @@ def decided(family: Sequence[Verdict], other: str) -> list[Verdict]:
 
 
 def sizes(verdicts: Sequence[Verdict]) -> str:
-    """' (by 2.5 to 32 points)': how large differences are, where all are of accuracies."""
-    if not all(one.metric.percent and one.word in (BEATS, LOSES) for one in verdicts):
+    """' (by 2.5 to 32 points)': how large differences are, where all are in one unit and are no ratios."""
+    decided = all(one.word in (BEATS, LOSES) and not scale(one.metric).ratio for one in verdicts)
+    if not decided or len({unit(one) for one in verdicts}) > 1:
         return ""
-    found = list(dict.fromkeys(number(100 * size, 2) for size in sorted(abs(one.mean) for one in verdicts)))
-    return f" (by {found[0]}{f' to {found[-1]}' if len(found) > 1 else ''} points)"
+    found = [amount(one, one.mean).removesuffix(unit(one)) for one in sorted(verdicts, key=lambda one: abs(one.mean))]
+    return f" (by {' to '.join(dict.fromkeys([found[0], found[-1]]))}{unit(verdicts[0])})"
 
 
 def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
