@@ -17,6 +17,7 @@ from bench.plan.grid import Cell, cover
 from tests.conftest import ROOT, environment
 
 
+@pytest.mark.slow  # .ci/run trains what this lists
 def test_a_smoke_run_covers_every_model_and_every_data_set() -> None:
     """In a process of its own: other tests register models, some of which end theirs."""
     code = """

@@ -101,6 +101,7 @@ def whose(item: str) -> int:
     return os.getpid()
 
 
+@pytest.mark.slow  # quick: what a cell's timing makes of turns in test_certificate.py
 def test_processes_live_long_and_one_that_dies_takes_its_own_answer_along() -> None:
     with Turns(2) as turns:
         first = turns.round(whose, ["a", "b"], lambda: None)

@@ -289,6 +289,7 @@ def started(tmp_path: Path, *options: str) -> subprocess.Popen[str]:
 ASKED = ("--models", "mlp,heads", "--datasets", "gaussian", "--seeds", "3", "--budget", "default")
 
 
+@pytest.mark.slow  # quick: Ctrl-C twice in test_interrupt.py
 def test_interrupted_it_writes_what_is_done_and_exits_with_130(tmp_path: Path) -> None:
     process = started(tmp_path, *ASKED, "--datasets", "gaussian,xor,spiral")
     assert process.stdout is not None

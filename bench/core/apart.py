@@ -67,8 +67,8 @@ class Apart:
         self.function = function
         self.asked: tuple[BaseProcess, Connection] | None = None
 
-    def ask(self, item: Any) -> Any:
-        """What `function(item)` gives, Lost if the process does not survive it."""
+    def begin(self) -> tuple[BaseProcess, Connection]:
+        """The process, started where there is none."""
         if self.asked is None:
             context: Any = multiprocessing.get_context("fork" if self.forks else "spawn")
             ours, theirs = context.Pipe()
@@ -78,7 +78,11 @@ class Apart:
                 process.start()
             theirs.close()
             self.asked = process, ours
-        process, ours = self.asked
+        return self.asked
+
+    def ask(self, item: Any) -> Any:
+        """What `function(item)` gives, Lost if the process does not survive it."""
+        process, ours = self.begin()
         try:
             ours.send(item)
             if self.forks and not ours.poll(PATIENCE):
@@ -105,6 +109,7 @@ def answers(function: Callable[[Any], Any], items: Sequence[Any], processes: int
     free: queue.SimpleQueue[Apart] = queue.SimpleQueue()
     all_of_them = [Apart(function) for _ in range(min(processes, len(items)))]
     for one in all_of_them:
+        one.begin()  # before there are threads: a fork beside one that imports would wait for ever
         free.put(one)
 
     def asked(item: Any) -> Any:
