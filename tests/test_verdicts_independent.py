@@ -62,18 +62,16 @@ def mixers(folder: Path, dataset: str) -> dict[str, Records]:
     def rank(terms: tuple[str, ...]) -> tuple[Any, ...]:
         mixing = [runs for name, runs in groups[terms].items() if name != "none"]
         every = [one for runs in mixing for one in runs]
-        seeds = min([5, *map(len, mixing)])
-        newest = max((one["created"] for one in every), default="")
-        if not mixing:
-            return False, 0, 0, False, 0, ""
+        seeds = min(5, *map(len, mixing))
+        newest = max(one["created"] for one in every)
         return terms[0] != "smoke", len(mixing), seeds, terms[0] == "reference", every[0]["budget"]["samples"], newest
 
+    for terms in [terms for terms, own in groups.items() if not own.keys() - {"none"}]:
+        del groups[terms]  # of what does not mix alone
     if not groups:
         return {}
     chosen = groups[max(groups, key=rank)]
-    lead = max((one for name, runs in chosen.items() for one in runs if name != "none"), key=lambda one: one["created"], default=None)
-    if lead is None:
-        return {}
+    lead = max((one for name, runs in chosen.items() for one in runs if name != "none"), key=lambda one: one["created"])
     return {name: runs for name, runs in chosen.items() if runs[0]["conditions"] == lead["conditions"]}
 
 
@@ -159,10 +157,9 @@ def sentences(found: dict[tuple[str, str], Found]) -> list[str]:
         for verb, sets in zip(("beats", "loses to", "equals", "cannot be told from"), places, strict=True):
             if sets:
                 word = {"beats": "beats", "loses to": "loses"}.get(verb)
-                meant = [one for (d, other), one in found.items() if MIXERS[other] in names and one[0] == word]
-                times = 1 if meant and {d for (d, _), one in found.items() if one in meant} == {"translation"} else 100
-                gaps = [f"{times * gap:.2g}" for gap in sorted(abs(one[1]) for one in meant)]
-                over = {UNITS.get(d, " points") for (d, other), one in found.items() if MIXERS[other] in names and one[0] == word}
+                meant = [(d, one) for (d, other), one in found.items() if MIXERS[other] in names and one[0] == word]
+                over = {UNITS.get(d, " points") for d, _ in meant}
+                gaps = [f"{(1 if over == {' BLEU'} else 100) * gap:.2g}" for gap in sorted(abs(one[1]) for _, one in meant)]
                 by = f" (by {' to '.join(dict.fromkeys([gaps[0], gaps[-1]]))}{min(over)})" if word and len(over) == 1 and min(over) else ""
                 where = both(sets) if few else len(sets)
                 clauses.append(f"{verb} {whom} on {where}{by}")

@@ -102,7 +102,7 @@ def median_p(one: Pair) -> float | None:
 
 
 def told(one: Pair) -> str:
-    """The verdict, or why there is none; what would have been seen, where it cannot tell."""
+    """The verdict, or why there is none; where it cannot tell, what is found every second time."""
     seen = f", ± {headline.amount(one.verdict, one.verdict.half)}" if one.verdict.word == OPEN else ""
     return escape(one.verdict.word or one.verdict.why) + seen
 

@@ -114,7 +114,7 @@ def length(results: Results) -> str:
             ratios = lengths.log_ratios(found, studies.CONV, *work)
             if len(ratios) > 1:
                 last = studies.line(record, found, work, max(ratios), [])["FLOPs × convolution"]
-                clause = f"{studies.said(lengths.crossing(ratios), studies.CONV, ratios)}; {studies.most(ratios)} for {last} the FLOPs"
+                clause = f"{studies.said(lengths.crossing(ratios), studies.CONV, ratios)}; {studies.ends(ratios)} for {last} the FLOPs"
                 said.append(f"- {studies.doing(*work)}: {clause}")
     return "\n".join(said) or "Nothing has been timed yet."
 
@@ -169,9 +169,9 @@ def samples(results: Results) -> str:
 @quote
 def claims(results: Results) -> str:
     """How many published figures hold."""
-    said = []
+    said, held = [], ledger(results.folder)
     for ours, whose in ((False, "published figures"), (True, "counts of our own")):
-        counted = Counter(one["verdict"] for one in ledger(results.folder) if bool(one["ours"]) is ours)
+        counted = Counter(one["verdict"] for one in held if bool(one["ours"]) is ours)
         if counted:
             said.append(f"Of {counted.total()} {whose}: {', '.join(f'{word} {n}' for word, n in counted.most_common())}.")
     return " ".join(said) or "None has been judged yet."

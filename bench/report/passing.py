@@ -45,7 +45,7 @@ def clauses(record: Record) -> list[str]:
         if len(set(signs)) == 1:
             sides[AHEAD[signs[0]]].append((len(signs), len(along), named(other)))
         else:
-            grouped[clause(passings(dict(along)))].append(named(other))
+            grouped[clause(passings(along))].append(named(other))
     for side, others in sides.items():
         counts = [f"{name} at {sure} of {sizes}" for sure, sizes, name in sorted(others, key=lambda one: -one[0])]
         grouped[1, f"is {side} {listed([f'{counts[0]} sizes', *counts[1:]])}"] = []

@@ -57,16 +57,14 @@ def said(found: Crossing, other: str, ratios: dict[int, np.ndarray]) -> str:
     if found.side == "unclear":
         sure = [f"less than {named(other)} up to {found.low:,.0f} tokens"] * (not math.isnan(found.low))
         sure += [f"more than {named(other)} from {found.tokens:,.0f} tokens on"] * (not math.isnan(found.tokens))
-        return (
-            f"attention costs {' and '.join(sure)} for certain; else it cannot be told"
-            if sure
-            else f"whether attention costs more than {named(other)} cannot be told within {first} to {last:,} tokens"
-        )
+        if not sure:
+            return f"whether attention costs more than {named(other)} cannot be told within {first} to {last:,} tokens"
+        return f"attention costs {' and '.join(sure)} for certain; else it cannot be told"
     inside = f"95 % interval {number(found.low, 2)} to {number(found.high, 2)}"
     return f"attention costs more than {named(other)} from {number(found.tokens, 2)} tokens on ({inside})"
 
 
-def most(ratios: dict[int, np.ndarray]) -> str:
+def ends(ratios: dict[int, np.ndarray]) -> str:
     """What it is at the smallest and the largest length."""
     return " and ".join(f"{number(over_processes(list(ratios[length])).mean, 2)} × at {length:,}" for length in (min(ratios), max(ratios)))
 
@@ -75,13 +73,13 @@ def clauses(record: Record, work: tuple[str, int]) -> list[str]:
     """From where on attention costs more than each other model at one kind of work, and how much at the largest length."""
     others = [name for name in record["settings"]["models"] if name != REFERENCE]
     found = {other: log_ratios(medians(record["rows"]), other, *work) for other in others}
-    return [f"{said(crossing(ratios), other, ratios)}; {most(ratios)}" for other, ratios in found.items() if len(ratios) > 1]
+    return [f"{said(crossing(ratios), other, ratios)}; {ends(ratios)}" for other, ratios in found.items() if len(ratios) > 1]
 
 
 def finding(record: Record, work: tuple[str, int] = WORKS[0]) -> str:
     """Attention's price against convolution at one kind of work, in a clause; empty if too little was timed."""
     ratios = log_ratios(medians(record["rows"]), CONV, *work)
-    return f"{doing(*work).capitalize()}: {said(crossing(ratios), CONV, ratios)}, {most(ratios)}" if len(ratios) > 1 else ""
+    return f"{doing(*work).capitalize()}: {said(crossing(ratios), CONV, ratios)}, {ends(ratios)}" if len(ratios) > 1 else ""
 
 
 def price(record: Record) -> str:

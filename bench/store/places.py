@@ -11,21 +11,15 @@ DIR/checkpoints/<recipe>-s<first>-<last>-<group>.pt           runs in progress, 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import zlib
 from pathlib import Path
 
+from bench.store.fingerprint import digest
 from bench.store.schema import Record
 from models.naming import plain
 
 # Kinds of record, and the folder where each lies. What others name comes first: a copy that is stopped names nothing that is not there.
 TOPS = {"probe": "probes", "run": "runs", "cell": "runs", "latency": "latency", "trial": "trials"}
-
-
-def digest(probe: Record) -> str:
-    """The name of a probe: equal for equal ones alone."""
-    return hashlib.sha256(json.dumps(probe, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def place(record: Record) -> Path:

@@ -20,7 +20,8 @@ from bench.store.claim import Claim, claimed
 from bench.store.curves import short
 from bench.store.encoding import as_record, as_text
 from bench.store.files import LARGEST_RECORD, StoreError, Unusable, content, partial, set_aside, sweep, tensors
-from bench.store.places import digest, place
+from bench.store.fingerprint import digest
+from bench.store.places import TOPS, place
 from bench.store.schema import SCHEMA, Record, check
 from models.naming import plain
 
@@ -93,7 +94,7 @@ class Store:
         """The probe that a run names, or holds itself as those up to 0.6 do; {} if there is none."""
         probe: Record | str = run.get("probe", {})
         if isinstance(probe, str):
-            named = self.read(self.folder / "probes" / run["dataset"] / plain(run["model"]) / f"{probe}.json")
+            named = self.read(self.folder / TOPS["probe"] / run["dataset"] / plain(run["model"]) / f"{probe}.json")
             probe = named["probe"] if named is not None else {}
         return probe if "version" in probe else {}
 

@@ -83,8 +83,8 @@ def decided(family: Sequence[Verdict], other: str) -> list[Verdict]:
 
 def sizes(verdicts: Sequence[Verdict]) -> str:
     """' (by 2.5 to 32 points)': how large differences are, where all are in one unit and are no ratios."""
-    decided = all(one.word in (BEATS, LOSES) and not scale(one.metric).ratio for one in verdicts)
-    if not decided or len({unit(one) for one in verdicts}) > 1:
+    apart = all(one.word in (BEATS, LOSES) and not scale(one.metric).ratio for one in verdicts)
+    if not apart or len({unit(one) for one in verdicts}) > 1:
         return ""
     found = [amount(one, one.mean).removesuffix(unit(one)) for one in sorted(verdicts, key=lambda one: abs(one.mean))]
     return f" (by {' to '.join(dict.fromkeys([found[0], found[-1]]))}{unit(verdicts[0])})"
