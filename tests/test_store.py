@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import json
 import os
 import subprocess
 import threading
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +53,23 @@ def test_arrays_survive_as_text(dtype: str) -> None:
     values = np.arange(100).astype(dtype)
     assert np.array_equal(unpack(pack(values)), values)
     assert unpack(pack(values)).dtype == values.dtype
+    assert unpack(f"{values.dtype.str}:{base64.b64encode(zlib.compress(values.tobytes())).decode()}").tolist() == values.tolist()  # before
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 3000])
+def test_arrays_of_any_length_survive(length: int) -> None:
+    noise = np.random.default_rng(length).standard_normal(length)
+    for values in (noise.astype("<f4"), noise.astype("<f8"), np.zeros(length, "u1")):
+        assert np.array_equal(unpack(pack(values)), values)
+
+
+@pytest.mark.parametrize("bad", ["<O8:lzma:", "<f4:zip:000", "<f4:lzma:zzzzz", "<f4:bz2:00000", "<f4:lzma:\x7f", "<f4", "<f4:eJ"])
+def test_what_is_no_array_is_a_value_error(bad: str) -> None:
+    with pytest.raises(ValueError):
+        unpack(bad)
+    cut = pack(np.arange(1000.0))[:-40]
+    with pytest.raises(ValueError, match="cut off"):
+        unpack(cut)
 
 
 @pytest.mark.parametrize(
