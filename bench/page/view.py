@@ -19,7 +19,7 @@ from bench.page.svg import element, sample
 from bench.plan.grid import RequestError
 from bench.report import report, studied, studies
 from bench.store.records import Record, Store
-from bench.tables import halves, headline, lengths
+from bench.tables import checks, headline, lengths
 from bench.tables.columns import columns
 from bench.tables.family import OTHERS, SETS, SIZE
 from bench.tables.formatting import between, number
@@ -158,7 +158,7 @@ def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
         "question": headline.title(table),
         "finished": any(row.values for row in table),
         "headline": [
-            *halves.answer(compared, halves.checks(table, compared)),
+            *checks.answer(compared, checks.check(table, compared)),
             *studied.sentences(store),
         ],
         "rule": strong(headline.RULE),

@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.core import machine
 from bench.report import report, studied
 from bench.store.records import Store
-from bench.tables import halves, headline, routes
+from bench.tables import checks, headline, routes
 from bench.tables.rows import Row, rows
 from bench.tables.sections import shown
 from bench.tables.verdict import family
@@ -61,7 +61,7 @@ def findings(results: Path, whole: dict[str, list[Row]]) -> list[str]:
     best = max(compared, key=lambda name: (sum(bool(one.word) for one in compared[name]), sum(one.n for one in compared[name])), default="")
     most = compared.get(best, [])
     return [
-        " ".join(halves.answer(most, halves.checks(whole.get(best, []), most))),
+        " ".join(checks.answer(most, checks.check(whole.get(best, []), most))),
         max((" ".join(routes.sentences(routes.reached(sections))) for sections in tables.values()), key=len, default=""),
         " ".join(dict.fromkeys(sentence for store in stores(results) for sentence in studied.sentences(store))),
     ]

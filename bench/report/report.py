@@ -16,7 +16,7 @@ from bench.core.machine import cores
 from bench.core.silicon import described
 from bench.report.beside import elsewhere, variants
 from bench.store.records import Store
-from bench.tables import dictionary, halves, headline, latency_table, routes, runs
+from bench.tables import checks, dictionary, headline, latency_table, routes, runs
 from bench.tables.column import as_csv, as_lines, filled
 from bench.tables.columns import DOUBTED, columns, scores, timed, written
 from bench.tables.dictionary import Table
@@ -221,18 +221,18 @@ def readme(table: list[Row], sections: dict[str, list[Row]], compared: Sequence[
         return [row for row in own if row.terms not in ranked_]
 
     unranked = sorted({row.dataset for row in table if row.values} - set(sections))
-    checked = halves.checks(table, compared)
+    checked = checks.check(table, compared)
     counts = Counter(row.status for row in table)
     cells_ = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
     parts = [
         f"# {headline.title(table)}",
-        " ".join(halves.answer(compared, checked)),
+        " ".join(checks.answer(compared, checked)),
         f"![attention minus each other mixer, a row for each data set]({FOREST})" if FOREST in there else "",
         " ".join(routes.sentences(routes.reached(sections))),
         f"![R² of each mixer on each route]({MAP})" if MAP in there else "",
         answer(sections, compared) or "On no data set of the family was attention run beside another mixer.",
         headline.RULE,
-        *(["## The same at half", halves.page(checked)] if checked else []),
+        *(["## The same, made otherwise", checks.page(checked)] if checked else []),
         *(["## Outside the family", OUTSIDE, outside] if (outside := answer(sections, compared, True)) else []),
         *("\n".join([section(name, own, rest(name, own), name in pictured), *variants(name, table)]) for name, own in sections.items()),
         *("\n".join([f"## {name}", "", *elsewhere(rest(name, [])), *variants(name, table)]) for name in unranked),

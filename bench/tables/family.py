@@ -22,8 +22,9 @@ SETS = ("digits", "digits_affine", "digits_translated", "mnist", "mnist1d", "mni
 SIZE = len(SETS) * len(OTHERS)
 LEVEL = 1 - 0.05 / SIZE
 FEWEST = 5  # seeds below which nothing is said
-HALF_BUDGET = "@samples=0.5x"  # variants in which a verdict is checked, see halves.py
+HALF_BUDGET = "@samples=0.5x"  # variants in which a verdict is checked, see checks.py
 HALF_WIDTH = {name: 32 if name.startswith(("digits", "mnist")) and name != "mnist1d" else 16 for name in SETS}
+TWICE_DEPTH = {name: 6 if name in ("mnist", "mnist_5k") else 4 for name in SETS}
 
 # Of a limited pool of samples: test / training samples. Runs on later sets tell it themselves; others are drawn afresh for every seed.
 POOLS = {

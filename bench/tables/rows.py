@@ -42,7 +42,7 @@ class Row:
     """One cell as measured. `values` is the first metric on test by seed, at the checkpoint that was best on val.
 
     `val` is that metric on val there. Of the variants of a model only the one that is `chosen` by it has `values`, see chosen.py;
-    those of the others are put `aside`, for halves.py alone.
+    those of the others are put `aside`, for checks.py alone.
     `scores` has every metric on test, one value a seed, `latency` figures by their column, `doubts` what was wrong with a
     timing by its place, `cpu_b1` say. `machine` is the one whose times are shown, `facts` are of all. `tuned` is yes or no: whether
     its learning rate and weight decay are those that tuning found, be they the plain ones; who ranks passes over what is not.

@@ -1,10 +1,11 @@
-"""Whether the family's verdicts stand at half the budget and at half the width: the same mixers as variants of themselves.
+"""Whether the family's verdicts stand at half the budget, half the width and twice the depth: the same mixers as variants of themselves.
 
     python -m bench run --models 'backbone_*@samples=0.5x' --datasets SET --budget reference --seeds 5
     python -m bench run --models 'backbone_*[dim=32]' --datasets SET --budget reference --seeds 5
+    python -m bench run --models 'backbone_*[depth=4]' --datasets SET --budget reference --seeds 5
 
-A verdict *stands* where the half says the same word and *flips* where both are decided and differ; else one of them cannot tell.
-These scores change no verdict and no choice among variants.
+Depth says whether a mixer that reaches near lacked no more than layers. A verdict *stands* where the check says the same word and
+*flips* where both are decided and differ; else one of them cannot tell. These scores change no verdict and no choice among variants.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench.tables.family import HALF_BUDGET, HALF_WIDTH, MIXERS, OTHERS
+from bench.tables.family import HALF_BUDGET, HALF_WIDTH, MIXERS, OTHERS, TWICE_DEPTH
 from bench.tables.formatting import markdown
 from bench.tables.headline import listed, sentences, told
 from bench.tables.rows import Row
 from bench.tables.verdict import OPEN, Verdict, on
 
 STANDS, FLIPS, UNSURE = "stands", "flips", "one of them cannot tell"
-WAYS = {"half the budget": lambda dataset: HALF_BUDGET, "half the width": lambda dataset: f"[dim={HALF_WIDTH[dataset]}]"}
+WAYS = {
+    "half the budget": lambda dataset: HALF_BUDGET,
+    "half the width": lambda dataset: f"[dim={HALF_WIDTH[dataset]}]",
+    "twice the depth": lambda dataset: f"[depth={TWICE_DEPTH[dataset]}]",
+}
 
 
 @dataclass(frozen=True)
@@ -29,19 +34,19 @@ class Check:
 
     way: str
     whole: Verdict
-    half: Verdict
+    varied: Verdict
 
     @property
     def outcome(self) -> str:
-        """'' where the half has no verdict."""
-        if not self.half.word:
+        """'' where the variants have no verdict."""
+        if not self.varied.word:
             return ""
-        if self.half.word == self.whole.word:
+        if self.varied.word == self.whole.word:
             return STANDS
-        return UNSURE if OPEN in (self.half.word, self.whole.word) else FLIPS
+        return UNSURE if OPEN in (self.varied.word, self.whole.word) else FLIPS
 
 
-def checks(table: Sequence[Row], compared: Sequence[Verdict]) -> list[Check]:
+def check(table: Sequence[Row], compared: Sequence[Verdict]) -> list[Check]:
     """Every verdict that the family has, in each way in which its mixers were also run."""
     found = []
     for way, suffix in WAYS.items():
@@ -50,8 +55,8 @@ def checks(table: Sequence[Row], compared: Sequence[Verdict]) -> list[Check]:
             names = {mixer + suffix(dataset): mixer for mixer in MIXERS}
             budgets = {one.budget for one in whole.values()}
             own = [row for row in table if row.dataset == dataset and row.model in names and row.budget in budgets]
-            halves = on(dataset, [replace(row, model=names[row.model], values=row.values or row.aside) for row in own])
-            found += [Check(way, whole[half.other], half) for half in halves if half.other in whole and half.n]
+            varied = on(dataset, [replace(row, model=names[row.model], values=row.values or row.aside) for row in own])
+            found += [Check(way, whole[one.other], one) for one in varied if one.other in whole and one.n]
     return found
 
 
@@ -66,8 +71,9 @@ def sentence(found: Sequence[Check]) -> str:
             named = f" (against {listed(flipped)})" if flipped else ""
             undecided = sum(one.whole.word == OPEN for one in said if one.outcome == STANDS)
             stand = f"{count[STANDS]} of {len(said)} verdicts stand" + (f" ({undecided} of them as *cannot tell*)" if undecided else "")
-            parts.append(f"at {way} {stand} and {count[FLIPS]} flip{'s' * (count[FLIPS] == 1)}{named}")
-    return f"Checked with fewer seeds, {listed(parts)}." if parts else ""
+            sets = listed(list(dict.fromkeys(one.whole.dataset for one in said)))
+            parts.append(f"at {way}, on {sets}, {stand} and {count[FLIPS]} flip{'s' * (count[FLIPS] == 1)}{named}")
+    return f"Checked with fewer seeds: {'; '.join(parts)}." if parts else ""
 
 
 def answer(compared: Sequence[Verdict], found: Sequence[Check]) -> list[str]:
@@ -84,7 +90,7 @@ def page(found: Sequence[Check]) -> str:
                 "attention against": OTHERS[one.whole.other],
                 "verdict": told(one.whole),
                 "at": one.way,
-                "says": told(one.half),
+                "says": told(one.varied),
                 "so it": one.outcome or "is not checked",
             }
             for one in found

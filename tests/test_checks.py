@@ -1,4 +1,4 @@
-"""Verdicts at half the budget and half the width: what stands, what flips, and that they change no other number."""
+"""Verdicts at half the budget, half the width and twice the depth: what stands, what flips, and that they change no other number."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import datasets
 from bench.report import report
 from bench.store.records import Store
-from bench.tables import halves
-from bench.tables.family import HALF_WIDTH, SETS
+from bench.tables import checks
+from bench.tables.family import HALF_WIDTH, SETS, TWICE_DEPTH
 from bench.tables.rows import rows
 from bench.tables.sections import shown
 from bench.tables.verdict import family
@@ -16,9 +16,9 @@ from models import build
 from tests.test_verdicts import MEANS, put
 
 
-def found(store: Store) -> list[halves.Check]:
+def found(store: Store) -> list[checks.Check]:
     table = rows(store)
-    return halves.checks(table, family(shown(table)))
+    return checks.check(table, family(shown(table)))
 
 
 def test_a_verdict_stands_or_flips_and_no_other_number_moves(tmp_path: Path) -> None:
@@ -29,12 +29,19 @@ def test_a_verdict_stands_or_flips_and_no_other_number_moves(tmp_path: Path) -> 
     put(store, "shapes", half, recipe="half")
     thin = dict(zip((f"{name}[dim=16]" for name in MEANS), (0.01, 0.02, 0.01, 0.005, 0.0105), strict=True))
     put(store, "shapes", thin, recipe="thin")  # better on val than the models as they are
+    deep = dict(zip((f"{name}[depth=4]" for name in MEANS), (0.21, 0.1, 0.1, 0.1, 0.21), strict=True))
+    put(store, "shapes", deep, recipe="deep")
     checked = found(store)
-    assert {one.way for one in checked} == {"half the budget", "half the width"}
-    assert [one.outcome for one in checked] == ["stands", "flips", "stands", "stands"] + ["stands"] * 4
-    said = halves.sentence(checked)
-    assert "at half the budget 3 of 4 verdicts stand and 1 flips (against local attention on shapes)" in said
-    assert "at half the width 4 of 4 verdicts stand and 0 flip" in said
+    assert {one.way for one in checked} == {"half the budget", "half the width", "twice the depth"}
+    assert [one.outcome for one in checked] == ["stands", "flips", "stands", "stands"] + ["stands"] * 4 + [
+        "flips",
+        "flips",
+        "stands",
+        "flips",
+    ]
+    said = checks.sentence(checked)
+    assert "at half the budget, on shapes, 3 of 4 verdicts stand and 1 flips (against local attention on shapes)" in said
+    assert "at half the width, on shapes, 4 of 4 verdicts stand and 0 flip" in said
     page = report.write(store, draw=False).read_text()
     assert said in page
     assert page.split("\n\n")[1].startswith(alone.split("\n\n")[1])
@@ -45,9 +52,9 @@ def test_too_few_seeds_check_nothing_and_an_open_verdict_is_no_flip(tmp_path: Pa
     put(store := Store(tmp_path), "shapes", MEANS)
     put(store, "shapes", {f"{name}@samples=0.5x": mean for name, mean in MEANS.items()}, seeds=3, recipe="half")
     assert {one.outcome for one in found(store)} == {""}
-    assert halves.sentence(found(store)) == ""
+    assert checks.sentence(found(store)) == ""
     put(store, "shapes", {f"{name}@samples=0.5x": mean for name, mean in MEANS.items()}, noise=0.9, recipe="noisy")
-    assert halves.UNSURE in {one.outcome for one in found(store)}
+    assert checks.UNSURE in {one.outcome for one in found(store)}
 
 
 def test_half_the_width_is_half_of_what_the_backbone_has() -> None:
@@ -55,3 +62,10 @@ def test_half_the_width_is_half_of_what_the_backbone_has() -> None:
         task = datasets.task(name)
         whole, half = (build(model, task).positions.shape[-1] for model in ("backbone_none", f"backbone_none[dim={HALF_WIDTH[name]}]"))
         assert whole == 2 * half, name
+
+
+def test_twice_the_depth_is_twice_what_the_backbone_has() -> None:
+    for name in SETS:
+        task = datasets.task(name)
+        whole, deep = (len(build(model, task).blocks) for model in ("backbone_none", f"backbone_none[depth={TWICE_DEPTH[name]}]"))
+        assert 2 * whole == deep, name
