@@ -37,7 +37,7 @@ def test_a_verdict_stands_or_flips_and_no_other_number_moves(tmp_path: Path) -> 
         "flips",
         "flips",
         "stands",
-        "flips",
+        "stands",
     ]
     said = checks.sentence(checked)
     assert "at half the budget, on shapes, 3 of 4 verdicts stand and 1 flips (against local attention on shapes)" in said
