@@ -56,6 +56,7 @@ def session(
 ) -> subprocess.CompletedProcess[str]:
     """pytest bench --benchmark-only at the smoke budget, in a process of its own."""
     command = [sys.executable, "-m", "pytest", what, "--benchmark-only", "--benchmark-quiet", "-p", "no:cacheprovider"]
+    command += ["-p", "no:hypothesispytest"]  # a second's import at the end of each session
     command += ["--results", str(results), "--budget", budget, *options]
     return subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=PATIENCE, check=False)
 

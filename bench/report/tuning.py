@@ -69,6 +69,13 @@ def span(found: Tuned) -> float:
     return max(rates) / min(rates)
 
 
+def edge(found: Tuned) -> str:
+    """', the largest tried' where a better learning rate may lie beyond, or '' where the chosen one lies between others."""
+    rates = [t.lr for t in found.trials]
+    ends = {max(rates): ", the largest tried", min(rates): ", the smallest tried"} if len(set(rates)) > 1 else {}
+    return ends.get(found.best.lr, "")
+
+
 def row(found: Tuned) -> dict[str, Any]:
     """A model's line. Trial 0 is no draw, and so stands beside what draws buy."""
     sign, scale = (1 if found.better == "higher" else -1), 100 if metrics.named(found.metric).percent else 1
@@ -81,7 +88,7 @@ def row(found: Tuned) -> dict[str, Any]:
     line = {
         "model": found.model,
         "plain": f"{said(plain.val)} (lr {plain.lr:g}, decay {plain.weight_decay:g})",
-        "chosen": f"{said(best.val)} (lr {best.lr:g}, decay {best.weight_decay:g})" if found.chosen else "the plain recipe",
+        "chosen": f"{said(best.val)} (lr {best.lr:g}{edge(found)}, decay {best.weight_decay:g})" if found.chosen else "the plain recipe",
     }
     for k in (k for k in BUYS if k <= len(drawn)):
         line[f"{k} drawn"] = said(sign * expected_best(drawn, k))
@@ -123,6 +130,7 @@ def by_family(found: Sequence[Tuned]) -> str:
                 "trials as good (median)": f"{median(len(near(one)) / len(one.trials) for one in those):.0%}",
                 "their lr (median)": f"× {number(median(map(span, those)), 2)}",
                 f"{SPREAD}, in margins (median)": of_spreads([one for one in those if len(around(one)) > 1]),
+                "chosen at an end": f"{sum(bool(edge(one)) for one in those)} of {len(those)}",
                 "chosen lr / plain (median)": number(median(one.best.lr / one.trials[0].lr for one in those), 2),
             }
             for family, those in sorted(families.items())
@@ -149,7 +157,7 @@ def write(store: Store) -> Path:
         " (unbiased estimate, arXiv 2004.13705): it flatters, as val chose. *as good* are the trials within a margin of the best"
         f" ({within}; {SHARE_NEAR:.0%} of the best for other metrics), *their lr* is how many times the largest rate among them is the"
         f" smallest: the wider, the flatter the optimum. *{SPREAD}* is how far val lies apart among the trials within ×/÷ {AROUND:g} of the"
-        " chosen learning rate. Test was not opened.",
+        " chosen learning rate. Where the chosen rate is the largest or smallest tried, a better one may lie beyond. Test was not opened.",
         by_family(found) if found else "There are no trials yet.",
     ]
     sets: dict[tuple[str, str], list[Tuned]] = defaultdict(list)
