@@ -112,8 +112,11 @@ def test_the_page_says_what_the_verdicts_say(tmp_path: Path) -> None:
             store.put_run(run(model, seed, value_of(i, seed), dataset="shapes", budget=BUDGET))
     compared = family(shown(rows(store)))
     tree = page(store)
-    headlines = [said(one) for one in tree.xpath('//p[@class="headline"]')]
-    assert headlines == [" ".join(sentence.split()) for sentence in headline.sentences(compared)]
+    first, second = headline.sentences(compared)
+    lead, *points = first.split("\n- ")
+    assert points
+    assert [said(one) for one in tree.xpath('//p[@class="headline"]')] == [lead, second]
+    assert [said(one) for one in tree.xpath('//ul[@class="headline"]/li')] == points
     (line,) = tree.xpath('//section[@id="answer"]//tbody/tr')
     own = [one for one in compared if one.dataset == "shapes"]
     assert [said(cell) for cell in line.xpath("./td")[:4]] == [headline.told(one).replace("*", "") for one in own]

@@ -158,8 +158,7 @@ def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
         "question": headline.title(table),
         "finished": any(row.values for row in table),
         "headline": [
-            *checks.answer(compared, checks.check(table, compared)),
-            *studied.sentences(store),
+            paragraph.split("\n- ") for paragraph in [*checks.answer(compared, checks.check(table, compared)), *studied.sentences(store)]
         ],
         "rule": strong(headline.RULE),
         "words": WORDS,

@@ -61,7 +61,7 @@ def findings(results: Path, whole: dict[str, list[Row]]) -> list[str]:
     best = max(compared, key=lambda name: (sum(bool(one.word) for one in compared[name]), sum(one.n for one in compared[name])), default="")
     most = compared.get(best, [])
     return [
-        " ".join(checks.answer(most, checks.check(whole.get(best, []), most))),
+        "\n\n".join(checks.answer(most, checks.check(whole.get(best, []), most))),
         max((" ".join(routes.sentences(routes.reached(sections))) for sections in tables.values()), key=len, default=""),
         " ".join(dict.fromkeys(sentence for store in stores(results) for sentence in studied.sentences(store))),
     ]

@@ -226,7 +226,7 @@ def readme(table: list[Row], sections: dict[str, list[Row]], compared: Sequence[
     cells_ = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
     parts = [
         f"# {headline.title(table)}",
-        " ".join(checks.answer(compared, checked)),
+        *checks.answer(compared, checked),
         f"![attention minus each other mixer, a row for each data set]({FOREST})" if FOREST in there else "",
         " ".join(routes.sentences(routes.reached(sections))),
         f"![R² of each mixer on each route]({MAP})" if MAP in there else "",

@@ -77,8 +77,9 @@ def sentence(found: Sequence[Check]) -> str:
 
 
 def answer(compared: Sequence[Verdict], found: Sequence[Check]) -> list[str]:
-    """The sentences on quality that results begin with, and what was checked of them."""
-    return list(filter(None, [*sentences(compared), sentence(found)]))
+    """The paragraphs on quality that results begin with: the answer, then how far it reaches and what was checked of it."""
+    first, second = sentences(compared)
+    return [first, " ".join(filter(None, [second, sentence(found)]))]
 
 
 def page(found: Sequence[Check]) -> str:

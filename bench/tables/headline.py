@@ -91,7 +91,7 @@ def sizes(verdicts: Sequence[Verdict]) -> str:
 
 
 def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
-    """The answer on quality: where attention beats, loses to or equals each mixer, and what that says of another set."""
+    """The answer on quality: where attention beats, loses to or equals each mixer, a line each, and what that says of another set."""
     sets = {verdict.dataset for verdict in family if verdict.word}
     alike: dict[tuple[tuple[tuple[str, str], ...], int], list[str]] = defaultdict(list)  # names by what is said of them, and where
     odds: dict[tuple[int, int], list[str]] = defaultdict(list)
@@ -130,9 +130,9 @@ def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
             " were sets drawn alike."
         )
     first = "Among small models trained from scratch, alike but for how they mix 8 to 64 tokens, and on"
-    first += f" {len(sets)} of {len(SETS)} data sets so far, attention {'; '.join(parts)}."
+    first += "\n- ".join([f" {len(sets)} of {len(SETS)} data sets so far, attention", *parts])
     if needless := list(dict.fromkeys(verdict.dataset for verdict in family if verdict.why == UNMIXED)):
-        first += f" On {listed(needless)} a network that mixes nothing does as well: nothing is decided there."
+        second = f"On {listed(needless)} a network that mixes nothing does as well: nothing is decided there. {second}"
     return first, second
 
 
