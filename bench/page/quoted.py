@@ -21,7 +21,7 @@ from bench.plan.request import RequestError
 from bench.plan.tuned import FOLDER, read
 from bench.report import reference, studied, studies, tuning
 from bench.store.records import Store
-from bench.tables import lengths, routes
+from bench.tables import checks, lengths, routes
 from bench.tables.family import MIXERS
 from bench.tables.formatting import between, markdown, number, quality
 from bench.tables.rows import LATENCY, Row
@@ -57,6 +57,12 @@ def quote(function: Callable[..., str]) -> Callable[..., str]:
 def answer(results: Results) -> str:
     """The paragraphs that results/README.md begins with."""
     return "\n\n".join(filter(None, reference.findings(results.folder, results.rows)))
+
+
+@quote
+def checked(results: Results) -> str:
+    """Each verdict beside the same comparison, made otherwise."""
+    return checks.page(checks.check(*reference.decisive(results.rows))) or "Nothing was checked yet."
 
 
 def alike(row: Row) -> tuple[str, ...]:

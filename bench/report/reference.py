@@ -10,7 +10,7 @@ from bench.store.records import Store
 from bench.tables import checks, headline, routes
 from bench.tables.rows import Row, rows
 from bench.tables.sections import shown
-from bench.tables.verdict import family
+from bench.tables.verdict import Verdict, family
 
 PAGES = {
     "studies/length.md": "what attention costs as inputs grow",
@@ -51,18 +51,23 @@ def stores(results: Path) -> list[Store]:
     return [Store(path.parent) for path in sorted(results.glob("*/runs")) if path.parent.name != machine.LOCAL.name]
 
 
+def decisive(whole: dict[str, list[Row]]) -> tuple[list[Row], list[Verdict]]:
+    """The rows of the store with most verdicts, and its family of comparisons."""
+    compared = {name: family(shown(table)) for name, table in whole.items()}
+    best = max(compared, key=lambda name: (sum(bool(one.word) for one in compared[name]), sum(one.n for one in compared[name])), default="")
+    return whole.get(best, []), compared.get(best, [])
+
+
 def findings(results: Path, whole: dict[str, list[Row]]) -> list[str]:
     """The answer, a paragraph each on quality (of the store with most verdicts), on routes and of studies; '' where there is nothing.
 
     `whole` has every row of each store below results/, by its name.
     """
-    tables = {name: shown(table) for name, table in whole.items()}
-    compared = {name: family(sections) for name, sections in tables.items()}
-    best = max(compared, key=lambda name: (sum(bool(one.word) for one in compared[name]), sum(one.n for one in compared[name])), default="")
-    most = compared.get(best, [])
+    table, compared = decisive(whole)
+    solved = [" ".join(routes.sentences(routes.reached(shown(rows_)))) for rows_ in whole.values()]
     return [
-        "\n\n".join(checks.answer(most, checks.check(whole.get(best, []), most))),
-        max((" ".join(routes.sentences(routes.reached(sections))) for sections in tables.values()), key=len, default=""),
+        "\n\n".join(checks.answer(compared, checks.check(table, compared))),
+        max(solved, key=len, default=""),
         " ".join(dict.fromkeys(sentence for store in stores(results) for sentence in studied.sentences(store))),
     ]
 
