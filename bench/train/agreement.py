@@ -15,7 +15,7 @@ from bench.store.schema import Record
 VERSION = 1  # of what is compared: another one compares with nothing
 LATER = ("choice", "ending")  # kinds of numbers that runs made before have none of, and are not compared by
 CLOSE = 1e-8  # relative to the largest number of its kind
-ROUNDED = {"val": 2**-22, "score": 2**-22}  # in probes from before LATER, which scored in float32
+ROUNDED = dict.fromkeys(("val", "score", "choice"), 2**-22)  # answers are float32 before they are scored: on other silicon 6e-8 apart
 ROUGHLY = {"float32": 1e-3, "bfloat16": 5e-2}  # the same for one batch in the budget's own arithmetic
 
 
@@ -33,14 +33,13 @@ def difference(before: Record, now: Record, dtype: str) -> str:
     if not data:
         return "probed on other data"
     old, new = kinds(before[data]), kinds(now[data])
-    rounded = ROUNDED if not any(kind in old for kind in LATER) else {}
     for kind in dict.fromkeys([*old, *new]):
         if kind in LATER and kind not in old:
             continue
         if kind not in old or kind not in new or len(old[kind]) != len(new[kind]):
             return f"{kind}: other numbers than before"
         scale = np.abs([*old[kind], *new[kind]]).max(initial=0.0)
-        allowed = ROUGHLY[dtype] if kind == "own_size" else rounded.get(kind, CLOSE)
+        allowed = ROUGHLY[dtype] if kind == "own_size" else ROUNDED.get(kind, CLOSE)
         if not np.isclose(old[kind], new[kind], rtol=0, atol=allowed * scale, equal_nan=True).all():
             return f"{kind}: differs by {np.abs(old[kind] - new[kind]).max() / scale:.1e} of its size"
     return ""
