@@ -46,8 +46,8 @@ Edit = tuple[str, str, str]  # a file, what stands there, what is to
 
 
 def odd(condition: str) -> Edit:
-    """Answers of linear and mlp on digits a thousandth larger on some condition of x."""
-    kind = f"class Odd(nn.Sequential):\n    def forward(self, x):\n        return super().forward(x) * (1.001 if {condition} else 1)\n"
+    """Answers of linear and mlp on digits a hundredth larger on some condition of x."""
+    kind = f"class Odd(nn.Sequential):\n    def forward(self, x):\n        return super().forward(x) * (1.01 if {condition} else 1)\n"
     made = "    return nn.Sequential(*layers)\n"
     return "models/mlp.py", made, f"    if task.name == 'digits':\n        return Odd(*layers)\n{made}\n\n{kind}"
 
