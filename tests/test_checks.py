@@ -40,8 +40,9 @@ def test_a_verdict_stands_or_flips_and_no_other_number_moves(tmp_path: Path) -> 
         "stands",
     ]
     said = checks.sentence(checked)
-    assert "at half the budget, on shapes, 3 of 4 verdicts stand and 1 flips (against local attention on shapes)" in said
+    assert "at half the budget, on shapes, 3 of 4 verdicts stand and 1 flips (local attention on shapes)" in said
     assert "at half the width, on shapes, 4 of 4 verdicts stand and 0 flip" in said
+    assert "at twice the depth, on shapes, 2 of 4 verdicts stand and 2 flip (convolution and local attention on shapes)" in said
     page = report.write(store, draw=False).read_text()
     assert said in page
     assert page.split("\n\n")[1].startswith(alone.split("\n\n")[1])
@@ -55,6 +56,8 @@ def test_too_few_seeds_check_nothing_and_an_open_verdict_is_no_flip(tmp_path: Pa
     assert checks.sentence(found(store)) == ""
     put(store, "shapes", {f"{name}@samples=0.5x": mean for name, mean in MEANS.items()}, noise=0.9, recipe="noisy")
     assert checks.UNSURE in {one.outcome for one in found(store)}
+    lost = [one.whole.other.removeprefix("backbone_") for one in found(store) if one.outcome == checks.UNSURE]
+    assert f"{len(lost)} cannot be told any more (" in checks.sentence(found(store))
 
 
 def test_half_the_width_is_half_of_what_the_backbone_has() -> None:

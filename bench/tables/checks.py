@@ -10,7 +10,7 @@ Depth says whether a mixer that reaches near lacked no more than layers. A verdi
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -60,20 +60,32 @@ def check(table: Sequence[Row], compared: Sequence[Verdict]) -> list[Check]:
     return found
 
 
+def where(found: Sequence[Check]) -> str:
+    """'convolution and MLP on shapes; MLP on digits'."""
+    sets: dict[str, list[str]] = defaultdict(list)
+    for one in found:
+        sets[one.whole.dataset].append(OTHERS[one.whole.other])
+    return "; ".join(f"{listed(others)} on {dataset}" for dataset, others in sets.items())
+
+
 def sentence(found: Sequence[Check]) -> str:
-    """What the headline says of it, '' where nothing was checked."""
-    parts = []
+    """What the headline says of it, a line for each way, '' where nothing was checked."""
+    lines = []
     for way in WAYS:
         said = [one for one in found if one.way == way and one.outcome]
-        count = Counter(one.outcome for one in said)
+        stand = [one for one in said if one.outcome == STANDS]
+        undecided = sum(one.whole.word == OPEN for one in stand)
+        parts = [f"{len(stand)} of {len(said)} verdicts stand" + (f" ({undecided} of them as *cannot tell*)" if undecided else "")]
+        for those, word in (
+            ([one for one in said if one.outcome == UNSURE and one.varied.word == OPEN], "cannot be told any more"),
+            ([one for one in said if one.outcome == UNSURE and one.whole.word == OPEN], "could not be told before"),
+            ([one for one in said if one.outcome == FLIPS], "flips" if sum(one.outcome == FLIPS for one in said) == 1 else "flip"),
+        ):
+            if those or word == "flip":
+                parts.append(f"{len(those)} {word}" + (f" ({where(those)})" if those else ""))
         if said:
-            flipped = [f"{OTHERS[one.whole.other]} on {one.whole.dataset}" for one in said if one.outcome == FLIPS]
-            named = f" (against {listed(flipped)})" if flipped else ""
-            undecided = sum(one.whole.word == OPEN for one in said if one.outcome == STANDS)
-            stand = f"{count[STANDS]} of {len(said)} verdicts stand" + (f" ({undecided} of them as *cannot tell*)" if undecided else "")
-            sets = listed(list(dict.fromkeys(one.whole.dataset for one in said)))
-            parts.append(f"at {way}, on {sets}, {stand} and {count[FLIPS]} flip{'s' * (count[FLIPS] == 1)}{named}")
-    return f"Checked with fewer seeds: {'; '.join(parts)}." if parts else ""
+            lines.append(f"at {way}, on {listed(list(dict.fromkeys(one.whole.dataset for one in said)))}, {listed(parts)}")
+    return "\n- ".join(["Checked with fewer seeds:", *lines]) if lines else ""
 
 
 def answer(compared: Sequence[Verdict], found: Sequence[Check]) -> list[str]:
