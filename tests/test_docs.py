@@ -230,7 +230,7 @@ def test_nothing_run_nothing_quoted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "message"),
     [
-        ("<!-- computed: bseide vit cnn -->\n<!-- end -->", "page.md: nothing computes 'bseide vit cnn'; .* has answer, beside"),
+        ("<!-- computed: bseide vit cnn -->\n<!-- end -->", "page.md: nothing computes 'bseide vit cnn'; .* has answer, checked, beside"),
         ("<!-- computed: beside vit -->\n<!-- end -->", "page.md: nothing computes 'beside vit'"),
         ("<!-- computed: clock -->\nwords", "page.md: a mark <!-- computed: … --> has no <!-- end -->"),
     ],

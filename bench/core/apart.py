@@ -46,7 +46,7 @@ def answer(function: Callable[[Any], Any], ours: Connection, theirs: Connection)
     faulthandler.disable()  # the driver tells what happened
     ours.close()  # else nobody would hear that the driver is gone
     torch.set_num_threads(1)  # threads of the driver's are not here
-    with contextlib.suppress(EOFError):
+    with contextlib.suppress(EOFError, BrokenPipeError):  # the driver is gone, before it asked or before it heard
         while True:
             theirs.send(function(theirs.recv()))
 

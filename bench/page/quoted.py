@@ -61,8 +61,8 @@ def answer(results: Results) -> str:
 
 @quote
 def checked(results: Results) -> str:
-    """Each verdict beside the same comparison, made otherwise."""
-    return checks.page(checks.check(*reference.decisive(results.rows))) or "Nothing was checked yet."
+    """Which verdicts stand where the same comparison is made otherwise."""
+    return checks.sentence(checks.check(*reference.decisive(results.rows))) or "Nothing was checked yet."
 
 
 def alike(row: Row) -> tuple[str, ...]:
