@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from bench.figures import kinds
-from bench.report import costs, curves, forest, plots, routes, studied
+from bench.report import costs, curves, forest, plots, report, routes, studied
 from bench.store.records import Store
 from bench.tables.look import SHAPES
 from bench.tables.routes import reached
@@ -59,6 +59,13 @@ def sections() -> dict[str, list[Row]]:
     return shown(rows(Store(REFERENCE)))
 
 
+@cache
+def curved() -> dict[str, list[Row]]:
+    """Data sets that have curves: those of only published runs, too."""
+    table = rows(Store(REFERENCE))
+    return shown(table) | report.repeated(table, shown(table))
+
+
 def draw(name: str) -> Any:
     """Make a picture of the reference results as `report`, `study` and `figures` do."""
     kind, _, one = name.partition("/")
@@ -71,7 +78,7 @@ def draw(name: str) -> Any:
         return pages.picture(*pages.read(Store(REFERENCE)))
     if kind == "figures":
         return kinds.suites[one](sections())
-    return plots.small({"curves": curves.picture, "pareto": costs.picture}[kind](one, sections()[one]))
+    return plots.small(curves.picture(one, curved()[one]) if kind == "curves" else costs.picture(one, sections()[one]))
 
 
 @dataclass

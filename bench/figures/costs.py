@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from functools import partial
 
@@ -69,7 +70,7 @@ def picture(sections: dict[str, list[Row]], cost: Cost) -> Figure:
     headline(figure, finding(kept, cost), told + (f". {HOLLOW}" if cost is TIMED else ""))
     key(figure, COLOURS, HEAD - 0.4)
     note = f"Not drawn, fewer than two models with a value and {cost.words}: {', '.join(left)}." if left else ""
-    figure.text(0.12 / WIDTH, 0.12 / height, note, fontsize=7.5, color=GREY)
+    figure.text(0.12 / WIDTH, 0.12 / height, textwrap.fill(note, int(WIDTH * 15)), fontsize=7.5, color=GREY)
     return figure
 
 
