@@ -55,15 +55,18 @@ PICTURES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow
 
 
 @cache
-def sections() -> dict[str, list[Row]]:
-    return shown(rows(Store(REFERENCE)))
+def table() -> list[Row]:
+    return rows(Store(REFERENCE))
 
 
 @cache
+def sections() -> dict[str, list[Row]]:
+    return shown(table())
+
+
 def curved() -> dict[str, list[Row]]:
     """Data sets that have curves: those of only published runs, too."""
-    table = rows(Store(REFERENCE))
-    return shown(table) | report.repeated(table, shown(table))
+    return sections() | report.repeated(table(), sections())
 
 
 def draw(name: str) -> Any:

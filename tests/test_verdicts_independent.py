@@ -41,7 +41,6 @@ Found = tuple[str, float, float, float, int]  # word, mean, low, high, seeds
 
 
 def ids(text: str) -> np.ndarray:
-    kind, body = text.split(":", 1)
     kind, way, body = text.split(":", 2)
     packed = base64.b85decode(body)
     raw = bz2.decompress(packed) if way == "bz2" else lzma.decompress(packed, lzma.FORMAT_RAW, filters=LZMA)
