@@ -14,6 +14,7 @@ never leave their quarter, so that they cannot overlap.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -26,9 +27,11 @@ from datasets.task import Budget, Input, Output, Task, budgets
 LENGTH, QUARTER, SHAPES = 100, 25, 4
 NOISE, SCALE = 0.3, 50.0
 SIZES = (10_000, 500, 1_000)
+DEFAULT = Budget("default", samples=4_800, batch=32, lr=3e-3, schedule="cosine", warmup=0.05, evaluations=8, seeds=1)
 BUDGETS = budgets(
-    Budget("default", samples=4_800, batch=32, lr=3e-3, schedule="cosine", warmup=0.05, evaluations=8, seeds=1),
+    DEFAULT,
     Budget("paper", samples=500_000, batch=32, lr=1e-3, evaluations=50),
+    replace(DEFAULT, name="reference", samples=128_000, batch=64, optimizer="adamw", weight_decay=0.01, evaluations=20, seeds=10),
     smoke_samples=320,
 )
 

@@ -46,6 +46,7 @@ __all__ = [
     "register",
     "source",
     "takes",
+    "threads",
     "unfit",
     "uses",
     "variant",
@@ -130,6 +131,7 @@ class Registered:
     why: str
     takes: Takes
     uses: str = ""  # a library that decides its numbers, and its version
+    threads: int = 1  # that it is trained with on a CPU
 
 
 _registry: Registry[Registered] = Registry("model", __name__)
@@ -146,6 +148,7 @@ def register(
     why: str = "",
     takes: Takes | None = None,
     uses: str = "",
+    threads: int = 1,
     place: Path | None = None,
 ) -> Callable[[Build], Build]: ...
 def register(
@@ -156,6 +159,7 @@ def register(
     why: str = "",
     takes: Takes | None = None,
     uses: str = "",
+    threads: int = 1,
     place: Path | None = None,
 ) -> Build | Callable[[Build], Build]:
     """Add a model under its function's name. `family` (attention, convolution, mlp, other) gives its colour in plots.
@@ -163,8 +167,9 @@ def register(
     Sizes are keyword-only, with defaults. A model that cannot be trained by the task's recipe declares what it needs, never
     more samples, as `recipe={"lr": 1e-4}`, and `why`, which the tables print. `takes` says which kinds of task it is made for; what
     depends on sizes, too, the function refuses itself by raising Unsupported. `uses` names a library and its version where other code
-    than that of this project decides its numbers, `place` the file it belongs to where that is not the function's. A name twice,
-    another family, or a recipe without a reason is a ValueError.
+    than that of this project decides its numbers, `place` the file it belongs to where that is not the function's. `threads` are those
+    that its training asks for on a CPU: worth it where single operators take milliseconds. A name twice, another family, no thread, or a
+    recipe without a reason is a ValueError.
     """
 
     def add(build: Build) -> Build:
@@ -175,7 +180,9 @@ def register(
             raise ValueError(f"model {build.__name__!r}: all arguments after the task must be keyword-only with a default")
         if recipe and (not why or set(recipe) - set(RECIPE)):
             raise ValueError(f"model {build.__name__!r}: a recipe of its own needs a reason (why=…) and may change {', '.join(RECIPE)}")
-        _registry.add(build.__name__, Registered(build, family, recipe or {}, why, takes or Takes(), uses), build)
+        if threads < 1:
+            raise ValueError(f"model {build.__name__!r}: threads={threads}; it takes a whole number of at least 1")
+        _registry.add(build.__name__, Registered(build, family, recipe or {}, why, takes or Takes(), uses, threads), build)
         if place is not None:
             _registry.sources[build.__name__] = place
         return build
@@ -222,6 +229,11 @@ def family(name: str) -> str:
 def uses(name: str) -> str:
     """The library that decides model `name`'s numbers, with its version; '' for this project's own."""
     return _registry[plain(name)].uses
+
+
+def threads(name: str) -> int:
+    """How many threads the training of model `name` asks for on a CPU; usually one."""
+    return _registry[plain(name)].threads
 
 
 def recipe(name: str) -> tuple[dict[str, Any], str]:

@@ -18,9 +18,12 @@ import psutil
 import pytest
 
 from bench.plan.request import RequestError
-from bench.run import cluster
+from bench.run import cluster, engines
+from bench.run.job import Job
+from datasets.task import Budget
 from tests.conftest import PATIENCE, ROOT, Bench, environment, table
 
+NOTHING = Budget("none", samples=1, batch=1)
 ASKED = ("--models", "linear,mlp,backbone_none", "--datasets", "gaussian,digits", "--seeds", "2")
 QUALITY = ("status", "metric", "value", "low", "high", "value_last", "seeds", "params", "params_active", "flops")
 DEATHS = """
@@ -90,6 +93,55 @@ def test_one_worker_two_workers_and_two_shards_give_the_same(bench: Bench, tmp_p
     assert again.stdout.count("FROM STORE") == 6, again.stdout
     found.append(quality(tmp_path / "results"))
     assert found[0] == found[1] == found[2]
+
+
+THREADED = """
+import torch
+import models
+
+class Counts(torch.nn.Linear):
+    def forward(self, x):
+        if self.training and torch.get_num_threads() != self.wanted:
+            raise RuntimeError(f"{torch.get_num_threads()} threads")
+        return super().forward(x)
+
+def add(name, asked, wanted):
+    def build(task):
+        made = Counts(task.input.size, task.output.size)
+        made.wanted = wanted
+        return made
+    build.__name__ = name
+    models.register(threads=asked)(build)
+
+add("modest", 1, 1)
+add("greedy", 2, 2)
+add("cut", 8, 2)
+add("wrong", 2, 7)
+"""
+
+
+def test_a_model_is_trained_with_the_threads_it_asks_for_as_far_as_there_are_any(bench: Bench, tmp_path: Path) -> None:
+    plugin = tmp_path / "threaded.py"
+    plugin.write_text(THREADED)
+    asked = ("--plugin", str(plugin), "--models", "modest,greedy,cut,wrong", "--datasets", "xor", "--seeds", "1", "--workers", "2")
+    bench(*asked, what="bench/test_training.py")
+    rows = {model: row["reason"] for (model, _), row in table(tmp_path / "results").items()}
+    assert (rows["modest"], rows["greedy"], rows["cut"]) == ("", "trained with 2 threads", "trained with 2 threads")
+    assert "RuntimeError: 2 threads" in rows["wrong"]
+
+
+def test_jobs_wait_for_the_threads_they_ask_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(engines, "started", lambda own, target, job: (job.model, f"to {job.model}"))
+    local = engines.Local(3)
+    for model, threads in (("two", 2), ("all", 9), ("one", 1)):
+        local.submit(Job(model, "xor", NOTHING, (0,), "cpu", tmp_path, tmp_path, threads=threads))
+    seen = []
+    while local.waiting:
+        local.start()
+        seen.append([(one.job.model, one.job.threads) for one in local.running.values()])
+        local.running.clear()
+    assert seen == [[("two", 2)], [("all", 3)], [("one", 1)]]  # in their order: no small one overtakes for ever
+    local.close()
 
 
 @pytest.mark.parametrize("ways", ["segfault,exits", pytest.param("abort,leaves,skips", marks=pytest.mark.slow)])

@@ -146,7 +146,7 @@ def machines(table: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
-    """Everything the page shows; times are of the machine `clock`. RequestError if a file beside the store cannot be read."""
+    """Everything the page shows; times are of the machine `clock`, see clock.py. RequestError if a file beside the store cannot be read."""
     runs, timings = everything(store)
     table = tabulated(runs, timings, clock)
     sections, look = shown(table), looks(table)
@@ -175,6 +175,7 @@ def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
         "counts": Counter(row.status for row in table),
         "choices": {name: sorted({getattr(row, name) for row in table} - {""}) for name in ("dataset", "family", "budget")},
         "clock": next((row.machine for row in table), ""),
+        "trainer": next((row.trainer for row in table), ""),
         "sets": details.set_cards(table, sections, look),
         "models": details.model_cards(table, sections, look),
         "claims": held,

@@ -24,7 +24,7 @@ FAILING = 100  # times what 99 of 100 means stay below: a curve beyond is cut, s
 def averaged(row: Row, field: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Samples, mean seconds, and mean, lowest and highest of a curve over the seeds, up to where all seeds have it.
 
-    Seconds are of the machine whose times are shown, nan where it trained none of them.
+    Seconds are of the machine whose training seconds are shown, nan where it trained none of them.
     """
     curves = [run["curve"] for run in row.runs]
     n = min(len(curve["samples"]) for curve in curves)
@@ -67,7 +67,7 @@ def panel(axes: Axes, rows: Sequence[Row], field: str, timed: bool, named: bool)
         axes.set_ylim(every.min() / 1.1, 1.1 * top)
         logarithmic(axes.yaxis)
     axes.set_title(f"{LOSSES[field]} against {'seconds' if timed else 'samples'}")
-    axes.set_xlabel(f"training seconds per seed, {rows[0].machine}" if timed else "samples seen, with repeats")
+    axes.set_xlabel(f"training seconds per seed, {rows[0].trainer}" if timed else "samples seen, with repeats")
     if timed and ends:
         axes.set_xlim(axes.dataLim.x0 / 1.2, 1.2 * axes.dataLim.x1)
         logarithmic(axes.xaxis)

@@ -223,6 +223,13 @@ def readme(table: list[Row], sections: dict[str, list[Row]], compared: Sequence[
     unranked = sorted({row.dataset for row in table if row.values} - set(sections))
     checked = checks.check(table, compared)
     counts = Counter(row.status for row in table)
+    trainer = next((row.trainer for row in table if row.trainer), "")
+    seconds = (
+        f" Training seconds are per seed, by the clock of `{trainer}`, which others may have used too; seeds trained together"
+        " share the time."
+        if trainer
+        else ""
+    )
     cells_ = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
     parts = [
         f"# {headline.title(table)}",
@@ -240,8 +247,7 @@ def readme(table: list[Row], sections: dict[str, list[Row]], compared: Sequence[
         "Every value is scored on the test split, opened after training, with the weights that were best on val (a `published`"
         " budget may choose on test, as its source did, and then says so): the mean over seeds ± half its 95 % Student interval."
         " Parameters in brackets are those that can learn. FLOPs are of one forward pass of one sample."
-        " Training seconds are per seed, by the clock of a machine that others may have used too; seeds trained together share"
-        " the time. Latency is the median of one forward pass on one CPU thread; " + MARKED + ", other threads and arithmetics."
+        f"{seconds} Latency is the median of one forward pass on one CPU thread; " + MARKED + ", other threads and arithmetics."
         " [comparison.csv](comparison.csv) and [comparison.md](comparison.md) have every figure and every cell"
         f" ({cells_}).",
         "## Machine",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import traceback
+from dataclasses import replace
 from typing import Any
 
 from bench.core import machine
@@ -46,7 +47,7 @@ def answering(address: str) -> None:
 
 
 class Cluster:
-    """Tasks of one core each, or of one GPU. Without an address a cluster of this machine is started, with `workers` cores.
+    """Tasks of one core each, of as many as a model asks for, or of one GPU. Without an address a cluster of this machine is started, with `workers` cores.
 
     RequestError if nobody answers at the address.
     """
@@ -77,7 +78,9 @@ class Cluster:
 
     def submit(self, job: Job) -> None:
         # a process for every job: whatever a model does to its process is not met by the next
-        remote = self.ray.remote(num_cpus=1, num_gpus=int(job.device == "cuda"), max_retries=RETRIES, max_calls=1)(task)
+        largest = max((int(node["Resources"].get("CPU", 1)) for node in self.ray.nodes() if node["Alive"]), default=1)
+        job = replace(job, threads=max(1, min(job.threads, largest)))  # or no node would ever take it
+        remote = self.ray.remote(num_cpus=job.threads, num_gpus=int(job.device == "cuda"), max_retries=RETRIES, max_calls=1)(task)
         self.waiting[remote.remote(job)] = job
 
     def poll(self, seconds: float) -> list[tuple[Job, Message]]:

@@ -54,7 +54,8 @@ class Underway:
 def with_cell(cell: Cell, blank: Job) -> Job:
     """The job of a cell; `blank` has what all jobs of a session share."""
     own = {name: getattr(cell, name) for name in ("model", "dataset", "budget", "standard", "why", "tuned")}
-    return replace(blank, **own, seeds=(), doubts=())
+    known = models.plain(cell.model) not in models.errors and blank.device == "cpu"
+    return replace(blank, **own, seeds=(), doubts=(), threads=models.threads(cell.model) if known else 1)
 
 
 class Driver:

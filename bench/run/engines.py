@@ -1,7 +1,8 @@
 """Where jobs run. An engine takes jobs and hands back what their workers tell, in whatever order it comes.
 
-`Local` starts a fresh process of one thread for every job: whatever a model does to its process dies with it, and a process that dies
-takes only its own cell along. Processes are forked from a server that has everything imported (preloaded.py) and has computed nothing.
+`Local` starts a fresh process for every job, of one thread unless its model asks for more: whatever a model does to its process dies
+with it, and a process that dies takes only its own cell along. Processes are forked from a server that has everything imported
+(preloaded.py) and has computed nothing.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def sweep_scratch() -> None:
 
 
 class Local:
-    """Processes of this machine, up to `workers` at a time."""
+    """Processes of this machine, up to `workers` threads of them at a time."""
 
     def __init__(self, workers: int) -> None:
         self.workers, self.room = workers, workers + 1
@@ -127,10 +128,10 @@ class Local:
         self.running: dict[Connection, Running] = {}
 
     def submit(self, job: Job) -> None:
-        self.waiting.append((replace(job, scratch=Path(self.scratch.name)), 1))
+        self.waiting.append((replace(job, scratch=Path(self.scratch.name), threads=min(job.threads, self.workers)), 1))
 
     def start(self) -> None:
-        while self.waiting and len(self.running) < self.workers:
+        while self.waiting and sum(one.job.threads for one in self.running.values()) + self.waiting[0][0].threads <= self.workers:
             job, tries = self.waiting.popleft()
             process, ours = started(self.context, serve, job)
             self.running[ours] = Running(job, process, ours, tries)

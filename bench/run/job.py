@@ -43,6 +43,7 @@ class Job:
     download: bool = False
     retrain: bool = False
     train: bool = True  # if not, doubts are settled and no more
+    threads: int = 1  # that the model asks for; an engine gives as many as it has
     first_alone: bool = False  # of seeds that do not stack only the first is trained: there is room for the others beside it
     checkpoint_every: float = 30.0
     scratch: Path | None = None  # where workers of one machine leave each other what takes long to make

@@ -68,8 +68,8 @@ def header(job: Job) -> Record:
 
 
 def work_alone(job: Job, tell: Tell) -> None:
-    """`work` in a process that does nothing else: with one thread, and on CUDA the arithmetic that was asked for."""
-    torch.set_num_threads(1)
+    """`work` in a process that does nothing else: with the job's threads, and on CUDA the arithmetic that was asked for."""
+    torch.set_num_threads(job.threads)
     if job.device == "cuda":
         machine.exact()
     work(job, tell)
@@ -130,6 +130,11 @@ def prepared(job: Job) -> Subject:
     return Subject(build, files, costs, notes, stays_alone(module, costs["flops"], task, job.budget, device) or "")
 
 
+def threaded(job: Job) -> str:
+    """What to know of the training seconds of a job of several threads."""
+    return f"trained with {job.threads} threads" if job.threads > 1 else ""
+
+
 def train(job: Job, head: Record, missing: list[int], probes: Probes, tell: Tell) -> None:
     """Train and score the missing seeds of a cell, together where that is possible and pays; else all or the first (Job.first_alone)."""
     task, budget, device = datasets.task(job.dataset), job.budget, torch.device(job.device)
@@ -172,7 +177,7 @@ def train(job: Job, head: Record, missing: list[int], probes: Probes, tell: Tell
         by = {"scored_by": task.metric.signature()} if task.metric.signature else {}
         shared = by | {
             "costs": subject.costs,
-            "notes": machine.anonymous(subject.notes),
+            "notes": machine.anonymous("; ".join(filter(None, [subject.notes, threaded(job)]))),
             "alone": machine.anonymous(why),
             "continued_from": start,
         }

@@ -130,7 +130,7 @@ COLUMNS: list[Column[Row]] = [
         "arithmetic", "text", known("arithmetic"), "What computed in training: kind of device, and torch's minor version.", page=OnPage()
     ),
     Column(
-        *("machine", "text", known("machine"), "Name of the machine that latencies and training seconds are of, the same in all rows."),
+        *("machine", "text", known("machine"), "Name of the machine that latencies are of, the same in all rows."),
         head="machine",
         late=True,
         page=OnPage("machine"),
@@ -199,7 +199,7 @@ COLUMNS: list[Column[Row]] = [
             "train_seconds",
             "figure",
             lambda row: row.train_seconds,
-            "Training time of one seed, the mean over seeds trained on `machine`.",
+            "Training time of one seed, the mean over seeds trained on `train_machine`.",
             "s",
             "lower",
         ),
@@ -208,6 +208,7 @@ COLUMNS: list[Column[Row]] = [
         axis="training seconds per seed",
         page=OnPage("training", "s per seed", cell="number"),
     ),
+    Column("train_machine", "text", known("trainer"), "Name of the machine that `train_seconds` are of, the same in all rows."),
     Column("date", "text", lambda row: row.newest[:10], "The day the newest of its runs was trained, in UTC."),
     Column("commit", "text", lambda row: commits(row.runs), "The commits whose code trained its runs; -dirty: with local changes."),
     *(TIMINGS := [column for device in latency_table.PLACES for column in timings(device)]),

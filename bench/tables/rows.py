@@ -1,6 +1,6 @@
 """Records of the store -> one row per model, data set, budget, dtype and arithmetic. Reads, never trains.
 
-Quality is of whatever machines trained. Latencies and training seconds are of one machine, the same for all rows of a table.
+Quality is of whatever machines trained. Latencies are of one machine, the same for all rows of a table; so are training seconds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.store import examples
 from bench.store.records import FINISHED, Record, Store
 from bench.tables import latency_table
 from bench.tables.chosen import choose, val
-from bench.tables.clock import clock
+from bench.tables.clock import clock, trainer
 from bench.tables.scales import scale
 from datasets.task import Metric
 from models import FAMILIES
@@ -44,7 +44,8 @@ class Row:
     `val` is that metric on val there. Of the variants of a model only the one that is `chosen` by it has `values`, see chosen.py;
     those of the others are put `aside`, for checks.py alone.
     `scores` has every metric on test, one value a seed, `latency` figures by their column, `doubts` what was wrong with a
-    timing by its place, `cpu_b1` say. `machine` is the one whose times are shown, `facts` are of all. `tuned` is yes or no: whether
+    timing by its place, `cpu_b1` say. `machine` is the one whose latencies are shown, `trainer` the one whose training seconds are;
+    `facts` are of all. `tuned` is yes or no: whether
     its learning rate and weight decay are those that tuning found, be they the plain ones; who ranks passes over what is not.
     """
 
@@ -56,6 +57,7 @@ class Row:
     status: str
     reason: str
     machine: str = ""
+    trainer: str = ""
     metric: Metric = UNKNOWN
     summary: str = ""
     scored_by: str = ""
@@ -100,8 +102,8 @@ class Row:
 
     @property
     def clocked(self) -> list[Record]:
-        """Runs whose seconds are of the machine whose times are shown."""
-        return [run for run in self.runs if machine.name_of(run) == self.machine]
+        """Runs of the machine whose training seconds are shown."""
+        return [run for run in self.runs if machine.name_of(run) == self.trainer]
 
     @property
     def train_seconds(self) -> float | None:
@@ -197,7 +199,7 @@ def sources(row: Row) -> set[str]:
 
 
 def rows(store: Store, asked: str | None = None) -> list[Row]:
-    """Every cell the store knows of, in the order of data set, budget and model names; times are of one machine, see `clock`."""
+    """Every cell the store knows of, in the order of data set, budget and model names; whose times, see clock.py."""
     return tabulated(*everything(store), asked)
 
 
@@ -205,14 +207,14 @@ def tabulated(runs: list[Record], timings: list[Record], asked: str | None = Non
     cells: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for r in runs:
         cells[r["dataset"], r["budget"]["name"], r["model"], r["budget"]["dtype"], machine.arithmetic(r)].append(r)
-    shown_machine = clock(runs, timings, asked)
+    shown_machine, shown_trainer = clock(runs, timings, asked), trainer(runs, asked)
     timed: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for r in timings:
         if machine.name_of(r) == shown_machine:
             timed[r["dataset"], r["model"]].append(r)
     table = [trained(latest(records)) for _, records in sorted(cells.items())]
     for row in table:
-        row.machine = shown_machine
+        row.machine, row.trainer = shown_machine, shown_trainer
         known = sources(row)
         own = [r for r in timed.get((row.dataset, row.model), []) if r["source"] in known and r["dtype"] == row.dtype]
         put_latency(row, own)
@@ -227,7 +229,7 @@ def tabulated(runs: list[Record], timings: list[Record], asked: str | None = Non
             own = [r for r in records if r["dtype"] == dtype]
             reason = f"timed{' in ' + dtype if dtype != 'float32' else ''}, not trained"
             arithmetic, facts = machine.arithmetic(own[0]), {shown_machine: own[0]["machine"]}
-            blank = Row(model, dataset, "", dtype, arithmetic, "skipped", reason, shown_machine, facts=facts)
+            blank = Row(model, dataset, "", dtype, arithmetic, "skipped", reason, shown_machine, shown_trainer, facts=facts)
             put_latency(blank, own)
             table.append(blank)
     return table
