@@ -75,7 +75,7 @@ def test_quality_is_pooled_latencies_are_of_one_machine_and_seconds_of_one(tmp_p
 
 def test_seconds_of_another_machine_are_an_empty_field(tmp_path: Path, two: tuple[Path, Path]) -> None:
     out = tmp_path / "out"
-    for seed in range(2, 6):
+    for seed in range(2, 7):
         Store(two[1]).put_run(trained("linear", seed, "two", 50.0))
     for seed in range(2):
         Store(two[0]).put_run(trained("mlp", seed))

@@ -47,7 +47,8 @@ def answering(address: str) -> None:
 
 
 class Cluster:
-    """Tasks of one core each, of as many as a model asks for, or of one GPU. Without an address a cluster of this machine is started, with `workers` cores.
+    """Tasks of one core each, of as many as a model asks for, or of one GPU. Without an address a cluster of this machine is started,
+    with `workers` cores.
 
     RequestError if nobody answers at the address.
     """
