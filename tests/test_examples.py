@@ -14,6 +14,7 @@ from sklearn import metrics as sk
 import datasets
 from bench.plan import grid
 from bench.store import examples
+from bench.store.curves import on_val, short
 from bench.store.examples import derived, keep, opened
 from bench.store.records import Store
 from bench.tables.rows import rows
@@ -71,7 +72,7 @@ def test_what_is_too_long_is_left_out_and_its_metrics_are_computed_at_once() -> 
     assert found["mae"] == pytest.approx(sk.mean_absolute_error(y[:, 0], out[:, 0]))
     assert found["r2"] == pytest.approx(sk.r2_score(y[:, 0], out[:, 0], multioutput="variance_weighted"))
     kept, out, y = made(datasets.task("mnist"), 10_000)
-    assert kept["left_out"] == ["scores"]  # classes are short
+    assert kept["left_out"] == ["loss", "scores"]  # classes are short
     assert sum(len(str(kept[name])) for name in ("target",)) <= examples.MOST
     found = derived({"examples": kept, "test": {"best": {"accuracy": 0.1, "cross_entropy": 1.0}}})
     assert found.keys() == CLASSIFIED
@@ -104,9 +105,18 @@ def test_undefined_figures_are_nan(monkeypatch: pytest.MonkeyPatch) -> None:
     assert math.isnan(found["auroc"]) and found["balanced_accuracy"] == 1
     monkeypatch.setattr(examples, "MOST", 0)
     kept = json.loads(json.dumps(keep(task.losses(out, y), task.predicted(out), out, y, task), allow_nan=False))
-    assert kept["left_out"] == ["target", "scores"]
+    assert kept["left_out"] == ["target", "loss", "scores"]
     again = derived({"examples": kept})
     assert {name: again[name] for name in CLASSIFIED} == pytest.approx({name: found[name] for name in CLASSIFIED}, nan_ok=True)
+
+
+def test_a_curve_says_nothing_twice() -> None:
+    curve = {"samples": [64, 128], "seconds": [0.123456789, 2.0], "val_loss": [0.123456789, 0.5], "val_metric": [0.5, 1.0]}
+    scores = {"accuracy": [0.5, 1.0], "cross_entropy": [0.123456789, 0.5], "bleu": [3.0, 4.0]}
+    kept = short(curve | {"val_scores": scores})
+    assert kept == curve | {"seconds": [0.12346, 2.0], "val_loss": [0.12345679, 0.5], "val_scores": {"bleu": [3.0, 4.0]}}
+    run = {"curve": kept, "metric": {"name": "accuracy"}}
+    assert [on_val(run, name) for name in ("accuracy", "bleu", "exact")] == [[0.5, 1.0], [3.0, 4.0], []]
 
 
 @pytest.mark.parametrize(("model", "dataset", "rank"), [("linear", "iris", "accuracy"), ("mlp", "plane", "mse")])
@@ -119,7 +129,7 @@ def test_a_run_keeps_enough(model: str, dataset: str, rank: str, tmp_path: Path)
         test, data = record["test"]["best"], datasets.load(dataset, seed=record["seed"])
         assert record["metric"] == json.loads(json.dumps(metrics.named(rank).facts))
         assert torch.allclose(opened(record["examples"])["target"].double(), data.test.y.double(), rtol=1e-3)
-        assert list(record["curve"]["val_scores"]) == [m.name for m in datasets.task(dataset).metrics]
+        assert record["curve"]["val_scores"] == {}  # of iris' two one is the metric that ranks, the other the loss
         found = derived(record)
         assert not found.keys() & test.keys()
         if rank == "mse":

@@ -14,8 +14,8 @@ HIGH, LOW = [0.99, 0.97, 0.98], [0.01, -0.02, 0.0]
 
 
 def row(model: str, route: str, scores: list[float], budget: str = "reference", val: list[float] | None = None) -> Row:
-    curve = {"samples": [100, 200, 300], "val_scores": {"r2": val or [scores[0]] * 3}}
-    runs: list[dict[str, Any]] = [{"curve": curve} for _ in scores]
+    curve = {"samples": [100, 200, 300], "val_metric": val or [scores[0]] * 3}
+    runs: list[dict[str, Any]] = [{"curve": curve, "metric": R2.facts} for _ in scores]
     return Row(model, route, budget, "float32", "cpu", "ok", "", metric=R2, values=dict(enumerate(scores)), runs=runs)
 
 

@@ -8,8 +8,8 @@
     left_out     names of parts that are too long to keep
     derived      metrics computed when the run was scored, because a part they need was left out; null where one is not defined
 
-All but the first and the last two are packed arrays (see store.pack). Losses and predicted classes are always kept, the rest
-together up to 20 kB of text. Older records have a loss and a prediction only: nothing is derived from them.
+All but the first and the last two are packed arrays (see store.pack). Predicted classes are always kept, of other answers the losses;
+the rest together up to 20 kB of text. Older records have a loss and a prediction only: nothing is derived from them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from datasets.task import Task
 from datasets.tensors import half
 
 MOST = 20_000  # characters
+PARTS = ("loss", "prediction", "target", "scores")
 NEEDS = {"loss": {"loss"}, "prediction": {"prediction", "target"}, "scores": {"scores", "prediction", "target"}}
 
 
@@ -39,14 +40,14 @@ def figure(metric: Metric, answers: Answers) -> float:
 def keep(losses: Tensor, predicted: Tensor, scores: Tensor | None, y: Tensor, task: Task) -> Record:
     """The examples of one seed, from each test sample's loss (n,), prediction (n, …), class scores (n, classes) and target (n, …)."""
     kind = task.output.kind
-    parts: dict[str, Tensor] = {"prediction": kind.packed(predicted, task.output), "target": kind.packed(y, task.output)}
-    if scores is not None:
-        parts["scores"] = half(scores)
-    examples: Record = {"kind": str(kind), "loss": pack(half(losses).numpy())}
+    said: dict[str, Tensor] = {"prediction": kind.packed(predicted, task.output), "target": kind.packed(y, task.output)}
+    loss = {"loss": half(losses)}
+    parts = (said | loss if kind.scored else loss | said) | ({} if scores is None else {"scores": half(scores)})
+    examples: Record = {"kind": str(kind)}
     room, left_out = MOST, []
     for name, values in parts.items():
         text = pack(values.numpy())
-        if name == "prediction" and kind.scored:
+        if len(examples) == 1:  # the first part, whatever its length
             examples[name] = text
         elif len(text) <= room:
             examples[name] = text
@@ -56,7 +57,7 @@ def keep(losses: Tensor, predicted: Tensor, scores: Tensor | None, y: Tensor, ta
     if left_out:
         out = predicted if scores is None else scores
         answers = Answers(out, predicted, out, losses, y.cpu())
-        lost = [m for m in metrics.of(kind) if NEEDS[m.needs] & {*left_out} and NEEDS[m.needs] <= {"loss", *parts}]
+        lost = [m for m in metrics.of(kind) if NEEDS[m.needs] & {*left_out} and NEEDS[m.needs] <= parts.keys()]
         numbers = {m.name: figure(m, answers) for m in lost if m not in task.metrics}
         examples |= {"left_out": left_out, "derived": {name: x if math.isfinite(x) else None for name, x in numbers.items()}}
     return examples
@@ -64,12 +65,11 @@ def keep(losses: Tensor, predicted: Tensor, scores: Tensor | None, y: Tensor, ta
 
 def opened(examples: Record) -> dict[str, Tensor]:
     """The arrays of a run's examples as they were before packing: ids int64, numbers float32, the samples in front."""
-    kind, losses = OUTPUTS[examples["kind"]], torch.from_numpy(unpack(examples["loss"]).astype("float32"))
-    arrays = {name: torch.from_numpy(unpack(examples[name]).copy()) for name in ("prediction", "target", "scores") if name in examples}
-    said: dict[str, Tensor] = {name: kind.unpacked(flat, len(losses)) for name, flat in arrays.items() if name != "scores"}
-    if "scores" in arrays:
-        said["scores"] = arrays["scores"].float().view(len(losses), -1)
-    return {"loss": losses, **said}
+    kind = OUTPUTS[examples["kind"]]
+    arrays = {name: torch.from_numpy(unpack(examples[name]).copy()) for name in PARTS if name in examples}
+    n = len(arrays["prediction" if kind.scored else "loss"])
+    number = {"loss": lambda flat: flat.float(), "scores": lambda flat: flat.float().view(n, -1)}
+    return {name: number[name](flat) if name in number else kind.unpacked(flat, n) for name, flat in arrays.items()}
 
 
 def derived(record: Record) -> dict[str, float]:
@@ -82,7 +82,7 @@ def derived(record: Record) -> dict[str, float]:
     found = {name: math.nan if value is None else value for name, value in examples.get("derived", {}).items()}
     if "prediction" in kept and "target" in kept:
         out = kept.get("scores", kept["prediction"])
-        answers = Answers(out, kept["prediction"], out, kept["loss"], kept["target"])
+        answers = Answers(out, kept["prediction"], out, kept.get("loss", torch.empty(0)), kept["target"])
         found |= {m.name: figure(m, answers) for m in metrics.of(examples["kind"]) if NEEDS[m.needs] <= kept.keys()}
     test = record.get("test", {})
     measured = {name for scores in test.values() for name in scores}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.core.stats import Interval
+from bench.store.curves import on_val
 from bench.store.records import Record
 from bench.tables.family import MIXERS, NONE, OTHERS
 from bench.tables.rows import Row
@@ -56,8 +57,7 @@ class Reached:
 
 def first_above(run: Record) -> int | None:
     """Samples at a run's first evaluation at which val has HALFWAY or more."""
-    scores = run["curve"].get("val_scores", {}).get("r2", [])
-    return next((n for n, score in zip(run["curve"]["samples"], scores, strict=False) if score >= HALFWAY), None)
+    return next((n for n, score in zip(run["curve"]["samples"], on_val(run, "r2"), strict=False) if score >= HALFWAY), None)
 
 
 def usual(reached: Sequence[int | None]) -> float | None:
