@@ -35,7 +35,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i in range(130):
         store.put_cell(run(f"model_{i}", 0, 0.0, dataset="xor", status="skipped", reason=f"needs {i} pixels"))
     (store.folder / "claims.csv").write_text(f"claim,model,verdict,published,measured,why\nparameters,mlp,holds,105,105,{HOSTILE[:30]}\n")
-    pictured(store.folder / "figures", "xor/mlp-plane.gif", frames=3)
+    pictured(store.folder / "figures", "xor/mlp-plane.webp", frames=3)
     return build.write(store)
 
 

@@ -59,7 +59,7 @@ def test_every_kind_that_fits_is_drawn_and_the_rest_is_told(trained: Path, figur
     kinds.load()
     assert {path.stem for path in (trained / "figures").glob("*.png")} == set(kinds.suites) - {"quality_latency"}  # nothing was timed
     for model in ("linear", "mlp", "backbone_attention"):
-        assert f"xor/{model}-plane.png" in made and f"xor/{model}-plane_training.gif" in made
+        assert f"xor/{model}-plane.png" in made and f"xor/{model}-plane_training.webp" in made
         assert f"digits/{model}-confusion.png" in made
     assert "digits/backbone_attention-rollout.png" in made and "digits/mlp-rollout.png" not in made
     assert "attention: no layer of it shows attention weights (linear-digits, mlp-digits)" in done.stderr
@@ -135,7 +135,7 @@ def test_a_drawing_that_raises_does_not_stop_the_rest(trained: Path, monkeypatch
     done = figures(trained, "--datasets", "xor", "--models", "mlp", "--kinds", "plane*")
     assert done.returncode == 1
     assert "mlp-xor: plane could not be drawn: ZeroDivisionError: on purpose" in done.stderr
-    assert (trained / "figures" / "xor" / "mlp-plane_training.gif").is_file()
+    assert (trained / "figures" / "xor" / "mlp-plane_training.webp").is_file()
 
 
 def test_weights_that_do_not_fit_are_a_reason(trained: Path, tmp_path: Path, figures: Figures) -> None:

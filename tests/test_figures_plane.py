@@ -24,6 +24,7 @@ from bench.store import fingerprint
 from bench.store.records import Store, pack_weights
 from bench.tables.rows import Row
 from datasets.data import Data, Split, derive
+from datasets.metrics import named
 from datasets.task import Output
 
 
@@ -254,15 +255,15 @@ def test_an_animation_is_the_snapshots_in_order_in_one_scale(mlp: Subject) -> No
     image = Image.open(io.BytesIO(content))
     frames = [(np.asarray(frame.convert("RGB")), frame.info["duration"]) for frame in ImageSequence.Iterator(image)]
     snapshots = mlp.kept["snapshots"]
-    assert [time for _, time in frames] == [250, 250, 250, 2000] and len(snapshots) == 4
+    assert [time for _, time in frames] == [83] * 9 + [2000] and len(snapshots) == 4  # twelve a second
     assert len(content) < 1_000_000 and image.info["loop"] == 0
     assert plane_training.plane_training(mlp) == content
     start, end = corners(torch.cat([mlp.data.train.x, mlp.data.test.x]))
     low, high = limits(mlp)
     places = free(mlp, 0.12)
     modules = [mlp.at(snapshots[samples]) for samples in sorted(snapshots)[:-1]] + [mlp.module]
-    found = np.zeros((len(frames), len(modules)))
-    for i, (pixels, _) in enumerate(frames):
+    found = np.zeros((len(modules), len(modules)))
+    for i, (pixels, _) in enumerate(frames[:: plane_training.BETWEEN]):
         panel = pixels[plane_training.TOP :, plane_training.LEFT :]
         for j, module in enumerate(modules):
             right, probed = 0, 0
@@ -287,9 +288,27 @@ def test_frames_tell_the_samples_and_the_loss(mlp: Subject, monkeypatch: pytest.
     losses = mlp.run["curve"]["train_loss"]
     wanted = ["0 of 3,840 samples seen, not trained yet"]
     wanted += [f"{s:,} of 3,840 samples seen, training loss {loss:.3g}" for s, loss in zip((1280, 2560, 3840), losses, strict=True)]
-    assert [words for words in written if "samples seen" in words] == wanted
-    bottom = [(np.asarray(frame)[-8] == plane_training.BLACK).sum() for frame in frames]
-    assert bottom == [0, 121, 241, 361]  # the progress line
+    assert [words for words in written if "samples seen" in words] == [*np.repeat(wanted, plane_training.BETWEEN)[:-2]]
+    bottom = [int((np.asarray(frame)[-8] == plane_training.BLACK).sum()) for frame in frames]
+    assert bottom == [0, 41, 81, 121, 161, 201, 241, 281, 321, 361]  # the progress line
+
+
+def test_the_title_has_the_mean_over_seeds_and_fits(mlp: Subject) -> None:
+    row = replace(mlp.row, values={0: 0.5, 1: 0.7}, metric=named("accuracy"))
+    title = plane_training.over_seeds(replace(mlp, row=row))
+    assert title.startswith(f"{mlp.title}: 60.00") and title.endswith("on test, mean of 2 seeds")
+    assert plane_training.over_seeds(replace(mlp, row=replace(row, values={3: 0.5}))).endswith("50.00 % on test, one seed")
+    for text in ("short", title, "heads[width=16]@lr=0.003 on two_gaussians: 0.001234 ± 0.00012 on test, mean of 10 seeds"):
+        assert plane_training.fitting(text).getlength(text) <= plane_training.WIDTH - 8
+
+
+def test_between_two_evaluations_the_map_fades_evenly(mlp: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    heights: list[torch.Tensor] = []
+    monkeypatch.setattr(plane_training, "painted", lambda own, scale: heights.append(own) or np.zeros((361, 361), int))
+    plane_training.frames(mlp)
+    for start, first, second, end in (heights[i : i + 4] for i in (0, 3, 6)):
+        assert torch.allclose(first - start, (end - start) / 3, atol=1e-5) and torch.allclose(end - second, (end - start) / 3, atol=1e-5)
+    assert not torch.equal(heights[0], heights[3])
 
 
 def test_points_are_stamped_where_they_are() -> None:

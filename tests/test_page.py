@@ -255,7 +255,7 @@ def test_pictures_are_inside_and_animations_have_a_still(store: Store) -> None:
     folder = store.folder / "figures"
     for name in ("gaussian/vit-attention.png", "rank.png", 'a b/x#1?%"<.png', ".part.png"):
         pictured(folder, name)
-    pictured(folder, "gaussian/mlp-plane.gif", frames=3)
+    pictured(folder, "gaussian/mlp-plane.webp", frames=3)
     (folder / "gaussian" / "notes.txt").write_text("")
     (folder / "gaussian" / "torn.png").write_bytes(b"\x89PNG")
     found = [(p.group, p.name, bool(p.source)) for p in pictures.found(store.folder)]

@@ -327,7 +327,7 @@ def test_pictures_that_committed_pages_show_are_committed() -> None:
             ROOT / "README.md",
             *(page for folder in ("docs", "results", "results/reference") for page in (ROOT / folder).glob("*.md")),
         )
-        for name in re.findall(r"\]\(([^)\s]+\.(?:png|gif))\)", path.read_text(encoding="utf-8"))
+        for name in re.findall(r"\]\(([^)\s]+\.(?:png|webp))\)", path.read_text(encoding="utf-8"))
     }
     assert len(shown) > 40
     assert shown <= tracked, "git add -f what is missing"

@@ -1,6 +1,6 @@
 """python -m bench figures: every kind of picture for every cell it makes sense for, from the store, without training.
 
-DIR/figures/<dataset>/<model>-<kind>.png|gif        DIR/figures/<kind>.png for the whole suite, always of the rows that are ranked
+DIR/figures/<dataset>/<model>-<kind>.png|webp       DIR/figures/<kind>.png for the whole suite, always of the rows that are ranked
 
 Of rows that are not, the file's name also has the budget and the arithmetic. In the end the page is written anew, with what there is.
 """

@@ -19,7 +19,7 @@ from bench.report.plots import small
 from bench.tables.rows import Row
 from datasets.task import Task
 
-Suffix = Literal["png", "gif"]
+Suffix = Literal["png", "webp"]
 OfCell = Callable[[Subject], Figure] | Callable[[Subject], bytes]
 OfSuite = Callable[[dict[str, list[Row]]], bytes]
 Fits = Callable[[Task], bool]

@@ -16,14 +16,15 @@ from torch import Tensor, nn
 from bench.figures.kinds import of_cell
 from bench.figures.plane import COLOURS, LEVELS, SIDE, STEP, Box, Scale, drawable, extent, finding, last_step, places, scale, signed, values
 from bench.figures.subject import NoPicture, Subject
-from bench.tables.formatting import number
+from bench.tables.formatting import number, quality
 from datasets.data import Data
 from datasets.task import Task
 
 ZOOM = 6  # pixels from one place to the next
 PANEL = (SIDE - 1) * ZOOM + 1
 LEFT, TOP, WIDTH, HEIGHT = 38, 82, 480, 514  # of the panel, of the frame
-FRAME_MS, LAST_MS = 250, 2000
+FRAME_MS, LAST_MS = 83, 2000  # twelve frames a second
+BETWEEN = 3  # frames from one moment to the next
 GREYS = 16  # after the map's colours the palette has black to white, for text and points
 BLACK, WHITE = LEVELS, LEVELS + GREYS - 1
 RING = np.array([[0, 1, 1, 1, 0], [1, 2, 2, 2, 1], [1, 2, 2, 2, 1], [1, 2, 2, 2, 1], [0, 1, 1, 1, 0]])  # 1 edge, 2 colour
@@ -90,7 +91,7 @@ def ground(subject: Subject, own: Scale, box: Box) -> Image.Image:
     """What all frames share, in grey: title, axes, the names of the colours, the whole of the progress line."""
     image = Image.new("L", (WIDTH, HEIGHT), 255)
     draw = ImageDraw.Draw(image)
-    draw.text((8, 7), subject.title, 0, font(14, bold=True))
+    draw.text((8, 7), title := over_seeds(subject), 0, fitting(title))
     draw.text((8, 27), finding(subject)[0] + f" after the last step, seed {subject.run['seed']}", 0, font(12))
     for axis, (low, high) in enumerate((box[:2], box[2:])):
         for tick in ticks(low, high):
@@ -111,8 +112,25 @@ def ground(subject: Subject, own: Scale, box: Box) -> Image.Image:
     image.paste(sideways.rotate(90, expand=True), (right + 28, TOP + PANEL // 2 - 100))
     drawn = f"{len(subject.data.train):,} training points: black edge. {len(subject.data.test):,} test points: white edge"
     draw.text((8, HEIGHT - 28), drawn, 0, font(11))
+    draw.text((LEFT + PANEL, TOP - 4), "between evaluations the map is faded", 96, font(11), anchor="rs")
     draw.rectangle((LEFT, HEIGHT - 9, LEFT + PANEL - 1, HEIGHT - 7), 204)
     return image
+
+
+def over_seeds(subject: Subject) -> str:
+    """Which cell it is, and the mean over its seeds: the one that is drawn may be a lucky one."""
+    row = subject.row
+    n = len(row.values)
+    return (
+        f"{subject.title}: {quality(row.value, row.metric)} on test, {f'mean of {n} seeds' if n > 1 else 'one seed'}"
+        if n
+        else subject.title
+    )
+
+
+def fitting(text: str) -> ImageFont.FreeTypeFont:
+    """The largest bold font in which a text stays within the frame."""
+    return next((own for size in (14, 13, 12, 11, 10) if (own := font(size, bold=True)).getlength(text) < WIDTH - 16), font(9, bold=True))
 
 
 def ticks(low: float, high: float) -> list[float]:
@@ -127,7 +145,8 @@ def label(value: float) -> str:
 
 
 def frames(subject: Subject) -> list[Image.Image]:
-    """One frame a moment, in the order of training, all with the same palette and scale. NoPicture as `plane` and `moments` say."""
+    """Frames in the order of training, `BETWEEN` from one moment to the next, where the map fades over; all with the same palette
+    and scale. NoPicture as `plane` and `moments` say."""
     task: Task = subject.task
     drawable(task)
     times = moments(subject)
@@ -136,16 +155,21 @@ def frames(subject: Subject) -> list[Image.Image]:
     shared, points, x = ground(subject, own, box), stamped(data, own, box), places(box)
     losses = dict(zip(subject.run["curve"]["samples"], subject.run["curve"]["train_loss"], strict=True))
     bar = np.repeat(np.linspace(LEVELS, 0, PANEL, endpoint=False).astype(np.uint8).clip(0, LEVELS - 1)[:, None], 12, 1)
+    maps = [torch.from_numpy(values(module, task, x)).view(SIDE, SIDE) for _, module in times]
+    seen = [samples for samples, _ in times]
     made = []
-    for samples, module in times:
+    for frame_number in range(BETWEEN * (len(times) - 1) + 1):
+        moment, step = divmod(frame_number, BETWEEN)
+        share, samples = step / BETWEEN, seen[moment]
+        then = min(moment + 1, len(times) - 1)
         canvas = shared.copy()
         draw = ImageDraw.Draw(canvas)
         how = f"training loss {number(losses[samples])}" if samples else "not trained yet"
         draw.text((8, 46), f"{samples:,} of {last_step(subject):,} samples seen, {how}", 0, font(12))
-        if samples:
-            draw.rectangle((LEFT, HEIGHT - 10, LEFT + (PANEL - 1) * samples // last_step(subject), HEIGHT - 6), 0)
+        if done := samples + share * (seen[then] - samples):
+            draw.rectangle((LEFT, HEIGHT - 10, LEFT + round((PANEL - 1) * done / last_step(subject)), HEIGHT - 6), 0)
         frame = LEVELS + np.asarray(canvas) // (256 // GREYS)
-        heights = torch.from_numpy(values(module, task, x)).view(SIDE, SIDE)
+        heights = torch.lerp(maps[moment], maps[then], share)
         frame[TOP : TOP + PANEL, LEFT : LEFT + PANEL] = np.where(points == 255, painted(heights, own), points)
         frame[TOP : TOP + PANEL, LEFT + PANEL + 8 : LEFT + PANEL + 20] = bar
         image = Image.fromarray(frame.astype(np.uint8))
@@ -154,11 +178,11 @@ def frames(subject: Subject) -> list[Image.Image]:
     return made
 
 
-@of_cell(lambda task: task.input.kind == "points", suffix="gif")
+@of_cell(lambda task: task.input.kind == "points", suffix="webp")
 def plane_training(subject: Subject) -> bytes:
     """The function from before the first step to the last, with the data on it."""
-    first, *rest = frames(subject)
+    first, *rest = (image.convert("RGB") for image in frames(subject))
     buffer = io.BytesIO()
     times = [FRAME_MS] * len(rest) + [LAST_MS]
-    first.save(buffer, "GIF", save_all=True, append_images=rest, duration=times, loop=0, optimize=False)
+    first.save(buffer, "WebP", save_all=True, append_images=rest, duration=times, loop=0, lossless=True, method=4)
     return buffer.getvalue()

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
-FOLDERS, KINDS, MAP = ("figures", "studies"), (".gif", ".png"), "routes.png"
+FOLDERS, KINDS, MAP = ("figures", "studies"), (".gif", ".png", ".webp"), "routes.png"
 ROOM = 3_400_000  # bytes of pictures in one page, as base64
 WIDEST = 1600  # pixels
 LARGEST = 64_000_000  # pixels of a file that is opened

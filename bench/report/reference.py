@@ -29,7 +29,7 @@ PICTURES = (  # those that carry the story, where they were made
     "figures/quality_params.png",
     "figures/shapes_pairs/conv1d_attention_positions-signal_attention.png",
     "figures/eng_fra/bahdanau-alignment.png",
-    "figures/spiral/heads-plane_training.gif",
+    "figures/spiral/heads-plane_training.webp",
 )
 
 
