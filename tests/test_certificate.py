@@ -13,7 +13,7 @@ import pytest
 from bench.report import report
 from bench.store.encoding import pack
 from bench.store.records import Store
-from bench.tables import latency_table, rows
+from bench.tables import latency_page, latency_table, rows
 from bench.tables.column import as_csv
 from tests.conftest import ROOT
 from tests.test_report import run
@@ -57,7 +57,7 @@ def test_old_reference_records_are_read(store: Store) -> None:
         assert latency_table.threads(r) == r["machine"]["threads"]
         assert latency_table.flat(r, {})["validity"] == latency_table.UNCHECKED
         assert latency_table.figures(r)["p50_ms"] > 0
-    assert latency_table.page(records, {}).count("\n| ") >= len(records)
+    assert latency_page.page(records, {}).count("\n| ") >= len({(r["model"], r["dataset"]) for r in records})
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
@@ -79,12 +79,15 @@ def test_the_certificate_tells_everything(store: Store) -> None:
     assert (loaded["threads"], loaded["validity"], loaded["notes"]) == ("2", noisy["validity"][0], noisy["notes"][0])
     assert (failed["dtype"], failed["p50_ms"], failed["validity"]) == ("bfloat16", "", "latency error: no")
     assert (old["noop_ms"], old["validity"]) == ("", f"{latency_table.UNCHECKED}; {latency_table.OTHER_SOURCE}")
-    page = latency_table.page(store.latencies(), sources)
-    assert "2.05 [1.8, 2.2]" in page
-    assert "| cpu, 2 threads " in page
-    assert "other load on the machine: 50 % of a core; not counted: x \\| y" in page
-    assert "events ms" not in page
-    assert "Nothing was timed yet." in latency_table.page([], {})
+    page = latency_page.page(store.latencies(), sources)
+    head, _, plain, half = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("|")]
+    assert head == ["model", "1 thread, batch 1: ms", "1 thread, batch 64: ms", "2 threads, batch 1: ms"]  # a line a model
+    assert (half[0], *half[1:]) == ("linear, bf16", "", "", "")
+    assert plain[:2] == ["linear", "2.05 [1.8, 2.2]"] and plain[2].endswith("†") and plain[3] == "1†"
+    assert "- other load on the machine: 50 % of a core; not counted: x \\| y: linear (2 threads, batch 1)" in page
+    assert "- latency error: no: linear, bf16 (1 thread, batch 1)" in page
+    assert "No CUDA device" in page and "events ms" not in page
+    assert "Nothing was timed yet." in latency_page.page([], {})
 
 
 def test_what_a_gpu_adds_is_shown(store: Store) -> None:
@@ -93,7 +96,7 @@ def test_what_a_gpu_adds_is_shown(store: Store) -> None:
     (row,) = rows_of(as_csv(latency_table.COLUMNS, latency_table.lines(store.latencies(), {})))
     figures = [row[name] for name in ("events_p50_ms", "graph_p50_ms", "async_p50_ms", "sync_over_async", "kernels")]
     assert figures == ["1.5", "0.5", "0.25", "8", "12"]
-    page = latency_table.page(store.latencies(), {})
+    page = latency_page.page(store.latencies(), {})
     assert "0.25 (8 ×)" in page
     assert "launching takes the time" in page
 

@@ -16,7 +16,7 @@ from bench.core.machine import cores
 from bench.core.silicon import described
 from bench.report.beside import elsewhere, variants
 from bench.store.records import Store
-from bench.tables import checks, dictionary, headline, latency_table, routes, runs
+from bench.tables import checks, dictionary, headline, latency_page, latency_table, routes, runs
 from bench.tables.column import as_csv, as_lines, filled
 from bench.tables.columns import DOUBTED, columns, scores, timed, written
 from bench.tables.dictionary import Table
@@ -46,7 +46,7 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bo
         sources[row.model, row.dataset] |= sources_of(row) if row.runs else set()
     write_data(store, table, latency_table.lines(timings, sources), compared)
     store.write(store.folder / "comparison.md", comparison(table).encode())
-    store.write(store.folder / "latency.md", latency_table.page(timings, sources).encode())
+    store.write(store.folder / "latency.md", latency_page.page(timings, sources).encode())
     pictured = {name for name, own in sections.items() if any(row.runs for row in own)}
     if draw:
         draw_pictures(store, {name: sections[name] for name in sorted(pictured)}, repeated(table, sections), compared, say)
@@ -127,17 +127,19 @@ def cost_line(own: Sequence[Row]) -> str:
 
 
 def comparison(table: list[Row]) -> str:
-    """comparison.md: every cell, the cells without a number included."""
+    """comparison.md: every cell that was run or timed, and what failed; what is the same in all lines is said once."""
     untimed = not any(key.startswith("latency_cuda") for row in table for key in row.latency)
-    lines = as_lines(columns(table), table)
-    if untimed:
-        lines = [line | dict.fromkeys((head for head in line if head.startswith("CUDA ")), "no CUDA device") for line in lines]
-    text = markdown(lines)
-    told = (
-        "The same as comparison.csv, rounded: test scores of the weights best on val, unless the reason says otherwise."
-        " Mean ± half the 95 % interval over seeds. Latency is on one CPU thread; " + MARKED + "."
-    )
-    return f"# All cells\n\n{told}\n\n{text}\n"
+    shown = [row for row in table if row.status != "skipped" or row.latency]
+    once = {"machine"} | ({one.head for one in columns(table) if one.head.startswith("CUDA ")} if untimed else set())
+    lines = [{head: cell for head, cell in line.items() if head not in once} for line in as_lines(columns(table), shown)]
+    told = [
+        "The same as [comparison.csv](comparison.csv), rounded: test scores of the weights best on val, unless the reason says otherwise."
+        " Mean ± half the 95 % interval over seeds. Latency is on one CPU thread; " + MARKED + ".",
+        f"Latencies are of `{machine}`." if (machine := next((row.machine for row in table), "")) else "",
+        "There was no CUDA device: nothing was timed on one." if untimed else "",
+        f"{skipped} cells were skipped: comparison.csv says why." if (skipped := len(table) - len(shown)) else "",
+    ]
+    return f"# All cells\n\n{' '.join(filter(None, told))}\n\n{markdown(lines)}\n"
 
 
 def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> str:

@@ -1,4 +1,4 @@
-"""Latency records -> what a reader may know of each timing: latency.csv and latency.md. Reads, never measures.
+"""Latency records -> what a reader may know of each timing: the rows of latency.csv. Reads, never measures.
 
 An interval is over the medians of processes that took turns. Records of one process have none; those of version 0.2 have samples alone.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +16,7 @@ from bench.core.stats import between, quantiles
 from bench.store.encoding import unpack
 from bench.store.records import Record
 from bench.tables.column import Column, Kind
-from bench.tables.formatting import amount, escape, markdown, number
+from bench.tables.formatting import number
 from bench.tables.made import commit, day
 
 UNCHECKED = "not checked: timed before version 0.3"
@@ -81,20 +80,6 @@ COLUMNS = [
 KEY = ("model", "dataset", "machine", "device", "threads", "dtype", "batch")
 NAMES = {column.name for column in COLUMNS}
 Sources = Mapping[tuple[str, str], set[str]]  # model and data set -> digests of source under which its runs stand
-HEAD = (
-    "Every timing of a forward pass, in evaluation mode, on weights that were not trained: a pass takes as long. Processes take turns;"
-    " p50 is the median of their medians, in brackets its 95 % interval over them (from six processes on), p95 and p99 are quantiles"
-    f" of all calls (from 20, 500). *× conv* is p50 over that of `{CONVOLUTION}` in the same turns. Warm-up goes on until medians of three"
-    " successive windows agree within 5 %. *Operators* and *peak bytes* are counted, not timed: operators that a pass dispatches, and most"
-    " bytes of tensors alive in it, weights and input included. bf16 is autocast, as in training: casting the float32 weights is part"
-    " of the pass. *Validity* names what was wrong; empty: nothing was found. A timing of earlier source stays where"
-    " trained runs stand: its model computes the same. [latency.csv](latency.csv) has the same in full."
-)
-HEAD_CUDA = (
-    "On a GPU, p50 stops the clock after the device has finished. *Events* is the device's own clock, *graph* the same kernels replayed"
-    " as one CUDA graph: where it is much shorter than p50, launching takes the time; where it is as long, computing does."
-    " *Unwaited* stops the clock when the call returns, and in brackets is how many times too fast that would have claimed the model to be."
-)
 
 
 def threads(r: Record) -> int:
@@ -200,41 +185,3 @@ def lines(records: Sequence[Record], sources: Sources) -> list[Flat]:
     """The rows of latency.csv: a line for each timing."""
     own = ordered(records)
     return [flat(r, sources) | ratio for r, ratio in zip(own, against_convolution(own), strict=True)]
-
-
-def bounded(found: Mapping[str, float], name: str, unit: str = "") -> str:
-    """A figure with its interval: '1.21 [1.2, 1.24]'."""
-    value, low, high = (number(found.get(f"{name}{bound}{unit}")) for bound in ("", "_low", "_high"))
-    return f"{value} [{low}, {high}]" if low else value
-
-
-def line(r: Record, ratio: Mapping[str, float], sources: Sources, gpu: bool, slug: bool) -> dict[str, str]:
-    """The row of latency.md."""
-    found = figures(r)
-    count = threads(r)
-    on = "cuda" if r["device"] == "cuda" else f"cpu, {count} thread{'s' * (count != 1)}"
-    cells = {"model": r["model"], **({"machine": machine.name_of(r)} if slug else {})}
-    cells |= {"on": on + (", bf16" if r["dtype"] == "bfloat16" else ""), "batch": str(r["batch"])}
-    cells |= {"p50 ms": bounded(found, "p50", "_ms"), "× conv": bounded(ratio, "times_conv")}
-    cells |= {f"{percentile} ms": number(found.get(f"{percentile}_ms")) for percentile in ("p95", "p99")}
-    if gpu:
-        claimed = f" ({number(found['sync_over_async'])} ×)" if "sync_over_async" in found else ""
-        cells |= {f"{name} ms": number(found.get(f"{name}_p50_ms")) for name in ("events", "graph")}
-        cells |= {"unwaited ms": number(found.get("async_p50_ms")) + claimed, "kernels": number(found.get("kernels"))}
-    cells |= {"samples/s": number(found.get("samples_per_second")), "calls": number(found.get("samples"))}
-    empty = found.get("noop_ms")
-    cells |= {"warm-up calls": number(found.get("warm_up_calls")), "empty call µs": number(1e3 * empty if empty is not None else None)}
-    cells |= {"operators": number(found.get("operators"), 9), "peak bytes": amount(found.get("forward_peak_bytes"))}
-    told = "; ".join(filter(None, [validity(r, sources), *notes(r)]))
-    return cells | {"validity": escape(told)}
-
-
-def page(records: Sequence[Record], sources: Sources) -> str:
-    """latency.md: a table for each data set."""
-    gpu = any(r["device"] == "cuda" for r in records)
-    several = len({machine.name_of(r) for r in records}) > 1
-    parts = ["# Latency, with certificates", *filter(None, [twins(records)]), HEAD, *([HEAD_CUDA] if gpu else [])]
-    own = ordered(records)
-    for dataset, group in groupby(zip(own, against_convolution(own), strict=True), lambda pair: pair[0]["dataset"]):
-        parts += [f"## {dataset}", markdown([line(r, ratio, sources, gpu, several) for r, ratio in group])]
-    return "\n\n".join(parts if records else [*parts, "Nothing was timed yet."]) + "\n"
