@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from datasets.data import Corrupt, Data, Missing, Split
+from datasets.data import Corrupt, Data, Missing, Split, Unfetched
 from datasets.own_files import from_csv, from_folder
 from datasets.registry import Registry
 from datasets.task import Task
@@ -23,6 +23,7 @@ __all__ = [
     "Missing",
     "Split",
     "Task",
+    "Unfetched",
     "amend",
     "errors",
     "family",

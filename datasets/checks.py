@@ -14,6 +14,9 @@ def check(data: Data, task: Task) -> None:
     sizes = dict(zip(splits, task.sizes, strict=True))
     if data.draw is not None:
         splits["drawn"], sizes["drawn"] = Split(*data.draw(DRAWN, generator("check", 0))), DRAWN
+    if data.augment is not None and len(data.train):
+        n = min(DRAWN, len(data.train))
+        splits["augmented"], sizes["augmented"] = Split(*data.augment(data.train.x[:n], data.train.y[:n], generator("check", 0))), n
     for name, split in splits.items():
         if len(split.x) != len(split.y):
             raise ValueError(f"{task.name}: {name} has {len(split.x)} inputs and {len(split.y)} targets")

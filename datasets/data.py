@@ -15,6 +15,10 @@ class Missing(RuntimeError):
     """The data are not in the data root and no download was asked for. The message says how to get them."""
 
 
+class Unfetched(Missing):
+    """They were to be downloaded, and could not be."""
+
+
 class Corrupt(RuntimeError):
     """A data file is truncated or altered. The message names the file and the sum expected."""
 

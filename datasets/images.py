@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from datasets import register
-from datasets.data import Corrupt, Data, Missing, Split, standardise, stratified
+from datasets.data import Corrupt, Data, Missing, Split, Unfetched, standardise, stratified
 from datasets.distort import affine, distorted, translate
 from datasets.task import Budget, Input, Output, Task, budgets
 
@@ -86,12 +86,12 @@ def read(name: str, root: Path, train: bool) -> tuple[Tensor, Tensor]:
 
 
 def fetch(name: str, root: Path, task: Task) -> None:
-    """Let torchvision download into the root; Missing, with its reason, if it cannot."""
+    """Let torchvision download into the root; Unfetched, with its reason, if it cannot."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         reader(name)(str(root), download=True)
     except (OSError, RuntimeError) as error:
-        raise Missing(f"{task.name} could not be downloaded: {' '.join(str(error).split())}") from error
+        raise Unfetched(f"{task.name} could not be downloaded: {' '.join(str(error).split())}") from error
 
 
 def official(name: str, task: Task, root: Path, download: bool) -> tuple[Split, Split]:

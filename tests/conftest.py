@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gc
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,6 +25,11 @@ from bench.run.driver import Driver, Outcome
 from bench.run.job import Job, Message, Share
 from bench.run.worker import work
 from bench.store.records import Store
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # started in the background by a shell: what tests start and interrupt would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 900  # seconds until a session counts as hanging: other work on the machine may slow it tenfold

@@ -291,7 +291,7 @@ def test_a_failed_download_is_a_reason_not_a_crash(tmp_path: Path, monkeypatch: 
         raise OSError("network is unreachable")
 
     monkeypatch.setattr(images.reader("MNIST"), "download", refuse)
-    with pytest.raises(datasets.Missing, match="could not be downloaded: network is unreachable"):
+    with pytest.raises(datasets.Unfetched, match="could not be downloaded: network is unreachable"):
         datasets.load("mnist", root=tmp_path / "root", download=True)
 
 

@@ -15,6 +15,7 @@ import datasets
 from bench.plan.grid import Cell
 from bench.store.records import Store
 from bench.tables.rows import rows
+from bench.train.learners import check_answer
 from datasets.checks import check
 from datasets.data import Data, Split
 from datasets.registry import Registry
@@ -58,6 +59,8 @@ WRONG = [
     (VALUES, changed("train", "x", lambda x: x.half()), "train.x is float16, not float32"),
     (VALUES, changed("train", "x", lambda x: x.numpy()), "train.x has shape ndarray"),
     (VALUES, changed("val", "x", lambda x: x[:-1]), "val has 19 inputs and 20 targets"),
+    (VALUES, lambda data: replace(data, augment=lambda x, y, g: (x, y[:, 0])), "augmented.y has shape (2,), not (n, 1)"),
+    (CLASSES, lambda data: replace(data, augment=lambda x, y, g: (x / 0, y)), "augmented.x has 6 values that are no finite numbers"),
 ]
 
 
@@ -82,16 +85,34 @@ def constant(data: Data, *names: str) -> Data:
 
 
 @pytest.mark.parametrize(
-    ("names", "said"), [(("val",), "r2 stopped being finite"), (("test",), "r2 of the test split is no finite number")]
+    ("model", "names", "said"),
+    [
+        ("linear", ("val",), "r2 stopped being finite"),
+        ("linear", ("test",), "r2 of the test split is no finite number"),
+        ("ridge", ("val",), "what was fitted has no finite r2 on val"),
+    ],
 )
-def test_a_score_that_is_no_number_is_a_status(names: tuple[str, ...], said: str, tmp_path: Path) -> None:
-    task = replace(VALUES, name=f"unfit_{names[0]}", metrics=("r2", "mse"))
+def test_a_score_that_is_no_number_is_a_status(model: str, names: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    task = replace(VALUES, name=f"unfit_{model}_{names[0]}", metrics=("r2", "mse"))
     datasets.register(task)(lambda root, seed, download: constant(samples(task, seed), *names))
-    outcome = run_cell(Cell("linear", task.name, task, BUDGET), tmp_path)
+    outcome = run_cell(Cell(model, task.name, task, BUDGET, fits=model == "ridge"), tmp_path)
     assert outcome.status == "diverged" and said in outcome.reason
     (row,) = rows(Store(tmp_path))
     assert row.status == "diverged" and said in row.reason
     assert "nan" not in "".join(path.read_text().lower() for path in tmp_path.rglob("*-s?.json"))
+
+
+class Narrow(torch.nn.Linear):
+    """Answers otherwise in training: broadcasting would make a loss of it all the same."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x)[:, 0] if self.training else super().forward(x)
+
+
+def test_an_answer_that_is_misshapen_in_training_alone_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"answers two samples with shape \(2,\) in training; .* asks for \(2, 1\)"):
+        check_answer(Narrow(VALUES.input.size, 1), VALUES, BUDGET, torch.device("cpu"))
+    check_answer(torch.nn.Linear(VALUES.input.size, 1), VALUES, BUDGET, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", ["a" * 65, "Größe", "a/b", "..", "", "a b", "a\n", "con.", "café"])

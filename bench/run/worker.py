@@ -98,7 +98,8 @@ def work(job: Job, tell: Tell) -> None:
         elif seeds:
             status, reason = "error", f"seeds {', '.join(map(str, seeds))} do otherwise under today's code; train them again"
     except datasets.Missing as error:
-        status, reason, passing = "skipped", str(error), True
+        # a download that was asked for and failed is an error, though of no run from before
+        status, reason, passing = "error" if isinstance(error, datasets.Unfetched) else "skipped", str(error), True
     except datasets.Corrupt as error:
         status, reason = "error", str(error)
     except BaseException as error:  # a model may raise anything: SystemExit, what a test framework skips with

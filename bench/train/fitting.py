@@ -70,7 +70,8 @@ class Fitting:
         curve.val_scores = {one.name: [found[one.name]] for one in self.task.metrics}
         if self.data.peek is not None:
             curve.test_metric = [self.scored(self.data.peek)[metric.name]]
-        status, reason = ("ok", "") if math.isfinite(found["loss"]) else ("diverged", "what was fitted has no finite loss on val")
+        wrong = [name for name in ("loss", metric.name) if not math.isfinite(found[name])]
+        status, reason = ("diverged", f"what was fitted has no finite {wrong[0]} on val") if wrong else ("ok", "")
         progress(1.0)
         return [Trained(self.seeds[0], status, reason, curve, len(train), state, state, seconds, 1)]
 

@@ -12,6 +12,7 @@ Both offer the same things, with S = 1 or more seeds in front:
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,12 @@ def check_answer(module: torch.nn.Module, task: Task, budget: Budget, device: to
         raise ValueError("answers with tokens, which have no loss: bring .teach(x, y), the logits given the true prefix")
     if found != (2, *task.output.shape) and not decoded:
         raise ValueError(f"answers two samples with shape {found}; {task.name} asks for {(2, *task.output.shape)}")
+    if not any(hasattr(module, own) for own in ("loss", "predict", "teach")):
+        trained = copy.deepcopy(module).train()
+        with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            found = tuple(trained(x.to(device)).shape)
+        if found != (2, *task.output.shape):
+            raise ValueError(f"answers two samples with shape {found} in training; {task.name} asks for {(2, *task.output.shape)}")
 
 
 class Stacked:

@@ -43,12 +43,14 @@ def scored(build: Callable[[], torch.nn.Module], one: Trained, data: Data, task:
     learner.module.load_state_dict(one.best)
     found = score(learner, test, task)
     best = means(found.scores, task)[0]
-    if not math.isfinite(best[task.metric.name]):
-        return record | {"status": "diverged", "reason": f"{task.metric.name} of the test split is no finite number"}
-    record["test"] = {"best": best, "last": best}
+    last = best
     if one.best_samples != one.curve.samples[-1]:
         learner.module.load_state_dict(one.last)
-        record["test"]["last"] = means(score(learner, test, task).scores, task)[0]
+        last = means(score(learner, test, task).scores, task)[0]
+    for scores in (best, last):
+        if wrong := [name for name in (task.metric.name, "loss") if not math.isfinite(scores[name])]:
+            return record | {"status": "diverged", "reason": f"{wrong[0]} of the test split is no finite number"}
+    record["test"] = {"best": best, "last": last}
     if budget.choose == "test":  # the source's choice: the highest of its test scores; ours, made on val, stands beside it
         name, sign = task.metric.name, task.metric.sign
         record["test"]["on_val"] = best
