@@ -21,11 +21,11 @@ from typing import Any, Protocol, overload, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from datasets.kinds import InputKind, Kind, OutputKind
 from datasets.registry import Registry
 from datasets.task import Task
 from models import variants
 from models.naming import plain
+from models.takes import NUMBERS, Takes
 from models.variants import RECIPE, Variant
 from models.wrapped import wrap
 
@@ -59,43 +59,6 @@ FAMILIES = ("attention", "convolution", "mlp", "other")
 
 class Unsupported(ValueError):
     """The model makes no sense on the task. The message is a reason that a reader of the table accepts."""
-
-
-Kinds = str | tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Takes:
-    """The kinds of input and of output that a model is made for, one or several; () for any. ValueError for a kind there is not.
-
-    `reads` and `answers` are what it does with them, in words that begin a reason: "cuts an image into patches".
-    """
-
-    inputs: Kinds = ()
-    outputs: Kinds = ()
-    reads: str = ""
-    answers: str = ""
-
-    def __post_init__(self) -> None:
-        for name, kind in (("inputs", InputKind), ("outputs", OutputKind)):
-            given: Kinds = getattr(self, name)
-            object.__setattr__(self, name, tuple(kind.named(one) for one in ([given] if isinstance(given, str) else given)))
-
-    def unfit(self, task: Task) -> str | None:
-        """Why the task is none for the model, or None if it is one."""
-
-        def reason(kind: Kind, taken: Kinds, does: str, verb: str, what: str) -> str | None:
-            does = does or f"{verb} {' or '.join(taken)}"
-            vector = kind == "labels" and {"value", "classes"} <= {*taken}  # what answers with any numbers answers with a logit a label
-            return f"{does}; this task {what} {kind}" if taken and kind not in taken and not vector else None
-
-        given, asked = task.input.kind, task.output.kind
-        return reason(given, self.inputs, self.reads, "reads", "gives") or reason(
-            asked, self.outputs, self.answers, "answers with", "asks for"
-        )
-
-
-NUMBERS = Takes(("points", "table", "signal", "image"), ("value", "classes", "signal"), "reads numbers", "answers with numbers")
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ from bench.core.stats import Interval, interval, quantiles, ranks, share
 from bench.report import costs, labels, report
 from bench.store.encoding import pack
 from bench.store.records import Store
-from bench.tables import formatting
+from bench.tables import formatting, headline
 from bench.tables.rows import rows
 from bench.tables.scales import SHARE
 from datasets.task import ACCURACY
@@ -187,12 +187,27 @@ def test_a_row_says_whether_it_was_tuned_as_it_was_asked_for_last(store: Store) 
 
 def test_the_page_gives_the_answer_and_says_no_cuda(store: Store) -> None:
     page = report.write(store).read_text()
-    assert page.splitlines()[2].startswith("No verdict yet on small models trained from scratch")
+    assert page.splitlines()[2] == f"{headline.SMOKE}." and "No verdict yet" not in page
     line = next(line for line in page.splitlines() if line.startswith("| [gaussian]"))
     assert "smoke runs decide nothing" in line
     assert not any(word in page for word in ("**beats**", "**loses**", "*equal*:", "cannot tell:"))
-    assert "skipped, cuts an image \\| into patches &lt;b>" in page
+    assert "Skipped: 1 model, [comparison.csv](comparison.csv) says why." in page and "into patches" not in page
     assert "no CUDA device" in (store.folder / "comparison.md").read_text()
+
+
+def test_a_study_of_ones_own_is_titled_by_what_is_in_it(tmp_path: Path) -> None:
+    """Our question stands over it only where attention was run beside another mixer on a set of the family."""
+    store = Store(tmp_path)
+    for model, score in (("linear", 0.5), ("mlp", 0.6)):
+        store.put_run(run(model, 0, score) | {"budget": {"name": "default", "dtype": "float32", "samples": 640}})
+    page = report.write(store, draw=False).read_text()
+    assert page.splitlines()[0] == "# linear and mlp on gaussian"
+    assert page.splitlines()[2] == headline.RANKED
+    assert not any(words in page for words in ("No verdict", "family", "Bonferroni"))
+    for model in ("backbone_attention", "backbone_conv"):
+        store.put_run(run(model, 0, 0.5) | {"dataset": "digits", "budget": {"name": "default", "dtype": "float32", "samples": 640}})
+    page = report.write(store, draw=False).read_text()
+    assert page.splitlines()[0] == f"# {headline.QUESTION}" and "Bonferroni" in page
 
 
 def test_counts_stay_whole_beside_missing_ones(store: Store) -> None:

@@ -179,7 +179,8 @@ def report(plan: Plan, records: list[dict[str, Any]]) -> str:
 {len(records)} gates, each as anyone would run it: `python -m bench gate --base … --minutes {plan.minutes:g} --allow {100 * plan.allow:g}%`
 over {len(plan.cells)} cells, one thread. In a *slower* gate every other cell's forward pass does more work by the stated share
 (integer arithmetic, calibrated; no sleep); the rest is unchanged. *Measured* is the median of the gate's own estimates.
-Shares stand with their exact 95 % intervals.
+Shares stand with their exact 95 % intervals. *Accused*: the gate said that a cell is slower; *caught*: it was right. *Undecided*: the
+interval was wider than the question, so that nothing is said.
 
 {markdown(by_kind(cells))}
 

@@ -24,7 +24,10 @@ MEANING = {
     "broken": "raises on both",
     "new": "only head has it",
     "fixed": "raises on base, runs on head",
+    "faster": "the whole interval lies below 0",
+    "same": "the interval ends below what is allowed",
 }
+WORDS = "*head / base*: how much longer head takes; *exact costs*: operators, FLOPs and bytes, counted and not timed."
 MARK = "<!-- attention-bench gate -->"  # by which a workflow finds its own comment
 REASON, ROOM = 160, 60_000  # characters of a cell's text, and of all tables of a comment
 HEADERS = ["cell", "latency", "head / base", "95 % interval", "detectable", "base, ms", "trios", "exact costs", "why"]
@@ -156,6 +159,6 @@ def markdown(contest: Contest) -> str:
             tables.append(f"<details><summary>{len(lines)} {word}</summary>\n\n{text}\n\n</details>" if word else text)
     verdicts = {cell.verdict for cell in contest.cells}
     legend = "; ".join(f"*{word}*: {MEANING[word]}" for word in ORDER if word in MEANING and word in verdicts)
-    about = [legend + "." * bool(legend), escape(noise(contest)), escape(rules(contest))]
+    about = [f"{legend}. {WORDS}" if legend else "", escape(noise(contest)), escape(rules(contest))]
     line = headline(contest).replace(" missing", " gone")
-    return "\n\n".join(part for part in (f"{MARK}\n## Latency: {line}", *tables, *about) if part) + "\n"
+    return "\n\n".join(part for part in (f"{MARK}\n## Latency: {line}", *about, *tables) if part) + "\n"

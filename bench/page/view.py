@@ -17,7 +17,7 @@ from bench.core import machine
 from bench.page import cells, details, draw, pictures
 from bench.page.svg import element, sample
 from bench.plan.grid import RequestError
-from bench.report import report, studied, studies
+from bench.report import readme, studied, studies
 from bench.store.records import Record, Store
 from bench.tables import checks, headline, lengths
 from bench.tables.columns import columns
@@ -60,7 +60,7 @@ def slug(name: str) -> str:
 def answer(name: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[str, Any]:
     """A line of the table that answers the question."""
     said = [strong(headline.told(one)) for one in compared]
-    return {"dataset": name, "said": said, "n": between(one.n for one in compared), "costs": report.cost_line(own)}
+    return {"dataset": name, "said": said, "n": between(one.n for one in compared), "costs": readme.cost_line(own)}
 
 
 def forests(compared: Sequence[Verdict]) -> list[Markup]:
@@ -158,14 +158,15 @@ def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
         "question": headline.title(table),
         "finished": any(row.values for row in table),
         "headline": [
-            paragraph.split("\n- ") for paragraph in [*checks.answer(compared, checks.check(table, compared)), *studied.sentences(store)]
+            paragraph.split("\n- ")
+            for paragraph in [*checks.answer(table, compared, checks.check(table, compared)), *studied.sentences(store)]
         ],
-        "rule": strong(headline.RULE),
+        "rule": strong(headline.RULE) if headline.asks(table) else "",
         "words": WORDS,
         "others": list(OTHERS.values()),
         "forests": forests(compared),
-        "answers": [answer(*one) for one in report.compared_on(sections, compared)],
-        "outside": [answer(*one) for one in report.compared_on(sections, compared, True)],
+        "answers": [answer(*one) for one in readme.compared_on(sections, compared)],
+        "outside": [answer(*one) for one in readme.compared_on(sections, compared, True)],
         "prices": [priced(record) for record in lengths.read(store)],
         "families": {name: sample(Look(name, (), SHAPES[name][0])) for name in COLOURS},
         "heads": heads,

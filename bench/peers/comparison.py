@@ -123,10 +123,8 @@ def ratio(rounds: Iterable[tuple[float, float]]) -> Interval:
     return Interval(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high), logs.n)
 
 
-INTRODUCTION = """# Our models beside their peers
-
-**Ratio of times, ours / peer: below 1 ours is faster.** low and high bound the 95 % Student interval over rounds; each round has
-fresh copies of both models, which take turns (ours, peer, peer, ours). aim is what the ratio should stay under.
+INTRODUCTION = """**Ratio of times, ours / peer: below 1 ours is faster.** low and high bound the 95 % Student interval over rounds;
+each round has fresh copies of both models, which take turns (ours, peer, peer, ours). aim is what the ratio should stay under.
 
 The same for both: process, threads, input, sizes, float32, and, in a *training step*, the loss and torch's fused Adam. Where the
 model is built alike the weights were carried over, and the outputs agreed to 1e-5 before anything was timed. Not the same:
@@ -140,8 +138,19 @@ model is built alike the weights were carried over, and the outputs agreed to 1e
 """
 
 
+def ahead(rows: list[Row]) -> str:
+    """In how many rows ours is faster, slower, or neither for certain: what the page begins with."""
+    timed = [row for row in rows if row.rounds]
+    faster, slower = sum(row.high < 1 for row in timed), sum(row.low > 1 for row in timed)
+    if not timed:
+        return "Nothing was timed yet."
+    rest = f", in {left} neither is certain" if (left := len(timed) - faster - slower) else ""
+    return f"Ours is faster in {faster} of {len(timed)} rows and slower in {slower}{rest} (by the 95 % interval of the ratio)."
+
+
 def page(rows: list[Row]) -> str:
-    """peers.md: what is compared, the table, the machine. Rows measured under other facts are told apart by a letter."""
+    """peers.md: in how many rows ours is faster, what is compared, the table, the machine. Rows measured under other facts are told
+    apart by a letter."""
 
     def shown(value: object, digits: int) -> str:
         return f"{value:.{digits}f}" if isinstance(value, float) and math.isfinite(value) else ""
@@ -170,7 +179,8 @@ def page(rows: list[Row]) -> str:
     table = markdown(lines)
     rounds = sorted({row.rounds for row in rows if row.rounds})
     told = "\n\n" + "\n".join(f"- {letters[one]}: {one}" for one in facts) if letters else " " + "".join(facts)
-    return f"{INTRODUCTION}\n{table}\n\n{' or '.join(map(str, rounds)) or 'No'} rounds.{told}\n"
+    counted = f"{' or '.join(map(str, rounds)) or 'No'} rounds.{told}\n"
+    return "\n\n".join(["# Our models beside their peers", ahead(rows), INTRODUCTION.rstrip(), table, counted])
 
 
 WORDS, WHOLE = ("model", "peer", "input", "what", "reason", "facts"), ("batch", "threads", "rounds")

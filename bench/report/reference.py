@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.core import machine
-from bench.report import report, studied
+from bench.report import readme, studied
 from bench.store.records import Store
 from bench.tables import checks, headline, routes
 from bench.tables.rows import Row, rows
@@ -66,7 +66,7 @@ def findings(results: Path, whole: dict[str, list[Row]]) -> list[str]:
     table, compared = decisive(whole)
     solved = [" ".join(routes.sentences(routes.reached(shown(rows_)))) for rows_ in whole.values()]
     return [
-        "\n\n".join(checks.answer(compared, checks.check(table, compared))),
+        "\n\n".join(checks.answer(table, compared, checks.check(table, compared))),
         max(solved, key=len, default=""),
         " ".join(dict.fromkeys(sentence for store in stores(results) for sentence in studied.sentences(store))),
     ]
@@ -91,7 +91,7 @@ def write(results: Path, whole: dict[str, list[Row]] | None = None) -> Path:
     for name, table in whole.items():
         sections = shown(table)
         page = f"{name}/README.md"
-        answer = report.answer(sections, family(sections)).replace("](#", f"]({page}#")
+        answer = readme.answer(sections, family(sections)).replace("](#", f"]({page}#")
         parts += [f"## [{name}]({page})", answer, *pictures(results / name), *more(results / name)]
     Store(results).write(results / "README.md", ("\n\n".join(part for part in parts if part) + "\n").encode())
     return results / "README.md"

@@ -6,33 +6,26 @@ DIR/comparison.csv  runs.csv  latency.csv  verdicts.csv  curves/<dataset>.png  p
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.core.apart import answers
 from bench.core.machine import cores
-from bench.core.silicon import described
-from bench.report.beside import elsewhere, variants
+from bench.report.readme import FOREST, MAP, MARKED, Sections, readme
 from bench.store.records import Store
-from bench.tables import checks, dictionary, headline, latency_page, latency_table, routes, runs
+from bench.tables import dictionary, headline, latency_page, latency_table, routes, runs
 from bench.tables.column import as_csv, as_lines, filled
-from bench.tables.columns import DOUBTED, columns, scores, timed, written
+from bench.tables.columns import columns, scores, written
 from bench.tables.dictionary import Table
-from bench.tables.family import ATTENTION, OTHERS, SETS
-from bench.tables.formatting import amount, between, escape, markdown, number, quality
-from bench.tables.rows import LATENCY, Row, newest_facts, rows
+from bench.tables.formatting import markdown
+from bench.tables.rows import Row, rows
 from bench.tables.rows import sources as sources_of
 from bench.tables.sections import repeated, shown
-from bench.tables.verdict import Verdict, family, on, ranked
-from models.naming import changed
+from bench.tables.verdict import Verdict, family
 
-FOREST, MAP = "forest.png", "routes.png"
-Sections = dict[str, list[Row]]
 TERMS = ("model", "dataset", "budget", "dtype", "arithmetic")  # what names a line of comparison.csv
-OUTSIDE = "Other sizes, routes built for one kind of mixing, and shuffled twins: 95 % intervals, each on its own; no verdicts."
-MARKED = f"{DOUBTED} says that something was wrong with a timing: [latency.md](latency.md) has what, with quantiles and their intervals"
 
 
 def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bool = True, machine: str | None = None) -> Path:
@@ -112,20 +105,6 @@ def facts(store: Store, machine: str | None = None) -> list[dict[str, Any]]:
     return [{column.name: column.of(row) for column in own} for row in table]
 
 
-def cost_line(own: Sequence[Row]) -> str:
-    """What attention cost against convolution in the same backbone, as ratios."""
-    by_name = {row.model: row for row in own}
-    a, b = by_name.get(ATTENTION), by_name.get("backbone_conv")
-    if a is None or b is None:
-        return ""
-    pairs = [
-        (a.costs.get("params_active"), b.costs.get("params_active"), "parameters"),
-        (a.costs.get("flops"), b.costs.get("flops"), "FLOPs"),
-        (a.latency.get(LATENCY), b.latency.get(LATENCY), "CPU latency"),
-    ]
-    return ", ".join(f"{x / y:.2f} × {name}" for x, y, name in pairs if x and y)
-
-
 def comparison(table: list[Row]) -> str:
     """comparison.md: every cell that was run or timed, and what failed; what is the same in all lines is said once."""
     untimed = not any(key.startswith("latency_cuda") for row in table for key in row.latency)
@@ -140,119 +119,3 @@ def comparison(table: list[Row]) -> str:
         f"{skipped} cells were skipped: comparison.csv says why." if (skipped := len(table) - len(shown)) else "",
     ]
     return f"# All cells\n\n{' '.join(filter(None, told))}\n\n{markdown(lines)}\n"
-
-
-def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> str:
-    """One data set: its table best first, its pictures, what other budgets gave, and the cells without a number."""
-    first = next((row for row in own if row.values), own[0])
-    metric = first.metric
-    lines = [f"## {dataset}", ""]
-    if first.summary:
-        lines += [escape(f"{first.summary[0].upper()}{first.summary[1:]}."), ""]
-    if metric.name:
-        lines += [f"Test {metric.name}, {metric.better} is better. Budget `{first.budget}`: {first.samples:,} samples seen.", ""]
-    if first.scored_by:
-        lines += [f"Of the whole corpus, on lower-cased words split from punctuation, by sacrebleu: `{first.scored_by}`.", ""]
-    body = [
-        {
-            "model": row.model,
-            metric.name: quality(row.value, metric),
-            "seeds": len(row.values),
-            "parameters (active)": f"{number(row.costs.get('params'))} ({number(row.costs.get('params_active'))})",
-            "FLOPs": amount(row.costs.get("flops")),
-            "train s": number(row.train_seconds),
-            "ms, batch 1": timed(row, LATENCY),
-            "samples/s, batch 64": timed(row, "throughput_cpu_b64_per_s"),
-        }
-        for row in ranked(own)
-    ]
-    if body:
-        lines += [markdown(body), ""]
-    if pictured:
-        lines += [f"![training curves of {dataset}](curves/{dataset}.png)", "", f"![cost of {dataset}](pareto/{dataset}.png)", ""]
-    lines += elsewhere(others)
-    noted = [row for row in own if row.values and row.reason]
-    if noted:
-        lines += [*(f"- {row.model}: {escape(row.reason)}" for row in noted), ""]
-    empty = [row for row in own if not row.values]
-    if empty:
-        lines += ["Without a number:", "", *(f"- {row.model}: {row.status}, {escape(row.reason)}" for row in empty), ""]
-    return "\n".join(lines)
-
-
-def line(dataset: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[str, str]:
-    """Attention against each other mixer on one data set."""
-    said = {f"against {OTHERS[one.other]}": escape(headline.told(one)) for one in compared}
-    n = between(one.n for one in compared)
-    return {"data set": f"[{dataset}](#{dataset})", **said, "n": n, "attention costs, × convolution": cost_line(own)}
-
-
-def compared_on(sections: Sections, compared: Sequence[Verdict], outside: bool = False) -> list[tuple[str, list[Row], list[Verdict]]]:
-    """Data sets of the family, or those outside it, on which attention and another mixer were run: name, rows, differences."""
-    within = {name: [one for one in compared if one.dataset == name] for name in SETS}
-    found = {name: on(name, own) for name, own in sections.items() if name not in SETS} if outside else within
-    return [(name, sections[name], own) for name, own in found.items() if any(one.n for one in own)]
-
-
-def answer(sections: dict[str, list[Row]], compared: Sequence[Verdict], outside: bool = False) -> str:
-    """The table that answers the question, a line a data set; outside the family there are no verdicts."""
-    return markdown([line(*one) for one in compared_on(sections, compared, outside)])
-
-
-def machines(table: Sequence[Row]) -> str:
-    """What everything was measured on."""
-    lines = []
-    for slug, known in newest_facts(table).items():
-        facts = defaultdict(lambda: "?", known)
-        gpu = f", {facts['gpu']} (driver {facts['driver']}, CUDA {facts['cuda']})" if facts.get("gpu") else ", no CUDA device"
-        dirty = " with local changes" if facts.get("dirty") else ""
-        lines.append(
-            f"- `{slug}`: {facts['cpu']}{described(known)}, {facts['cores']} cores, {facts['memory_gib']} GiB{gpu};"
-            f" threads: {facts['threads']}; torch {facts['torch']}, Python {facts['python']}, {facts['system']};"
-            f" commit {facts['commit']}{dirty}"
-        )
-    return "\n".join(lines)
-
-
-def readme(table: list[Row], sections: dict[str, list[Row]], compared: Sequence[Verdict], pictured: set[str], there: set[str]) -> str:
-    """The page made for people: the answer first, then a section per data set, then the machine."""
-
-    def rest(dataset: str, own: list[Row]) -> list[Row]:
-        ranked_ = {row.terms for row in own}
-        own = [row for row in table if row.dataset == dataset and not changed(row.model)]
-        return [row for row in own if row.terms not in ranked_]
-
-    unranked = sorted({row.dataset for row in table if row.values} - set(sections))
-    checked = checks.check(table, compared)
-    counts = Counter(row.status for row in table)
-    trainer = next((row.trainer for row in table if row.trainer), "")
-    seconds = (
-        f" Training seconds are per seed, by the clock of `{trainer}`, which others may have used too; seeds trained together"
-        " share the time."
-        if trainer
-        else ""
-    )
-    cells_ = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
-    parts = [
-        f"# {headline.title(table)}",
-        *checks.answer(compared, checked),
-        f"![attention minus each other mixer, a row for each data set]({FOREST})" if FOREST in there else "",
-        " ".join(routes.sentences(routes.reached(sections))),
-        f"![R² of each mixer on each route]({MAP})" if MAP in there else "",
-        answer(sections, compared) or "On no data set of the family was attention run beside another mixer.",
-        headline.RULE,
-        *(["## The same, made otherwise", checks.page(checked)] if checked else []),
-        *(["## Outside the family", OUTSIDE, outside] if (outside := answer(sections, compared, True)) else []),
-        *("\n".join([section(name, own, rest(name, own), name in pictured), *variants(name, table)]) for name, own in sections.items()),
-        *("\n".join([f"## {name}", "", *elsewhere(rest(name, [])), *variants(name, table)]) for name in unranked),
-        "## How to read this",
-        "Every value is scored on the test split, opened after training, with the weights that were best on val (a `published`"
-        " budget may choose on test, as its source did, and then says so): the mean over seeds ± half its 95 % Student interval."
-        " Parameters in brackets are those that can learn. FLOPs are of one forward pass of one sample."
-        f"{seconds} Latency is the median of one forward pass on one CPU thread; " + MARKED + ", other threads and arithmetics."
-        " [comparison.csv](comparison.csv) and [comparison.md](comparison.md) have every figure and every cell"
-        f" ({cells_}).",
-        "## Machine",
-        machines(table),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"

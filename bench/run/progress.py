@@ -36,6 +36,7 @@ class Progress:
             total=round(total, 2),
             file=sys.stderr if terminal else Lines(),
             bar_format="{percentage:3.0f}%|{bar}| {elapsed} elapsed, {remaining} left{postfix}",
+            smoothing=0,  # the time left is by all that was done: cells end in lumps
             mininterval=0.2 if terminal else 20,
             maxinterval=1 if terminal else 30,
             dynamic_ncols=terminal,

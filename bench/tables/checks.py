@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from bench.tables.family import HALF_BUDGET, HALF_WIDTH, MIXERS, OTHERS, TWICE_DEPTH
 from bench.tables.formatting import markdown
-from bench.tables.headline import listed, sentences, told
+from bench.tables.headline import LONGER, RANKED, SMOKE, asks, listed, sentences, smoke, told
 from bench.tables.rows import Row
 from bench.tables.verdict import OPEN, Verdict, on
 
@@ -88,8 +88,13 @@ def sentence(found: Sequence[Check]) -> str:
     return "\n- ".join(["Checked with fewer seeds:", *lines]) if lines else ""
 
 
-def answer(compared: Sequence[Verdict], found: Sequence[Check]) -> list[str]:
-    """The paragraphs on quality that results begin with: the answer, then how far it reaches and what was checked of it."""
+def answer(table: Sequence[Row], compared: Sequence[Verdict], found: Sequence[Check]) -> list[str]:
+    """The paragraphs on quality that results begin with: the answer, then how far it reaches and what was checked of it. Smoke runs
+    and studies of something else answer nothing, and say so."""
+    if smoke(table):
+        return [f"{SMOKE}.", LONGER]
+    if not asks(table):
+        return [RANKED]
     first, second = sentences(compared)
     return [first, " ".join(filter(None, [second, sentence(found)]))]
 

@@ -209,6 +209,7 @@ COLUMNS: list[Column[Row]] = [
         page=OnPage("training", "s per seed", cell="number"),
     ),
     Column("train_machine", "text", known("trainer"), "Name of the machine that `train_seconds` are of, the same in all rows."),
+    Column("trained_on", "text", lambda row: "; ".join(row.trained_on), "Names of the machines that trained its runs."),
     Column("date", "text", lambda row: row.newest[:10], "The day the newest of its runs was trained, in UTC."),
     Column("commit", "text", lambda row: commits(row.runs), "The commits whose code trained its runs; -dirty: with local changes."),
     *(TIMINGS := [column for device in latency_table.PLACES for column in timings(device)]),

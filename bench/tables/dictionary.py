@@ -15,7 +15,8 @@ from bench.tables.column import Column, Kind
 from bench.tables.formatting import escape, markdown
 from bench.tables.headline import QUESTION
 
-VERSION = "2.0.0"  # of the files' columns: a column gone or of another meaning raises the first number, a new one the second
+VERSION = "2.1.0"  # of the files' columns: a column gone or of another meaning raises the first number, a new one the second
+LICENCES = [{"name": "MIT", "title": "MIT License", "path": "https://opensource.org/license/mit"}]
 TYPES: dict[Kind, str] = {"text": "string", "count": "integer", "figure": "number"}
 
 
@@ -71,5 +72,5 @@ def package(tables: Sequence[Table]) -> str:
         }
         for table in tables
     ]
-    head = {"profile": "tabular-data-package", "name": "attention-bench", "version": VERSION}
+    head = {"profile": "tabular-data-package", "name": "attention-bench", "version": VERSION, "licenses": LICENCES}
     return json.dumps({**head, "title": QUESTION, "resources": resources}, indent=1, ensure_ascii=False) + "\n"

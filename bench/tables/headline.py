@@ -17,6 +17,8 @@ from bench.tables.verdict import BEATS, EQUAL, LOSES, OPEN, OUTSIDE, UNMIXED, Ve
 
 QUESTION = "When does attention beat convolutions and MLPs, and what does it cost?"
 SMOKE = "A smoke run shows that everything works, and decides nothing"
+LONGER = "A longer budget answers the question, with intervals: `default` in minutes, `reference` in hours."
+RANKED = "Models by their test score on each data set, the best first. [comparison.csv](comparison.csv) has every figure."
 VERBS = {BEATS: "beats", LOSES: "loses to", EQUAL: "equals", OPEN: "cannot be told from"}
 ENOUGH = 3  # data sets with a verdict, for a word on others
 NAMED = 3  # as many are named, of more it is said how many
@@ -31,9 +33,33 @@ RULE = (
 )
 
 
+def smoke(table: Sequence[Row]) -> bool:
+    """Whether all that there is are smoke runs."""
+    return {row.budget for row in table if row.values} == {"smoke"}
+
+
+def asks(table: Sequence[Row]) -> bool:
+    """Whether the question of this project is asked: attention beside another mixer on a set of the family, or nothing yet."""
+    beside: dict[str, set[str]] = defaultdict(set)
+    for row in table:
+        if row.values:
+            beside[row.dataset].add(row.model)
+    return not beside or any(ATTENTION in beside[name] and beside[name] & OTHERS.keys() for name in SETS)
+
+
 def title(table: Sequence[Row]) -> str:
-    """The question, with a warning where all that there is are smoke runs."""
-    return f"{SMOKE}: {QUESTION[0].lower()}{QUESTION[1:]}" if {row.budget for row in table if row.values} == {"smoke"} else QUESTION
+    """The question; of one's own study what is in it; with a warning where all that there is are smoke runs."""
+
+    def named(names: Sequence[str], what: str) -> str:
+        own = list(dict.fromkeys(names))
+        return listed(own) if len(own) <= NAMED else f"{len(own)} {what}"
+
+    found = [row for row in table if row.values]
+    own = f"{named([row.model for row in found], 'models')} on {named([row.dataset for row in found], 'data sets')}"
+    text = QUESTION if asks(table) else own
+    if not smoke(table):
+        return text
+    return f"{SMOKE}: {QUESTION[0].lower()}{QUESTION[1:]}" if asks(table) else f"{SMOKE}: {own}"
 
 
 def amount(verdict: Verdict, value: float) -> str:
@@ -112,8 +138,6 @@ def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
             for (word, where), whom in zip(words, named, strict=False)
         ]
         parts.append(listed(clauses) + (f" of {n} data set{'s' * (n != 1)}" if len(sets) > NAMED else ""))
-    if not parts and {verdict.budget for verdict in family if not math.isnan(verdict.mean)} == {"smoke"}:
-        return f"{SMOKE}.", "A longer budget answers the question, with intervals: `default` in minutes, `reference` in hours."
     if not parts:
         return (
             f"No verdict yet on small models trained from scratch; of the family's {SIZE} comparisons: {missing(family)}.",
