@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,15 @@ def shown(axes: Axes) -> np.ndarray:
     return np.asarray(axes.images[0].get_array())
 
 
+def said(figure: Figure) -> str:
+    """All text of a figure outside its panels, lines joined."""
+    return " ".join(text.get_text().replace("\n", " ") for text in figure.texts)
+
+
+def drawn_sample(figure: Figure) -> int:
+    return int(re.search(r"test sample (\d+)", said(figure))[1])  # type: ignore[index]
+
+
 # Signals
 
 
@@ -145,14 +155,14 @@ def softmaxed(q: Tensor, k: Tensor, scale: float) -> Tensor:
 def test_signal_attention_is_that_of_the_layers_own_weights(model: str, heads: int, tmp_path: Path) -> None:
     test = of_shapes(6)
     subject = subject_of(tmp_path, model, "shapes", test, 1.5)
-    sample = next(i for i in range(6) if sum(signal_attention.kinds(test.y[i, 0])) == 2)
+    figure = signal_attention.signal_attention(subject)
+    sample = drawn_sample(figure)
     x = test.x[sample : sample + 1]
     module: nn.Sequential = subject.module  # type: ignore[assignment]
     for layer in module:
         if isinstance(layer, SignalAttention):
             break
         x = layer(x)
-    figure = signal_attention.signal_attention(subject)
     panels = matrices(figure)
     assert len(panels) == heads
     size = 64 // heads
@@ -170,12 +180,13 @@ def test_signal_attention_of_pieces(tmp_path: Path) -> None:
     test = of_shapes(6, pairs=True)
     subject = subject_of(tmp_path, "backbone_attention", "shapes_pairs", test, 3.0)
     module = subject.module
-    tokens = module.tokens(test.x[:1]) + module.positions  # type: ignore[operator]
+    figure = signal_attention.signal_attention(subject)
+    sample = drawn_sample(figure)
+    tokens = module.tokens(test.x[sample : sample + 1]) + module.positions  # type: ignore[operator]
     norm, layer = module.blocks[0].mix  # type: ignore[index, union-attr]
     assert isinstance(layer, SelfAttention)
     projected = norm(tokens)[0] @ layer.qkv.weight.T + layer.qkv.bias
     q, k, _ = projected.view(25, 3, 4, 8).permute(1, 2, 0, 3)
-    figure = signal_attention.signal_attention(subject)
     panels = matrices(figure)
     assert len(panels) == 8
     assert [axes.get_title(loc="left").split(":")[0] for axes in panels[3:5]] == ["layer 1, head 4", "layer 2, head 1"]
@@ -189,10 +200,11 @@ def test_signal_attention_of_pieces(tmp_path: Path) -> None:
 def test_the_signal_stands_along_both_axes_of_the_matrix(tmp_path: Path) -> None:
     test = of_shapes(3, pairs=True)
     figure = signal_attention.signal_attention(subject_of(tmp_path, "conv1d_attention", "shapes_pairs", test))
+    signal = test.x[drawn_sample(figure), 0]
     matrix, top, left = figure.axes[:3]
     above, beside = top.lines[0], left.lines[0]
-    assert np.array_equal(above.get_xdata(), np.arange(100)) and np.allclose(above.get_ydata(), test.x[0, 0])
-    assert np.array_equal(beside.get_ydata(), np.arange(100)) and np.allclose(beside.get_xdata(), test.x[0, 0])
+    assert np.array_equal(above.get_xdata(), np.arange(100)) and np.allclose(above.get_ydata(), signal)
+    assert np.array_equal(beside.get_ydata(), np.arange(100)) and np.allclose(beside.get_xdata(), signal)
     assert top.get_xlim() == matrix.get_xlim() and left.get_ylim() == matrix.get_ylim() == (99.5, -0.5)
     assert top.get_position().x0 == matrix.get_position().x0 and left.get_position().y0 == matrix.get_position().y0
     assert [text.get_text() for text in top.texts] == ["A", "A", "B", "B"]
@@ -212,7 +224,8 @@ def test_frames_stand_where_a_shape_meets_its_partner(tmp_path: Path) -> None:
     test = of_shapes(2, pairs=True)
     figure = signal_attention.signal_attention(subject_of(tmp_path, "conv1d_attention", "shapes_pairs", test))
     frames = [patch for patch in matrices(figure)[0].patches if isinstance(patch, Rectangle)]
-    inside = [{k for k in range(25 * i, 25 * i + 25) if float(test.y[0, 0, k]) != 0} for i in range(4)]
+    target = test.y[drawn_sample(figure), 0]
+    inside = [{k for k in range(25 * i, 25 * i + 25) if float(target[k]) != 0} for i in range(4)]
     found = []
     for frame in frames:
         (x, y), right, bottom = frame.get_xy(), frame.get_x() + frame.get_width(), frame.get_y() + frame.get_height()
@@ -234,6 +247,41 @@ def test_preference_equals_a_slow_count() -> None:
     assert signal_attention.preference(weights, test.y, groups) == pytest.approx(np.mean(same) / np.mean(other), rel=1e-5)
 
 
+def test_the_sample_drawn_is_near_the_median_and_its_frames_are_dark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights made up: in each sample a shape weighs its partner `ratio` times as much, but in two of three only one of the pairs does."""
+    test, ratios = of_shapes(40, pairs=True), torch.linspace(1.5, 6, 40)
+    one = torch.zeros(40, 4, 4)
+    for i, ratio in enumerate(ratios):
+        uneven = i % 3  # 0: both pairs alike; else one pair has it all, and the other's frames are paler than what is not framed
+        for a, b in itertools.permutations(range(4), 2):
+            mates = a // 2 == b // 2
+            one[i, a, b] = 1 if not mates else ratio if not uneven else 0.5 if a // 2 == 0 else 2 * ratio - 0.5
+    weights = one.repeat_interleave(25, 1).repeat_interleave(25, 2)
+    monkeypatch.setattr(signal_attention, "joined", lambda *asked: [("", weights[:, None])])
+    figure = signal_attention.signal_attention(subject_of(tmp_path, "conv1d_attention", "shapes_pairs", test))
+    sample = drawn_sample(figure)
+    assert sample % 3 == 0 and abs(sample - 20) <= 5  # of 18, 21, …
+    own, words = float(ratios[sample]), said(figure)
+    assert f"by itself {own:.2f}\N{NO-BREAK SPACE}×; the median sample has {float(ratios[19]):.2f}\N{NO-BREAK SPACE}×" in words
+    assert f"In {sum(i % 3 == 0 for i in range(40))} of 40 all frames are darker than wherever the pairs meet" in words
+    assert "last step, seed 0" in words
+    legible(figure)
+
+
+def test_frames_of_the_sample_drawn_are_pale_where_the_other_group_is_weighed_more() -> None:
+    groups = torch.tensor([[0, 0, 1, 1]] * 8)
+    each = torch.ones(8, 4, 4)
+    same, _ = signal_attention.split(groups)
+    each[same] = 0.5
+    for i in (0, *range(2, 8)):  # the same ratio, but a frame is darker than all that is not framed
+        each[i, 0, 1], each[i, 1, 0], each[i, 2, 3], each[i, 3, 2] = 0.0, 1.1, 0.45, 0.45
+    found = signal_attention.chosen(each, groups, 0.5)
+    assert (found.sample, found.clear) == (1, 1) and found.ratio == pytest.approx(0.5) and found.median == pytest.approx(0.5)
+    mixed = torch.tensor([[0, 0, 0, 0], [0, 1, 1, 1], [0, 1, 0, 1]])
+    found = signal_attention.chosen(torch.rand(3, 4, 4, generator=generator("test/kinds", 1)), mixed, 2.0)
+    assert found.sample == 2  # two of each kind; nothing is known of a sample with one kind
+
+
 def test_pieces_share_their_weight_among_positions() -> None:
     weights = torch.rand(2, 3, 3).softmax(-1)
     wide = signal_attention.at_positions(weights, 12)
@@ -244,9 +292,11 @@ def test_pieces_share_their_weight_among_positions() -> None:
 
 def test_the_finding_names_the_head_that_differs_most() -> None:
     rule = signal_attention.RULES["shapes"]
-    assert signal_attention.told({"head 1": 1.2, "head 2": 0.25}, rule).startswith("in head 2 a shape weighs the others of its kind 0.25")
-    assert signal_attention.told({"head 1": 1.05, "head 2": 0.95}, rule).startswith("no head tells the kinds apart")
-    assert signal_attention.told({"": 1.0}, rule).startswith("its attention does not tell the kinds apart")
+    assert signal_attention.finding({"head 1": 1.2, "head 2": 0.25}, rule).startswith(
+        "in head 2 a shape weighs the others of its kind 0.25"
+    )
+    assert signal_attention.finding({"head 1": 1.05, "head 2": 0.95}, rule).startswith("no head tells the kinds apart")
+    assert signal_attention.finding({"": 1.0}, rule).startswith("its attention does not tell the kinds apart")
 
 
 def test_without_attention_over_the_signal_there_is_no_picture(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from bench.figures.kinds import of_cell
 from bench.figures.signals import of_signals
 from bench.figures.subject import NoPicture, Subject, answer
-from bench.report.plots import STYLE
+from bench.report.plots import STYLE, headline
 from datasets.shapes import QUARTER, SHAPES
 from datasets.task import Task
 from models.attention import watch
@@ -73,18 +72,59 @@ def at_positions(weights: Tensor, length: int) -> Tensor:
     return weights.repeat_interleave(each, -2).repeat_interleave(each, -1) / each
 
 
-def preference(weights: Tensor, y: Tensor, group: Tensor) -> float:
-    """How many times as much a position of a shape weighs a position of another shape of its group as one of the other group.
+def blocks(weights: Tensor, y: Tensor) -> Tensor:
+    """Mean weight of the positions of a shape (row) for those of another (column): (n, shapes, shapes).
 
-    weights (n, length, length), targets y (n, 1, length), which are 0 outside the shapes, group (n, shapes). Means over pairs of shapes.
+    weights (n, length, length), targets y (n, 1, length), which are 0 outside the shapes.
     """
     here = (y[:, 0] != 0).float().view(len(y), SHAPES, QUARTER)
     inside = (torch.eye(SHAPES)[..., None] * here[:, None]).flatten(2)  # (n, shape, length)
     inside = inside / inside.sum(2, keepdim=True)
-    each = inside @ weights @ inside.mT  # (n, shape, shape)
+    return inside @ weights @ inside.mT
+
+
+def split(group: Tensor) -> tuple[Tensor, Tensor]:
+    """Of group (n, shapes), which pairs of two shapes are of one group, and which are of two: (n, shapes, shapes) each."""
     same = group[:, :, None] == group[:, None]
-    other = ~torch.eye(SHAPES, dtype=torch.bool).expand_as(same)
-    return float(each[same & other].mean() / each[~same].mean())
+    return same & ~torch.eye(group.shape[1], dtype=torch.bool), ~same
+
+
+def preference(weights: Tensor, y: Tensor, group: Tensor) -> float:
+    """How many times as much a position of a shape weighs a position of another shape of its group as one of the other group.
+
+    Weights and targets as in `blocks`, group (n, shapes). Means over pairs of shapes.
+    """
+    each, (same, other) = blocks(weights, y), split(group)
+    return float(each[same].mean() / each[other].mean())
+
+
+class Chosen(NamedTuple):
+    """The sample drawn, the ratio that it has by itself, the median of such ratios, and in how many samples every frame stands out."""
+
+    sample: int
+    ratio: float
+    median: float
+    clear: int
+
+
+def chosen(each: Tensor, group: Tensor, ratio: float) -> Chosen:
+    """A sample that shows what the `ratio` of all says: each (n, shapes, shapes) of one head, as `blocks` gives it.
+
+    Of the quarter of samples whose own ratio is nearest to the median, the one in which the fewest blocks of one group are paler
+    (darker, where the ratio is below 1) than one of two groups. Only of samples with two shapes of each group, where there are such.
+    """
+    same, other = (pairs.flatten(1) for pairs in split(group))
+    value = each.flatten(1)
+    own = (value * same).sum(1) / same.sum(1) / ((value * other).sum(1) / other.sum(1))  # nan where all are of one group
+    median = float(own.nanmedian())
+    sided = value if ratio > 1 else -value
+    wrong = ((sided[:, :, None] <= sided[:, None]) & same[:, :, None] & other[:, None]).sum((1, 2))
+    far = (own / median).log().abs().nan_to_num(math.inf)
+    even = abs(math.log(ratio)) < math.log(ALIKE)  # no shade is to be seen
+    two = (group.sum(1) == SHAPES // 2) & far.isfinite()
+    among = sorted((two if two.any() else torch.ones_like(two)).nonzero()[:, 0].tolist(), key=far.__getitem__)
+    sample = min(among[: -(-len(among) // 4)], key=lambda i: int(wrong[i]) * (not even))
+    return Chosen(sample, float(own[sample]), median, int(((wrong == 0) & ~own.isnan()).sum()))
 
 
 def spans(target: Tensor) -> list[tuple[int, int]]:
@@ -125,25 +165,20 @@ def signal_attention(subject: Subject) -> Figure:
     task, test, rule = subject.task, subject.data.test, RULES.get(subject.row.dataset)
     length = task.input.shape[-1]
     layers = joined(subject.module, test.x[:COUNTED], task)
-    groups = torch.tensor([rule.groups(y) if rule else [0] * SHAPES for y in test.y[:COUNTED, 0]])
-    sample = int((groups.sum(1) == SHAPES // 2).int().argmax())  # the first with two shapes of each group: they show most
-    signal, target = test.x[sample, 0], test.y[sample, 0]
     panels = {
         (row, h): (", ".join([name] * bool(name) + [f"head {h + 1}"] * (weights.shape[1] > 1)), weights[:, h])
         for row, (name, weights) in enumerate(layers)
         for h in range(weights.shape[1])
     }
-    ratios = (
-        {name: preference(at_positions(weights, length), test.y[:COUNTED], groups) for name, weights in panels.values()} if rule else {}
-    )
-    top = max(float(weights[sample].max()) for _, weights in panels.values())
+    heads_of = dict(panels.values())
+    sample, ratios, title, told = findings(heads_of, test.y[:COUNTED], rule) if rule else (0, {}, "what each position looks at", "")
+    signal, target = test.x[sample, 0], test.y[sample, 0]
+    top = max(float(weights[sample].max()) for weights in heads_of.values())
     rows, heads = len(layers), max(h for _, h in panels) + 1
     size, between, left, right = 5.2 if heads == 1 else 2.0, 0.3, 0.3, 0.75  # inches, of panels, gaps and margins
     width = left + 0.5 + heads * size + 0.15 + between * (heads + 1) + right
-    words = told(ratios, rule) if rule else "what each position looks at"
-    lines = f"{subject.title}: {words}\nTest sample {sample}, input beside the matrix. Weights of the last step".splitlines()
-    text = "\n".join(textwrap.fill(line, int(11.5 * width)) for line in lines)
-    above = 0.35 + 0.17 * len(text.splitlines())
+    title, told = f"{subject.title}: {title}", f"{told}Beside the matrix: the input of test sample {sample}; {subject.weights}"
+    above = headline(Figure(figsize=(width, 1)), title, told) + 0.25
     height = 0.5 + rows * size + between * rows + 0.5 + above
     figure = Figure(figsize=(width, height))
     grid: Any = figure.add_gridspec(
@@ -178,7 +213,7 @@ def signal_attention(subject: Subject) -> Figure:
         axes.tick_params(labelbottom=row == rows - 1, labelleft=h == 0)
         axes.set_xlabel("key position (samples)" if row == rows - 1 else "")
     figure.colorbar(image, cax=figure.add_subplot(grid[1, -1]), label="weight (√ scale)")
-    figure.suptitle(text, fontsize=9.5, x=0.1 / width, y=1 - 0.1 / height, ha="left")
+    headline(figure, title, told)
     return figure
 
 
@@ -186,12 +221,30 @@ def times(ratio: float) -> str:
     return f"{ratio:.{2 if ratio < 10 else 0}f}\N{NO-BREAK SPACE}×"
 
 
-def told(ratios: dict[str, float], rule: Rule) -> str:
-    """The finding in words, of the head that tells the groups apart most, and what frames and figures are."""
-    best = max(ratios, key=lambda name: abs(math.log(ratios[name])))
+def finding(ratios: dict[str, float], rule: Rule) -> str:
+    """What the head that tells the groups apart most does."""
+    best = telling(ratios)
     where = f"in {best} " if best else ""
     if abs(math.log(ratios[best])) < math.log(ALIKE):
-        words = f"{'no head tells' if best else 'its attention does not tell'} {rule.what} apart ({times(ratios[best])})"
-    else:
-        words = f"{where}a shape weighs {rule.own} {times(ratios[best])} as much as those of {rule.other}"
-    return f"{words}\nFramed: a shape and {rule.own}; ×: their weight per position over that of {rule.other} ({COUNTED} test samples)"
+        return f"{'no head tells' if best else 'its attention does not tell'} {rule.what} apart ({times(ratios[best])})"
+    return f"{where}a shape weighs {rule.own} {times(ratios[best])} as much as those of {rule.other}"
+
+
+def telling(ratios: dict[str, float]) -> str:
+    """The head whose ratio is furthest from 1."""
+    return max(ratios, key=lambda name: abs(math.log(ratios[name])))
+
+
+def findings(heads: dict[str, Tensor], y: Tensor, rule: Rule) -> tuple[int, dict[str, float], str, str]:
+    """The sample to draw, the ratio of each of the heads (n, pieces, pieces), the title, and below it what frames and figures are."""
+    groups = torch.tensor([rule.groups(target) for target in y[:, 0]])
+    wide = {name: at_positions(weights, y.shape[-1]) for name, weights in heads.items()}
+    ratios = {name: preference(weights, y, groups) for name, weights in wide.items()}
+    best = telling(ratios)
+    one = chosen(blocks(wide[best], y), groups, ratios[best])
+    told = f"Framed: a shape and {rule.own}; ×: their weight per position over that of {rule.other}, {len(y)} test samples. "
+    told += (
+        f"Drawn: sample {one.sample}, by itself {times(one.ratio)}{f' in {best}' * bool(best)}; the median sample has {times(one.median)}. "
+    )
+    told += f"In {one.clear} of {len(y)} all frames are {'darker' if ratios[best] > 1 else 'paler'} than wherever {rule.what} meet. "
+    return one.sample, ratios, finding(ratios, rule), told
