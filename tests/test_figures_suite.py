@@ -21,7 +21,7 @@ from bench.report import labels, plots
 from bench.report.costs import front
 from bench.store.records import Store
 from bench.tables.family import MIXERS
-from bench.tables.look import MARKERS
+from bench.tables.look import SHAPES
 from bench.tables.rows import LATENCY, Row, rows
 from bench.tables.sections import shown
 from datasets.task import ACCURACY, Metric
@@ -29,6 +29,7 @@ from tests.conftest import ROOT
 
 Pictures = Callable[[str], Figure]
 KINDS = tuple(costs.COSTS)
+MARKS = {*"".join(SHAPES.values())}
 
 
 def row(
@@ -69,7 +70,7 @@ def test_a_panel_shows_every_measured_model_and_the_front_of_plots(kind: str, re
         want = {
             o.model: (cost.column.of(o), float(f"{scale * o.value.mean:.9g}")) for o in own if cost.column.of(o) and o.value is not None
         }
-        drawn = {tuple(np.ravel(line.get_xydata())) for line in axes.lines if line.get_marker() in MARKERS.values()}
+        drawn = {tuple(np.ravel(line.get_xydata())) for line in axes.lines if line.get_marker() in MARKS}
         assert drawn == set(want.values())
         edge = front(list(want.values()), higher)  # type: ignore[arg-type]
         (line,) = (line for line in axes.lines if line.get_gid() == "front")

@@ -16,7 +16,7 @@ from bench.report.plots import GREY, STYLE, headline, key, small
 from bench.tables.columns import column
 from bench.tables.family import MIXERS
 from bench.tables.formatting import number
-from bench.tables.look import COLOURS, NAMES
+from bench.tables.look import NAMES, looks
 from bench.tables.rows import Row
 
 COSTS = {
@@ -68,7 +68,7 @@ def picture(sections: dict[str, list[Row]], cost: Cost) -> Figure:
         axes.set_title(name, fontweight="bold")
     told = f"Means over seeds with 95 % Student intervals. {NOTE}. Named: models on it and the backbones"
     headline(figure, finding(kept, cost), told + (f". {HOLLOW}" if cost is TIMED else ""))
-    key(figure, COLOURS, HEAD - 0.4)
+    key(figure, looks([row for own in kept.values() for row in own]).values(), HEAD - 0.4)
     note = f"Not drawn, fewer than two models with a value and {cost.words}: {', '.join(left)}." if left else ""
     figure.text(0.12 / WIDTH, 0.12 / height, textwrap.fill(note, int(WIDTH * 15)), fontsize=7.5, color=GREY)
     return figure

@@ -17,7 +17,7 @@ from bench.report.plots import GREY, STYLE, headline, key
 from bench.tables.column import Column
 from bench.tables.columns import column
 from bench.tables.formatting import amount, number, seeded
-from bench.tables.look import COLOURS, MARKERS
+from bench.tables.look import looks
 from bench.tables.rows import LATENCY, Row
 from bench.tables.scales import scale
 from bench.tables.verdict import ranked
@@ -104,7 +104,7 @@ def limits(found: dict[str, Point], row: Row) -> tuple[tuple[float, float], tupl
 
 def panel(axes: Axes, rows: Sequence[Row], cost: Cost, named: Collection[str]) -> None:
     """Models, intervals and the front; names of those on it and of those `named`. One at least has both value and cost."""
-    metric, found = rows[0].metric, points(rows, cost)
+    metric, found, look = rows[0].metric, points(rows, cost), looks(rows)
     higher = metric.better != "lower"
     x, y = limits(found, rows[0])
     axes.set(xscale="log", yscale="log" if ratios(found, rows[0]) else "linear", xlim=x, ylim=y)
@@ -120,11 +120,11 @@ def panel(axes: Axes, rows: Sequence[Row], cost: Cost, named: Collection[str]) -
     taken: list[Box] = []
     for (x0, y0), (x1, y1) in itertools.pairwise(axes.transData.transform(corners)):
         taken.append((x0 - 1, min(y0, y1) - 1, x1 + 1, max(y0, y1) + 1))
-    for p in found.values():
-        colour, low = COLOURS[p.family], max(p.low, y[0])
+    for name, p in found.items():
+        colour, low = look[name].colour, max(p.low, y[0])
         axes.plot([p.x, p.x], [low, p.high], color=colour, lw=0.8, zorder=1.5, solid_capstyle="butt")
         fill = "white" if p.doubt else colour
-        axes.plot(p.x, p.y, MARKERS[p.family], ms=5, color=colour, mfc=fill, zorder=3, clip_on=False)
+        axes.plot(p.x, p.y, look[name].marker, ms=5, color=colour, mfc=fill, zorder=3, clip_on=False)
         (across, middle), (_, bottom), (_, top) = axes.transData.transform([(p.x, p.y), (p.x, low), (p.x, p.high)])
         taken += [(across - 6, middle - 6, across + 6, middle + 6), (across - 1, bottom, across + 1, top)]
     absent = [row.model for row in rows if row.value is not None and row.model not in found]
@@ -134,7 +134,7 @@ def panel(axes: Axes, rows: Sequence[Row], cost: Cost, named: Collection[str]) -
         taken.append(text.get_window_extent().extents)
     best = on_front(found, higher)
     order = sorted({*best, *named} & set(found), key=lambda name: (name not in best, found[name].x, found[name].y, name))
-    label(axes, {name: (found[name].x, found[name].y) for name in order}, {name: COLOURS[found[name].family] for name in order}, taken)
+    label(axes, {name: (found[name].x, found[name].y) for name in order}, {name: look[name].colour for name in order}, taken)
     axes.set_xlabel(cost.column.axis, fontsize=7.5)
     axes.set_ylabel(f"test {metric.name}{' (%)' if metric.percent else ''}, {metric.better} is better", fontsize=7.5)
     axes.tick_params(labelsize=7, length=2)
@@ -171,5 +171,5 @@ def picture(dataset: str, rows: Sequence[Row]) -> Figure:
         *([HOLLOW] if doubted else []),
     ]
     headline(figure, finding(dataset, drawn, costs) if drawn else f"{dataset}: no model has a value", ". ".join(told))
-    key(figure, {row.family for row in drawn}, HEAD - 0.25)
+    key(figure, looks(drawn).values(), HEAD - 0.25)
     return figure

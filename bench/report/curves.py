@@ -97,5 +97,5 @@ def picture(dataset: str, rows: Sequence[Row]) -> Figure:
     band = "" if how == "one seed" else ": means, bands from the lowest to the highest"
     told = f"Budget {drawn[0].budget}, {how}{band}. A marker is a line's end{'' if clocked else '. Trained on another machine: no seconds'}"
     headline(figure, finding(dataset, drawn), told)
-    key(figure, {row.family for row in drawn}, HEAD - 0.42)
+    key(figure, looks(drawn).values(), HEAD - 0.42)
     return figure

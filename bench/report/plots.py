@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib
@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from bench.tables.formatting import number
-from bench.tables.look import COLOURS, MARKERS, NAMES
+from bench.tables.look import COLOURS, NAMES, SHAPES, Look
 
 INK, GREY = "#555555", "#6b6b6b"
 STYLE: Any = {
@@ -61,13 +61,16 @@ def headline(figure: Figure, title: str, told: str) -> float:
     return 0.14 + 0.19 * len(lines) + 0.15 * len(below)
 
 
-def key(figure: Figure, families: Collection[str], top: float) -> None:
-    """The colours and markers of these families in one line, `top` inches below the upper edge."""
+def key(figure: Figure, seen: Iterable[Look], top: float) -> None:
+    """The families of these models in one line, their colours and the markers that they have, `top` inches below the upper edge."""
     width, height = figure.get_size_inches()
-    for place, family in enumerate(family for family in COLOURS if family in families):
-        x, y, colour = (0.2 + 1.25 * place) / width, 1 - top / height, COLOURS[family]
-        figure.add_artist(Line2D([x], [y], marker=MARKERS[family], ms=6, color=colour, transform=figure.transFigure))
-        figure.text(x + 0.1 / width, y, NAMES[family], va="center", fontsize=8.5, color=colour)
+    used = {(one.family, one.marker) for one in seen}
+    for place, family in enumerate(family for family in COLOURS if any(family == one for one, _ in used)):
+        y, colour, marks = 1 - top / height, COLOURS[family], [shape for shape in SHAPES[family] if (family, shape) in used]
+        for x, marker in enumerate(marks):
+            across = [(0.2 + 1.25 * place + 0.12 * x) / width]
+            figure.add_artist(Line2D(across, [y], marker=marker, ms=6, color=colour, transform=figure.transFigure))
+        figure.text(across[0] + 0.1 / width, y, NAMES[family], va="center", fontsize=8.5, color=colour)
 
 
 def plain(value: float) -> str:

@@ -31,7 +31,6 @@ SHAPES = {
     "mlp": "^v<",
     "other": "Dd>",
 }  # by matplotlib's names; the next when dashes are used up
-MARKERS = {family: shapes[0] for family, shapes in SHAPES.items()}
 
 
 @dataclass(frozen=True)
