@@ -3,7 +3,7 @@
 x   numbers (n, features)                 table      y   whole numbers, words, True or False (n,)      classes
     (n, channels, length)                 signal         numbers with a point (n,) or (n, several)     value
     (n, channels, height, width)          image          0 and 1, True or False (n, several)           labels
-    n texts, of any lengths               tokens
+    n texts, of any lengths               tokens         one column (n, 1)                             like (n,)
 
 Every seed splits all samples anew: a fifth is test, a fifth val (each 10,000 at most), in proportion where there are classes. Inputs are
 standardised by the training split, a table by features, a signal or an image by channels; so are numbers in y, so that an error of 1
@@ -27,6 +27,8 @@ from torch import Tensor
 
 import datasets
 from datasets.data import Data, Split, standardise, three_way
+from datasets.given import array, unnamed
+from datasets.given import texts as texts_of
 from datasets.kinds import Output, OutputKind
 from datasets.metrics import Metric
 from datasets.task import Budget, Input, Task
@@ -52,14 +54,17 @@ def whole(x: np.ndarray) -> bool:
 
 
 def numbers(name: str, part: str, given: Any) -> Tensor:
-    """float32. ValueError for what is no finite number, with its place."""
+    """float32. ValueError for what is no finite number there, with its place."""
+    values = array(name, part, given)
     try:
-        found = torch.from_numpy(np.asarray(given).astype(np.float32))
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):  # told below, with the place
+            found = torch.from_numpy(values.astype(np.float32))
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name}: {part} cannot be numbers ({error}); encode what is none, or leave it out") from error
     if bool((wrong := ~found.isfinite()).any()):
         place, n = tuple(wrong.nonzero()[0].tolist()), int(wrong.sum())
-        raise ValueError(f"{name}: {part} has {n} values that are no finite numbers, the first at {place}; fill them or drop the samples")
+        first = f"the first at {place}: {values[place]}, and float32 goes to 3.4e+38"
+        raise ValueError(f"{name}: {part} has {n} values that are no finite numbers, {first}; fill them or drop the samples")
     return found
 
 
@@ -69,6 +74,8 @@ def words(text: str) -> list[str]:
 
 def kind_of(y: np.ndarray) -> str:
     """What is asked for, by the type of the targets."""
+    if y.ndim == 2 and y.shape[1] == 1:  # a table of one column
+        y = y[:, 0]
     if y.ndim == 1:
         return "classes" if whole(y) or y.dtype.kind in "OUS" else "value"
     return "labels" if whole(y) and np.isin(y, (0, 1)).all() else "value"
@@ -76,8 +83,10 @@ def kind_of(y: np.ndarray) -> str:
 
 def targets(name: str, given: Any, kind: str | None) -> tuple[Tensor, Output]:
     """Targets as their kind has them, and the output. ValueError for those that cannot be learned or split."""
-    y = np.asarray(given)
+    y = array(name, "y", given)
     kind = OutputKind.named(kind or kind_of(y))
+    if kind == "classes" and y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
     if kind not in ("classes", "value", "labels") or y.ndim not in ((1,) if kind == "classes" else (1, 2)):
         raise ValueError(
             f"{name}: y of shape {y.shape} as {kind}: y holds classes (n,), values (n,) or (n, several), or labels (n, several)"
@@ -93,8 +102,8 @@ def targets(name: str, given: Any, kind: str | None) -> tuple[Tensor, Output]:
 
 def classes(name: str, y: np.ndarray) -> tuple[Tensor, Output]:
     """Their numbers in the order of their names. ValueError for one class, for one with too few samples, for samples without."""
-    if y.dtype.kind in "fO" and (unnamed := [i for i, one in enumerate(y) if one is None or one != one]):
-        raise ValueError(f"{name}: {len(unnamed)} samples have no class, the first is {unnamed[0]}; name it or drop them")
+    if y.dtype.kind in "fO" and (without := [i for i, one in enumerate(y) if unnamed(one)]):
+        raise ValueError(f"{name}: {len(without)} samples have no class, the first is {without[0]}; name it or drop them")
     names, ids, counts = np.unique(y.astype(str) if y.dtype.kind == "O" else y, return_inverse=True, return_counts=True)
     if len(names) < 2:
         raise ValueError(f"{name}: every sample has the class {names[0]}; there is nothing to tell apart")
@@ -139,6 +148,8 @@ def from_arrays(
     place: Path | None = None,
 ) -> Task:
     """What weighted.py's offers as `datasets.from_arrays`, without weights. What its words mean is said there."""
+    written = texts_of(x)
+    x, y = array(name, "x", x) if written is None else written, array(name, "y", y)
     if len(x) != len(y):
         raise ValueError(f"{name}: {len(x)} samples and {len(y)} targets; each sample needs one")
     target, output = targets(name, y, kind)
@@ -147,7 +158,7 @@ def from_arrays(
     sizes = (n - 2 * test, test, test)
     if n < 4 * FEWEST or (output.kind == "classes" and output.size > test):
         raise ValueError(f"{name}: {n} samples are too few to split into three; bring more")
-    texts = [words(text) for text in x] if all(isinstance(text, str) for text in x) else None
+    texts = None if written is None else [words(text) for text in written]
     samples = numbers(name, "x", x) if texts is None else torch.zeros(0)
     if texts is not None:
         most = min(WORDS, 4 + max(1, len({word for text in texts for word in text})))

@@ -26,6 +26,7 @@ from torch import Tensor
 
 import datasets
 from datasets import own
+from datasets.given import array
 from datasets.registry import did_you_mean
 from datasets.task import Task
 
@@ -91,7 +92,7 @@ def listed(name: str, y: Any, weights: Any, n: int) -> np.ndarray:
 
 
 def from_arrays(name: str, x: Any, y: Any, *, weights: Weights | None = None, place: Path | None = None, **more: Any) -> Task:
-    """Register samples `x` and their targets `y` (arrays, tensors, lists) as data set `name`, and return its task.
+    """Register samples `x` and their targets `y` (arrays, tensors, tables, lists) as data set `name`, and return its task.
 
     kind       what y is, where its type does not say it: "value" for whole numbers that are no classes
     weights    what a sample of each class counts in the training loss: a positive number for each, in the order of the classes' names
@@ -108,6 +109,7 @@ def from_arrays(name: str, x: Any, y: Any, *, weights: Weights | None = None, pl
     place = place or own.calling()
     if weights is None:
         return own.from_arrays(name, x, y, place=place, **more)
+    y = array(name, "y", y)
     of_class = weighed(name, y, more.get("kind"), weights)
     plain = own.from_arrays(name, x, y, place=place, **more)
     asked = {one.name: getattr(plain, one.name) for one in fields(Task)} | {
