@@ -151,6 +151,26 @@ def test_a_model_says_what_it_is_and_where_it_is_good(store: Store) -> None:
     assert "Not among the models of this checkout." in said(page(store).xpath('//article[@id="model-mine"]')[0])
 
 
+def test_variants_stand_on_the_card_of_their_model(store: Store) -> None:
+    for seed in range(2):
+        store.put_run(run("vit[depth=3]", seed, 0.3, dataset="xor"))
+        store.put_run(run("vit@lr=0.06", seed, 0.2, dataset="xor", recipe="r2"))
+    store.put_cell(run("vit[depth=9]", 0, 0.0, dataset="xor", status="error", reason="too deep"))
+    tree = page(store)
+    cards = [card.get("id") for card in tree.xpath('//section[@id="models"]/article')]
+    assert [one for one in cards if "vit" in one] == ["model-vit"]
+    (card,) = tree.xpath('//article[@id="model-vit"]')
+    assert "Not among the models" not in said(card)
+    assert "models/vit.py" in said(card)
+    assert [[said(cell) for cell in line.xpath("./th|./td")] for line in card.xpath(".//tbody/tr")] == [
+        ["vit@lr=0.06", "xor", "smoke", "0.2 ± 0", "0.2 ± 0"],
+        ["vit[depth=3]", "xor", "smoke", "0.3 ± 0", "not scored"],
+        ["vit[depth=9]", "xor", "smoke", "", "error: too deep"],
+    ]
+    assert {link.text for link in tree.xpath('//a[@href="#model-vit"]')} == {"vit", "vit@lr=0.06", "vit[depth=3]", "vit[depth=9]"}
+    assert not tree.xpath('//article[@id="model-linear"]//table')
+
+
 def test_commits_machines_and_days_are_those_of_the_records(tmp_path: Path) -> None:
     store = filled(tmp_path)
     machines = [

@@ -14,6 +14,7 @@ from bench.page import view
 from bench.plan.grid import RequestError
 from bench.store.records import Store
 from bench.tables.look import COLOURS, ON_DARK, VERDICTS
+from models.naming import plain
 
 HERE = Path(__file__).parent
 
@@ -27,7 +28,7 @@ def html(facts: dict[str, Any]) -> str:
     """The whole page. The same facts give the same text."""
     loader = FileSystemLoader(HERE)
     templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    templates.filters["slug"] = view.slug
+    templates.filters |= {"slug": view.slug, "plain": plain}
     colours = {family: (COLOURS[family], ON_DARK[family]) for family in COLOURS}
     style = templates.get_template("page.css").render(colours=colours, verdicts=VERDICTS, optional=facts["optional"])
     script = (HERE / "page.js").read_text(encoding="utf-8")

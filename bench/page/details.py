@@ -16,12 +16,14 @@ import models
 from bench.core.machine import ROOT
 from bench.page import draw
 from bench.page.svg import sample
+from bench.report.beside import tried
 from bench.report.costs import COSTS
 from bench.tables.formatting import amount, number, quality
 from bench.tables.look import Look
 from bench.tables.rows import Row
 from bench.tables.scales import scale
 from bench.tables.verdict import ranked
+from models.naming import plain
 
 MOST = 120  # models of one drawing; the table has them all
 
@@ -34,8 +36,12 @@ def described(path: Path) -> tuple[str, dict[str, str]]:
     return ast.get_docstring(tree) or "", own
 
 
-def what(name: str) -> tuple[str, str, list[str]]:
-    """What a model is in its own words or its file's, the file, and what else is defined there; empty for one this checkout has not."""
+def what(model: str) -> tuple[str, str, list[str]]:
+    """What a model is in its own words or its file's, the file, and what else is defined there; empty for one this checkout has not.
+
+    A variant is what its model is.
+    """
+    name = plain(model)
     if name not in models.names(published=True):
         return "", "", []
     path = models.source(name)
@@ -45,34 +51,58 @@ def what(name: str) -> tuple[str, str, list[str]]:
     return own.get(name, "") or whole, shown, kin
 
 
+def tried_lines(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """What val said of each variant of a model and of the model as it is, and test where it was opened; [] for one without variants."""
+    found = [row for name in dict.fromkeys(row.dataset for row in rows) for row in tried(name, rows)]
+    return [
+        {
+            "model": row.model,
+            "dataset": row.dataset,
+            "budget": row.budget,
+            "val": quality(row.on_val, row.metric),
+            "test": quality(row.value, row.metric) or ("not scored" if row.val else f"{row.status}: {row.reason}"),
+        }
+        for row in found
+    ]
+
+
 def model_cards(table: Sequence[Row], sections: dict[str, list[Row]], look: dict[str, Look]) -> list[dict[str, Any]]:
-    """Every model that any cell names, by name. Where it is good: its places among the rows that each data set ranks."""
+    """Every model that any cell names, by name, with its variants. Where it is good: its places among the rows that each data set ranks."""
     places: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
     for dataset, own in sections.items():
         order = ranked(own)
         for place, row in enumerate(order, 1):
-            places[row.model].append((place, dataset, f"{place} of {len(order)}, {quality(row.value, row.metric)}"))
+            name = plain(row.model)
+            said = f"{place} of {len(order)}, {quality(row.value, row.metric)}"
+            places[name].append((place, dataset, said + (f" as {row.model}" if row.model != name else "")))
+    kept: dict[str, list[Row]] = defaultdict(list)
+    for row in table:
+        kept[plain(row.model)].append(row)
     cards = []
-    said: dict[str, str] = {}
-    for name in sorted(look):
-        rows = [row for row in table if row.model == name]
+    described_by: dict[str, str] = {}
+    for name, every in sorted(kept.items()):
+        rows = [row for row in every if row.model == name] or every
         text, file, kin = what(name)
-        beside = said.setdefault(text, name)
+        beside = described_by.setdefault(text, name)
         sizes = [count for row in rows if (count := row.costs.get("params_active"))] or [0]
         size = " to ".join(dict.fromkeys(map(amount, (min(sizes), max(sizes))))) if any(sizes) else ""
-        best = [(dataset, place) for _, dataset, place in sorted(places[name])[:5]]
         reasons = [row.reason for row in rows if not row.values and row.reason]
-        why = max(reasons, key=reasons.count) if reasons and not places[name] else ""
-        known: dict[str, Any] = {
-            "name": name,
-            "family": look[name].family,
-            "sample": sample(look[name]),
-            "file": file,
-            "kin": kin,
-            "size": size,
-        }
-        described_by = {"text": text if beside == name else "", "beside": beside if text else ""}  # the model that has the same text
-        cards.append(known | described_by | {"best": best, "trained": len(places[name]), "why_not": why})
+        cards.append(
+            {
+                "name": name,
+                "family": look[rows[0].model].family,
+                "sample": sample(look[rows[0].model]),
+                "file": file,
+                "kin": kin,
+                "size": size,
+                "text": text if beside == name else "",
+                "beside": beside if text else "",  # the model that has the same text
+                "best": [(dataset, place) for _, dataset, place in sorted(places[name])[:5]],
+                "trained": len(places[name]),
+                "why_not": max(reasons, key=reasons.count) if reasons and not places[name] else "",
+                "variants": tried_lines(every),
+            }
+        )
     return cards
 
 

@@ -26,10 +26,16 @@ def elsewhere(others: list[Row]) -> list[str]:
     return ["Under other budgets, not ranked:", "", markdown(body), ""] if body else []
 
 
+def tried(dataset: str, table: Sequence[Row]) -> list[Row]:
+    """Rows of one data set among which val chooses: variants, and the models that they are of. Skipped cells are left out."""
+    others = [row for row in table if row.dataset == dataset and row.status != "skipped"]
+    models_ = {plain(row.model) for row in others if row.model != plain(row.model)}
+    own = [row for row in others if plain(row.model) in models_]
+    return sorted(own, key=lambda row: (plain(row.model), row.samples, row.terms, row.model))
+
+
 def variants(dataset: str, table: Sequence[Row]) -> list[str]:
     """All variants of the models of one data set, with what val says of them: it chooses which of them has a test score."""
-    others = [row for row in table if row.dataset == dataset]
-    models_ = {plain(row.model) for row in others if row.model != plain(row.model)}
     body = [
         {
             "variant": row.model,
@@ -40,7 +46,7 @@ def variants(dataset: str, table: Sequence[Row]) -> list[str]:
             "parameters": number(row.costs.get("params")),
             "": escape(row.reason),
         }
-        for row in sorted(others, key=lambda row: (plain(row.model), row.samples, row.terms, row.model))
-        if row.val and plain(row.model) in models_
+        for row in tried(dataset, table)
+        if row.val
     ]
     return ["Variants, chosen on val; a recipe changed on request is not ranked:", "", markdown(body), ""] if body else []
