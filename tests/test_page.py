@@ -141,6 +141,32 @@ def test_a_data_set_shows_every_seed_and_what_bounds_them(store: Store) -> None:
     assert len(other.xpath('.//svg[contains(@aria-label, "latency")]//path[@class="h"]')) == 1  # doubted: hollow
 
 
+def test_a_set_run_only_as_its_source_did_shows_its_runs(store: Store) -> None:
+    published = {"name": "published", "dtype": "float32", "samples": 20, "seeds": 1}
+    store.put_run(run("conv1d", 0, 0.5, dataset="shapes_published", budget=published))
+    (card,) = page(store).xpath('//article[@id="set-shapes_published"]')
+    assert "No run has a value" not in said(card)
+    assert len(card.xpath(".//circle")) == 1
+    assert not card.xpath('.//p[@class="note"]')
+
+
+def test_a_variant_that_val_passed_over_is_no_failure(store: Store) -> None:
+    for name, value in (("vit", 0.2), ("vit[depth=3]", 0.3)):
+        store.put_run(run(name, 0, value, dataset="xor", recipe=name))
+    store.put_cell(run("cnn", 0, 0.0, dataset="xor", status="error", reason="no room"))
+    (card,) = page(store).xpath('//article[@id="set-xor"]')
+    assert [said(note) for note in card.xpath('.//p[@class="note"]')] == ["cnn, smoke: error: no room"]
+
+
+def test_a_set_names_its_shuffled_twin_and_the_twin_its_original(store: Store) -> None:
+    store.put_run(run("vit", 0, 0.5, dataset="digits"))
+    assert "Its shuffled twin: digits_shuffled." in said(page(store).xpath('//article[@id="set-digits"]')[0])
+    store.put_run(run("vit", 0, 0.5, dataset="digits_shuffled"))
+    tree = page(store)
+    assert tree.xpath('//article[@id="set-digits"]//p/a[@href="#set-digits_shuffled"]')
+    assert tree.xpath('//article[@id="set-digits_shuffled"]//p/a[@href="#set-digits"]')
+
+
 def test_a_model_says_what_it_is_and_where_it_is_good(store: Store) -> None:
     tree = page(store)
     (card,) = tree.xpath('//article[@id="model-backbone_attention"]')

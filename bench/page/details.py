@@ -22,6 +22,7 @@ from bench.tables.formatting import amount, number, quality
 from bench.tables.look import Look
 from bench.tables.rows import Row
 from bench.tables.scales import scale
+from bench.tables.sections import repeated
 from bench.tables.verdict import ranked
 from models.naming import plain
 
@@ -130,6 +131,12 @@ def asked(task: Any, first: Row) -> str:
     return ". ".join(one[0].upper() + one[1:] for one in said)
 
 
+def twin(name: str) -> str:
+    """The data set that is this one with its places permuted, '' where there is none."""
+    other = f"{name}_shuffled"
+    return other if other in datasets.names(published=True) and datasets.task(other).role == "twin" else ""
+
+
 def set_card(name: str, own: Sequence[Row], look: dict[str, Look]) -> dict[str, Any]:
     order = ranked(own)
     task = datasets.task(name) if name in datasets.names(published=True) else None  # this checkout has none of that name
@@ -151,12 +158,15 @@ def set_card(name: str, own: Sequence[Row], look: dict[str, Look]) -> dict[str, 
         "costs": [one for one in drawn if one is not None],
         "curves": draw.curves(study) if order else None,
         "left": max(0, len(order) - MOST),  # models with a value that are not drawn
-        "failed": [row for row in own if not row.values and row.status != "skipped"],
+        "failed": [row for row in own if not row.values and row.status not in ("skipped", "ok")],  # ok: passed over by val
+        "twin": twin(name),
+        "original": next((other for other in datasets.names(published=True) if twin(other) == name), ""),
     }
 
 
 def set_cards(table: Sequence[Row], sections: dict[str, list[Row]], look: dict[str, Look]) -> list[dict[str, Any]]:
-    """Every data set that any cell names."""
-    rest = sorted({row.dataset for row in table} - set(sections))
+    """Every data set that any cell names. One that was run only as its source did shows those runs; others that nobody ranks, none."""
+    known = sections | repeated(table, sections)
+    rest = sorted({row.dataset for row in table} - set(known))
     elsewhere = {name: [replace(row, values={}) for row in table if row.dataset == name] for name in rest}
-    return [set_card(name, own, look) for name, own in sorted((sections | elsewhere).items())]
+    return [set_card(name, own, look) for name, own in sorted((known | elsewhere).items())]
