@@ -229,6 +229,12 @@ def test_hostile_text_stays_text(store: Store) -> None:
     assert "{{ 7 * 7 }}" in tree.text_content()
 
 
+def test_emphasis_of_the_headline_is_no_asterisk_and_lets_no_element_in(store: Store) -> None:
+    text = build.html(view.facts(store) | {"headline": [["On <i>", "2 of them as *cannot <b> tell*"]]})
+    assert '<p class="headline">On &lt;i&gt;</p>' in text
+    assert "<li>2 of them as <strong>cannot &lt;b&gt; tell</strong></li>" in text
+
+
 def test_only_our_own_script_and_style_may_run(store: Store) -> None:
     text = build.write(store).read_text()
     (policy,) = parser.fromstring(text.encode()).xpath('//meta[@http-equiv="Content-Security-Policy"]/@content')

@@ -28,7 +28,7 @@ def html(facts: dict[str, Any]) -> str:
     """The whole page. The same facts give the same text."""
     loader = FileSystemLoader(HERE)
     templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    templates.filters |= {"slug": view.slug, "plain": plain}
+    templates.filters |= {"slug": view.slug, "plain": plain, "strong": view.strong}
     colours = {family: (COLOURS[family], ON_DARK[family]) for family in COLOURS}
     style = templates.get_template("page.css").render(colours=colours, verdicts=VERDICTS, optional=facts["optional"])
     script = (HERE / "page.js").read_text(encoding="utf-8")
