@@ -7,15 +7,17 @@ begins at the file that names it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from datasets.csv_table import Table
 from datasets.once import once
 from datasets.own import calling
-from datasets.registry import did_you_mean
 from datasets.task import Task
 from datasets.weighted import from_arrays
 
@@ -28,56 +30,54 @@ def located(name: str, path: str | Path, place: Path) -> Path:
     return found
 
 
-def among(name: str, path: Path, asked: list[str], columns: list[str]) -> list[str]:
-    """ValueError for a column that the file has not."""
-    for column in asked:
-        if column not in columns:
-            raise ValueError(f"{name}: {path} has no column {column!r}{did_you_mean(column, columns)}; it has {', '.join(columns)}")
-    return asked
+@contextmanager
+def read_from(name: str, where: str) -> Iterator[None]:
+    """ValueErrors about what a file holds say which file."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{name}: {where}: {str(error).removeprefix(f'{name}: ')}") from error
+
+
+def listed(asked: str | Sequence[str]) -> list[str]:
+    """Names of columns: one alone is no list of its letters."""
+    return [asked] if isinstance(asked, str) else list(asked)
 
 
 def from_csv(
     name: str,
     path: str | Path,
     *,
-    target: str | list[str],
-    columns: list[str] | None = None,
+    target: str | Sequence[str],
+    columns: str | Sequence[str] | None = None,
     text: str = "",
     separator: str = ",",
     **more: Any,
 ) -> Task:
     """Register the rows of a CSV with a header: `target`, one column or several, is asked for; `columns`, all others unless they are
     named, or the column `text`, go in. `more` is from_arrays's. ValueError with file, column and line for a hole, for text where
-    numbers should be, and for a column that is not there."""
-    import pandas as pd
-
+    numbers should be, and for a column that is not there; with file and column for what cannot be learned or split."""
     place = more.pop("place", None) or calling()
-    file = located(name, path, place)
-    try:
-        table = pd.read_csv(file, sep=separator)
-    except (OSError, ValueError) as error:  # pandas's own errors are ValueErrors
-        raise ValueError(f"{name}: {file} is no CSV that pandas reads: {' '.join(str(error).split())}") from error
-    has = [str(column) for column in table.columns]
-    table.columns = pd.Index(has)
-    aims = among(name, file, [target] if isinstance(target, str) else target, has)
-    used = among(name, file, [text] if text else columns or [column for column in has if column not in aims], has)
+    if text and columns is not None:
+        raise ValueError(f"{name}: text={text!r} and columns={columns!r}: either texts go in or numbers; leave one of them out")
+    table = Table(name, located(name, path, place), separator, text)
+    aims = table.among(listed(target))
+    used = table.among([text] if text else [one for one in table.columns if one not in aims] if columns is None else listed(columns))
     if twice := set(aims) & set(used):
         raise ValueError(f"{name}: {', '.join(twice)} cannot be asked for and go in as well; leave it out of columns")
+    if not aims:
+        raise table.wrong(f"target names no column; it has {', '.join(table.columns)}")
     if not used:
-        raise ValueError(f"{name}: {file} has no column beside {', '.join(aims)}: nothing goes in (is {separator!r} its separator?)")
-    for column in [*used, *aims]:
-        holes = table[column].isna().to_numpy().nonzero()[0]
-        if len(holes):
-            where = f"column {column!r} has {len(holes)} hole{'s' * (len(holes) > 1)}, the first in line {holes[0] + 2}"
-            raise ValueError(f"{name}: {file}: {where}; fill them, drop these rows, or leave the column out: columns=[…]")
-    for column in [] if text else used:
-        read = pd.to_numeric(table[column], errors="coerce").isna().to_numpy().nonzero()[0]
-        if len(read):
-            where = f"{table[column][read[0]]!r} in column {column!r}, line {read[0] + 2}"
-            raise ValueError(f"{name}: {file}: {where} is no number; encode the column as numbers, or leave it out: columns=[…]")
-    x = [str(one) for one in table[text]] if text else table[used].to_numpy(np.float64)
-    y = table[aims[0]] if len(aims) == 1 else table[aims]
-    return from_arrays(name, x, np.asarray(y), place=place, **more)
+        raise table.wrong(f"it has no column beside {', '.join(aims)}: nothing goes in (is {separator!r} its separator?)")
+    table.check_filled([*used, *aims])
+    if not text:
+        table.check_numbers(used, "encode the column as numbers, or leave it out: columns=[…]")
+    if (kind := more.get("kind")) != "classes" and (kind or len(aims) > 1 or table.holds_numbers(aims[0])):
+        table.check_numbers(aims, "mend it or drop the row" + "; kind='classes' if these are names" * (len(aims) == 1))
+    rows = table.rows
+    x = [str(one) for one in rows[text]] if text else rows[used].to_numpy(np.float64)
+    with read_from(name, f"{table.file}, target {', '.join(map(repr, aims))}"):
+        return from_arrays(name, x, rows[aims[0]] if len(aims) == 1 else rows[aims], place=place, **more)
 
 
 def from_folder(name: str, path: str | Path, *, size: tuple[int, int] | None = None, mode: str = "", **more: Any) -> Task:
