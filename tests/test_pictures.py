@@ -212,31 +212,6 @@ def test_titles_say_what_was_found_and_one_seed_is_called_one_seed(name: str) ->
     assert any("means" in text for text in said) == (counts != {1})
 
 
-def markers(name: str) -> dict[str, set[object]]:
-    """What stands at the place of each model: in panels of quality against cost, and at the ends of curves."""
-    own = [row for row in sections()[name.partition("/")[2]] if row.values]
-    found: dict[str, set[object]] = {}
-    for axes in picture(name).figure.axes:
-        dots = {tuple(np.ravel(line.get_xydata())): line.get_marker() for line in axes.lines if line.get_marker() in DOTS}
-        for row in own:
-            if name.startswith("pareto/"):
-                costs_of = [cost for cost in costs.COSTS if cost.column.axis == axes.get_xlabel()]
-                at = [(p.x, p.y) for cost in costs_of if (p := costs.points([row], cost).get(row.model))]
-            else:
-                field = next(field for field, words in curves.LOSSES.items() if axes.get_title(loc="left").startswith(words))
-                samples, seconds, mean, *_ = curves.averaged(row, field)
-                at = [(x[-1], mean[-1]) for x in (samples, seconds)]
-            found.setdefault(row.model, set()).update(dots[place] for place in at if place in dots)
-    return found
-
-
-def test_a_model_has_one_marker_in_every_picture() -> None:
-    pareto, curve = markers("pareto/xor"), markers("curves/xor")
-    assert len(pareto) >= 5 and {len(one) for one in pareto.values()} == {1}
-    assert pareto == curve
-    assert pareto["heads"] != pareto["transformer"]
-
-
 @pytest.mark.parametrize("name", [name for name in OF_SETS if name.startswith("pareto/")])
 def test_doubted_timings_are_hollow(name: str) -> None:
     timed = [row for row in sections()[name.partition("/")[2]] if row.values and row.latency.get(LATENCY)]

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.report.labels import label_ends, logarithmic
-from bench.report.plots import STYLE, headline, key, plain
+from bench.report.plots import BAND, STYLE, headline, key, plain
 from bench.tables.formatting import amount, seeded
 from bench.tables.look import looks
 from bench.tables.rows import Row
@@ -53,7 +53,7 @@ def panel(axes: Axes, rows: Sequence[Row], field: str, timed: bool, named: bool)
         x, own = seconds if timed else samples, look[row.model]
         keep = np.isfinite(mean) & (mean > 0) & np.isfinite(x) & ((x > 0) | (not timed))
         axes.plot(x[keep], mean[keep], color=own.colour, ls=(0, own.dashes) if own.dashes else "-", lw=1.6)
-        axes.fill_between(x[keep], low[keep], high[keep], color=own.colour, alpha=0.12, lw=0)
+        axes.fill_between(x[keep], low[keep], high[keep], color=own.colour, alpha=BAND, lw=0)
         if keep.any():
             ends[row.model] = (float(x[keep][-1]), float(mean[keep][-1]))
             axes.plot(*ends[row.model], marker=own.marker, ms=4, color=own.colour, zorder=3, clip_on=False)
