@@ -118,6 +118,7 @@ def test_the_page_says_what_the_verdicts_say(tmp_path: Path) -> None:
     assert [said(one) for one in tree.xpath('//p[@class="headline"]')] == [lead, second]
     assert [said(one) for one in tree.xpath('//ul[@class="headline"]/li')] == points
     (line,) = tree.xpath('//section[@id="answer"]//tbody/tr')
+    assert tree.get_element_by_id(tree.xpath('//section[@id="answer"]//*[local-name()="svg"]//a/@href')[0].removeprefix("#")) is not None
     own = [one for one in compared if one.dataset == "shapes"]
     assert [said(cell) for cell in line.xpath("./td")[:4]] == [headline.told(one).replace("*", "") for one in own]
     assert line.xpath("./th/a/@href") == ["#set-shapes"]
@@ -361,6 +362,9 @@ def test_it_can_be_read_by_ear_and_by_keyboard(store: Store) -> None:
     assert all(head.get("scope") for head in tree.iter("th"))
     assert all(box.get("tabindex") == "0" and box.get("aria-label") for box in tree.xpath('//*[starts-with(@class, "scroll")]'))
     assert all(section.get("aria-labelledby") in ids for section in tree.iter("section"))
+    landmarks = [node.get("aria-label") for node in tree.xpath('//*[@role="region" or self::nav][@aria-label]')]
+    landmarks += [tree.get_element_by_id(section.get("aria-labelledby")).text_content().strip() for section in tree.iter("section")]
+    assert len({*landmarks}) == len(landmarks), landmarks  # or nobody who hears them can tell one from the other
 
 
 def test_words_are_defined_where_they_stand(store: Store) -> None:

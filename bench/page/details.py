@@ -166,7 +166,7 @@ def set_card(name: str, own: Sequence[Row], look: dict[str, Look]) -> dict[str, 
 
 def set_cards(table: Sequence[Row], sections: dict[str, list[Row]], look: dict[str, Look]) -> list[dict[str, Any]]:
     """Every data set that any cell names. One that was run only as its source did shows those runs; others that nobody ranks, none."""
-    known = sections | repeated(table, sections)
+    known = sections | repeated(list(table), sections)
     rest = sorted({row.dataset for row in table} - set(known))
     elsewhere = {name: [replace(row, values={}) for row in table if row.dataset == name] for name in rest}
     return [set_card(name, own, look) for name, own in sorted((known | elsewhere).items())]

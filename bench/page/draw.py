@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from markupsafe import Markup
 
-from bench.page.svg import Axis, corners, element, frame, marker, plain, straight, svg, text
+from bench.page.svg import Axis, corners, element, frame, marker, plain, slug, straight, svg, text
 from bench.report import forest
 from bench.report.costs import Cost, front, points
 from bench.report.curves import averaged
@@ -177,7 +177,7 @@ def compared(own: Sequence[Verdict], against: str) -> Markup:
     for place, one in enumerate(own):
         y = 34.0 + 36 * place
         said = f"{one.word}, n = {one.n}" if one.word else one.why
-        inside = [text(4, y - 14, one.dataset), text(316, y - 14, said, "end", "t")]
+        inside = [element("a", text(4, y - 14, one.dataset), href=f"#set-{slug(one.dataset)}"), text(316, y - 14, said, "end", "t")]
         if not math.isnan(one.low):
             mean, low, high = (margins(at) for at in forest.in_margins(one))
             tips = [corners(3, turn) for turn in (-math.pi / 2, math.pi / 2)]

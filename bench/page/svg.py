@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -57,6 +58,11 @@ def marker(look: Look, x: float, y: float, size: float = 4.5, hollow: bool = Fal
     return element(
         "path", d=PATHS[look.marker], transform=f"translate({plain(x)} {plain(y)}) scale({size:g})", class_="h" if hollow else "k"
     )
+
+
+def slug(name: str) -> str:
+    """A name as part of an address within the page."""
+    return re.sub(r"[^A-Za-z0-9_-]", lambda found: f".{ord(found[0]):x}", name)
 
 
 def text(x: float, y: float, said: object, anchor: str | None = None, class_: str | None = None) -> Markup:

@@ -52,11 +52,6 @@ def strong(text: str) -> Markup:
     return Markup("").join(element("strong", part) if place % 2 else part for place, part in enumerate(parts))
 
 
-def slug(name: str) -> str:
-    """A name as part of an address within the page."""
-    return re.sub(r"[^A-Za-z0-9_-]", lambda found: f".{ord(found[0]):x}", name)
-
-
 def answer(name: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[str, Any]:
     """A line of the table that answers the question."""
     said = [strong(headline.told(one)) for one in compared]
