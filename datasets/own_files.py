@@ -18,8 +18,11 @@ import torch
 from datasets.csv_table import Table
 from datasets.once import once
 from datasets.own import calling
+from datasets.registry import did_you_mean
 from datasets.task import Task
 from datasets.weighted import from_arrays
+
+MODES = ("1", "L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I", "F")  # pillow's, whose numbers are intensities
 
 
 def located(name: str, path: str | Path, place: Path) -> Path:
@@ -89,11 +92,15 @@ def from_folder(name: str, path: str | Path, *, size: tuple[int, int] | None = N
     from PIL import Image
 
     place = more.pop("place", None) or calling()
+    if mode and mode not in MODES:
+        raise ValueError(f"{name}: mode={mode!r}{did_you_mean(mode, MODES)}; pictures are brought to {', '.join(MODES)}")
+    if size is not None and not (isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size)):
+        raise ValueError(f"{name}: size={size!r}; it takes two whole numbers from 1, size=(height, width)")
     folder = located(name, path, place)
     known = Image.registered_extensions()
     files = sorted(file for file in folder.glob("*/*") if file.suffix.lower() in known and not file.name.startswith("."))
     if not files:
-        raise ValueError(f"{name}: {folder} holds no folder with pictures; it needs one for each class")
+        raise ValueError(f"{name}: {folder} holds no folder with pictures; it needs one for each class, with the pictures in it")
 
     def decoded() -> dict[str, torch.Tensor]:
         pictures: list[np.ndarray] = []
@@ -101,7 +108,12 @@ def from_folder(name: str, path: str | Path, *, size: tuple[int, int] | None = N
             try:
                 with Image.open(file) as opened:
                     picture = opened.convert(mode or ("RGB" if opened.mode in ("P", "CMYK", "YCbCr") else opened.mode))
-            except (OSError, SyntaxError, ValueError) as error:  # what pillow raises for a broken file depends on its format
+            except (
+                OSError,
+                SyntaxError,
+                ValueError,
+                Image.DecompressionBombError,
+            ) as error:  # what pillow raises for a broken file depends on its format
                 raise ValueError(f"{name}: {file} cannot be read ({error}); mend it or take it away") from error
             numbers = np.asarray(picture.resize(size[::-1]) if size else picture)
             pictures.append(numbers[None] if numbers.ndim == 2 else numbers.transpose(2, 0, 1))
@@ -116,4 +128,5 @@ def from_folder(name: str, path: str | Path, *, size: tuple[int, int] | None = N
     facts = [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
     stamp = hashlib.sha256(repr((facts, size, mode)).encode()).hexdigest()[:16]
     x = once(f"{name}-{stamp}", decoded)["x"]
-    return from_arrays(name, x, [file.parent.name for file in files], place=place, **more)
+    with read_from(name, str(folder)):
+        return from_arrays(name, x, [file.parent.name for file in files], place=place, **more)
