@@ -18,9 +18,8 @@ from bench.compare import options as compare
 from bench.core import machine, terminal
 from bench.figures import options as figures
 from bench.gate import options as gate
-from bench.plan import grid
+from bench.plan import grid, settings
 from bench.plan.opened import opened
-from bench.plan.settings import settings
 from bench.run import options as training
 from bench.store.encoding import finite
 from bench.store.records import Store, StoreError
@@ -98,8 +97,7 @@ def parser() -> argparse.ArgumentParser:
 
     front = commands.add_parser("reference", help="rebuild results/README.md, and what README.md and docs/ quote of the results")
     front.set_defaults(run=reference_)
-    for command in ("list", "tune", "report", "probe", "figures", "page"):  # `run` asks itself, as pytest does
-        commands.choices[command].set_defaults(**settings())
+    settings.give(commands.choices)
     return main
 
 
@@ -230,6 +228,7 @@ def main(arguments: list[str] | None = None) -> int:
     terminal.speak()
     try:
         options = parser().parse_args(arguments)
+        settings.plug(options)
         for file in getattr(options, "plugin", []) if options.command != "gate" else []:  # the gate imports two of them, apart
             grid.plugin(file)
         code = int(options.run(options))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import models
 from bench.__main__ import main
 from bench.plan.settings import settings
 from bench.run import options, session
@@ -45,8 +46,26 @@ def test_a_request_is_what_the_file_says_and_the_command_line_wins(project: Path
 def test_commands_read_it_too(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--json"]) == 0
     assert {(cell["model"], cell["dataset"]) for cell in json.loads(capsys.readouterr().out)} == {("own", "xor"), ("linear", "xor")}
-    assert main(["report"]) == 2
-    assert "no results in found" in capsys.readouterr().err
+    for command in (["report"], ["compare", "own", "linear"], ["figures"]):
+        assert main(command) == 2
+        assert "no results in found" in capsys.readouterr().err
+    assert main(["study", "data", "--models", "nothing_of_the_kind"]) == 2
+    assert "nothing_of_the_kind" in capsys.readouterr().err and "own" in models.names()  # the plugin is there
+
+
+def test_a_plugin_of_the_command_line_takes_the_place_of_the_files(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[list[str]] = []
+    monkeypatch.setattr("bench.plan.grid.plugin", lambda file: given[-1].append(file))
+    for more, wanted in (([], ["own.py"]), (["--plugin", "other.py"], ["other.py"])):
+        given.append([])
+        main(["report", *more])
+        assert given[-1] == wanted
+
+
+def test_the_gate_takes_the_files_plugin(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr("bench.gate.options.run", lambda options: asked.append(options.plugin) or 0)
+    assert main(["gate", "--base", "HEAD"]) == 0 and asked == [["own.py"]]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ plugins = ["models.py", "data.py"]     results = "results"     models = ["mine",
 
 from __future__ import annotations
 
+import argparse
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -36,3 +37,18 @@ def settings() -> dict[str, Any]:
             raise RequestError(f"{FILE}: {key} cannot be {value!r}; it takes {'a text or a list of texts' if key in SEVERAL else 'a text'}")
         found[OPTIONS[key]] = texts if key == "plugins" else ",".join(texts)
     return found
+
+
+def give(commands: dict[str, argparse.ArgumentParser]) -> None:
+    """The commands' defaults are what the file says; `run` asks itself, as pytest does."""
+    said = {name: value for name, value in settings().items() if name != "plugin"}  # see plug: argparse would append to it
+    for command in ("list", "tune", "report", "probe", "figures", "page"):
+        commands[command].set_defaults(**said)
+    for command in ("compare", "study", "claims") if "results" in said else ():
+        commands[command].set_defaults(results=said["results"])
+
+
+def plug(options: argparse.Namespace) -> None:
+    """Where a command takes plugins and was given none, they are those of the file."""
+    if getattr(options, "plugin", None) == [] and options.command != "run" and not getattr(options, "self_test", False):
+        options.plugin = settings().get("plugin", [])
