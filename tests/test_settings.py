@@ -48,7 +48,7 @@ def test_commands_read_it_too(project: Path, capsys: pytest.CaptureFixture[str])
     assert {(cell["model"], cell["dataset"]) for cell in json.loads(capsys.readouterr().out)} == {("own", "xor"), ("linear", "xor")}
     for command in (["report"], ["compare", "own", "linear"], ["figures"]):
         assert main(command) == 2
-        assert "no results in found" in capsys.readouterr().err
+        assert " in found; make some" in capsys.readouterr().err
     assert main(["study", "data", "--models", "nothing_of_the_kind"]) == 2
     assert "nothing_of_the_kind" in capsys.readouterr().err and "own" in models.names()  # the plugin is there
 
