@@ -10,6 +10,7 @@ import torch
 
 import datasets
 import models
+from bench.train.learners import check_answer
 from bench.train.loop import Training
 from bench.train.scoring import handed, scored
 from datasets.data import drawn
@@ -22,6 +23,7 @@ CELLS = [
     ("cnn", "mnist_published", "published_adadelta"),
     ("cnn", "cifar10_published", "published_1"),
     ("hybrid_published", "cifar100_published", "published"),
+    ("hybrid_published", "mnist_published", "published_1"),
     ("vit", "mnist_published", "published_14"),
     ("transformer_head_published", "iris", "paper"),
 ]
@@ -36,6 +38,7 @@ def test_a_few_steps_of_every_protocol(model: str, dataset: str, name: str) -> N
     budget = replace(task.budget(name), samples=48, batch=16, evaluations=3)
     data = drawn(lambda n, g: task.sample(n, g), (32, 8, 8), "published", 0)
     build = partial(models.build, model, task)
+    check_answer(build(), task, budget, CPU)  # as before every run
     (one,) = Training(build, task, budget, [0], [handed(data, budget)], CPU).run()
     record = scored(build, one, data, task, budget, CPU)
     assert one.status == "ok" and len(one.curve.train_loss) == 3
