@@ -100,6 +100,7 @@ def test_a_broken_file_is_set_aside_with_a_message(store: Store, content: bytes)
         ("seed", "zero", "seed is str"),
         ("test", {"best": {"mse": "good"}, "last": {"mse": 1.0}}, "test.best.mse is str"),
         ("train_seconds", None, "no train_seconds"),
+        ("notes", [None, "x"], "notes is list, not str"),
     ],
 )
 def test_a_record_that_tables_could_not_use_is_set_aside(store: Store, field: str, value: object, why: str) -> None:

@@ -114,6 +114,8 @@ def check(record: Record) -> None:
     for name, kind in FIELDS.items():
         if name in record:
             match(record[name], kind, name)
+    if "notes" in record:  # of a timing several
+        match(record["notes"], [TEXT] if record["kind"] == "latency" else TEXT, "notes")
     absent += ["machine.slug"] if "machine" in required and "slug" not in record.get("machine", {}) else []
     if "budget" in required:
         absent += [f"budget.{field}" for field in ("name", "dtype", "samples") if field not in record.get("budget", {})]
