@@ -13,14 +13,16 @@ A split's figure need not be a mean over samples: `score` says what has to be kn
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from datasets import bleu
+from datasets.kinds import OutputKind
 from datasets.registry import did_you_mean
 from datasets.vocabulary import PAD
 
@@ -42,6 +44,8 @@ class Answers:
     y: Tensor
 
 
+Better = Literal["higher", "lower"]
+Needs = Literal["prediction", "scores", "loss"]
 Score = Callable[[Answers], Tensor]
 Reduce = Callable[[Tensor], float]
 
@@ -63,12 +67,12 @@ class Metric:
     """
 
     name: str
-    better: Literal["higher", "lower"]
+    better: Better
     percent: bool = False
     score: Score | None = field(default=None, compare=False, repr=False)
     reduce: Reduce = field(default=mean, compare=False, repr=False)
     kinds: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    needs: Literal["prediction", "scores", "loss"] = field(default="prediction", compare=False, repr=False)
+    needs: Needs = field(default="prediction", compare=False, repr=False)
     signature: Callable[[], str] | None = field(default=None, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -92,9 +96,25 @@ _metrics: dict[str, Metric] = {}
 
 
 def register(metric: Metric) -> Metric:
-    """Add a metric under its name. ValueError for a name twice, or without a rule to compute it."""
+    """Add a metric under its name. ValueError for a name twice, for what no record could hold, or without a rule to compute it."""
+    if not isinstance(metric.name, str) or not re.fullmatch(r"[a-z0-9_]{1,64}", metric.name):
+        raise ValueError(f"metric {metric.name!r}: a name is made of a-z, 0-9 and _ only, at most 64 of them")
     if metric.name in _metrics:
         raise ValueError(f"metric {metric.name!r} is already registered")
+    for name, known in (("better", Better), ("needs", Needs)):
+        given, among = getattr(metric, name), get_args(known)
+        if given not in among:
+            near = did_you_mean(str(given), among)
+            raise ValueError(f"metric {metric.name!r}: {name} is one of {', '.join(among)}, not {given!r}{near}")
+    if not isinstance(metric.percent, bool):
+        raise ValueError(f"metric {metric.name!r}: percent is True or False, not {metric.percent!r}")
+    if not isinstance(metric.kinds, tuple):
+        raise ValueError(f"metric {metric.name!r}: kinds are a tuple of kinds of output, not {metric.kinds!r}")
+    for kind in metric.kinds:
+        try:
+            OutputKind.named(kind)
+        except ValueError as error:
+            raise ValueError(f"metric {metric.name!r}: {error}") from error
     if metric.score is None:
         raise ValueError(f"metric {metric.name!r}: no rule to compute it; give score=…")
     _metrics[metric.name] = metric

@@ -18,12 +18,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.plan import grid
 from bench.report import report
 from bench.store.files import HERE, partial
 from bench.store.records import Store, StoreError, pack_weights, place
 from bench.tables.column import Column, as_csv
 from bench.tables.formatting import escape
-from tests.conftest import ROOT
+from bench.tables.rows import rows
+from tests.conftest import ROOT, run_cell
 from tests.test_store import record
 
 TRIES = int(os.environ.get("ATTENTION_BENCH_TRIES", "100"))
@@ -207,6 +209,16 @@ def test_what_is_no_record_at_all_is_left_out_unopened(tmp_path: Path, what: str
     with pytest.warns(UserWarning, match="left out"):
         assert [one["seed"] for one in store.runs()] == [0]
     assert os.path.lexists(path)
+
+
+def test_a_run_that_is_gone_right_after_it_was_stored_is_an_error_of_its_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = Store.put_run
+    monkeypatch.setattr(Store, "put_run", lambda self, run: put(self, run | ({"metric": {"name": "top 1"}} if run["seed"] == 1 else {})))
+    with pytest.warns(UserWarning, match="set aside"):
+        outcome = run_cell(grid.cell("linear", "xor", "smoke", 2), tmp_path)
+    assert (outcome.status, outcome.runs) == ("error", ())
+    assert outcome.reason == "seeds 1: their records were stored and cannot be read back: see the warnings above"
+    assert [row.status for row in rows(Store(tmp_path))] == ["error"]
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '{"schema":1,"kind":"run","x":' + "[" * 50 + "]" * 50 + "}"])

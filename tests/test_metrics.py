@@ -154,6 +154,28 @@ def test_a_metric_of_ones_own() -> None:
     assert task.mean("top2", scores["top2"]) == 0.5
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"name": "top 1"}, "metric 'top 1': a name is made of a-z, 0-9 and _ only, at most 64 of them"),
+        ({"name": ""}, "metric '': a name is made of"),
+        ({"name": "x" * 65}, "a name is made of"),
+        ({"name": 1}, "metric 1: a name is made of"),
+        ({"better": "hihger"}, "metric 'own': better is one of higher, lower, not 'hihger'; did you mean 'higher'"),
+        ({"needs": "score"}, "metric 'own': needs is one of prediction, scores, loss, not 'score'; did you mean 'scores'"),
+        ({"percent": 1}, "metric 'own': percent is True or False, not 1"),
+        ({"kinds": ("class",)}, "metric 'own': unknown kind of output 'class'; there are value, .*did you mean 'classes'"),
+        ({"kinds": "classes"}, "metric 'own': kinds are a tuple of kinds of output, not 'classes'"),
+    ],
+    ids=str,
+)
+def test_a_metric_that_no_record_could_hold_is_refused_when_it_is_registered(wrong: dict[str, object], said: str) -> None:
+    known = dict(metrics._metrics)
+    with pytest.raises(ValueError, match=said):
+        metrics.register(Metric(**{"name": "own", "better": "higher", "score": metrics.hits, **wrong}))  # type: ignore[arg-type]
+    assert metrics._metrics == known
+
+
 def test_tasks_travel_to_other_processes() -> None:
     for name in datasets.names():
         task = datasets.task(name)

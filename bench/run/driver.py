@@ -20,6 +20,7 @@ from bench.store import fingerprint
 from bench.store.claim import Claim
 from bench.store.records import Record, Store
 
+UNREADABLE = "their records were stored and cannot be read back: see the warnings above"
 CHANGED = "its data were other ones when it was trained than when this session began: a file was changed meanwhile; start again"
 LONG = 10.0  # expected seconds of a seed from which on it is worth a process of its own
 AGAIN = 1.0  # seconds until a cell that another process trains is looked at again
@@ -213,8 +214,11 @@ class Driver:
         return self.store.finished(cell.model, cell.dataset, cell.budget.name, self.recipe(cell), list(seeds))
 
     def settle(self, cell: Cell, head: Record, trained: int, seconds: float) -> None:
-        """The outcome of a cell whose runs are all there."""
+        """The outcome of a cell whose runs are all there. One that the store was given and does not give back is an error of the cell."""
         done = self.stored(cell, range(cell.budget.seeds))
+        if lost := [str(seed) for seed in range(cell.budget.seeds) if seed not in done]:
+            self.conclude(cell, head, "error", f"seeds {', '.join(lost)}: {UNREADABLE}")
+            return
         runs = tuple(done[seed] for seed in range(cell.budget.seeds))
         broken = [f"seed {r['seed']}: {r['reason']}" for r in runs if r["status"] != "ok"]
         stopped = [r["reason"] for r in runs if r["status"] == "ok" and r["reason"]]
