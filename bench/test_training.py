@@ -34,11 +34,11 @@ def test_training(cell: Cell, driver: Driver, progress: Progress, benchmark: Ben
     try:
         benchmark.disabled |= not driver.trains(cell)  # nothing to time: no round, no warning
         outcome = benchmark.pedantic(train, rounds=1)
-    except KeyboardInterrupt:
+    except BaseException as error:  # pytest's own outcomes too, with which a time limit ends a test
         benchmark.has_error = True  # pytest-benchmark 5.3 cannot write a benchmark without samples
+        if isinstance(error, StoreError):
+            pytest.exit(f"attention-bench: {error}", returncode=1)
         raise
-    except StoreError as error:
-        pytest.exit(f"attention-bench: {error}", returncode=1)
     benchmark.extra_info.update(model=cell.model, dataset=cell.dataset, budget=cell.budget.name, trained=outcome.trained)
     request.node.user_properties.append(("from store", outcome.status == "ok" and not outcome.trained))
     if not outcome.trained:

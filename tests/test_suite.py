@@ -262,6 +262,28 @@ def test_an_unwritable_folder_is_exit_code_2_in_pytest(bench: Bench, tmp_path: P
     assert "cannot write to the results folder" in done.stdout + done.stderr
 
 
+LIMITED = """
+import pytest
+from bench.run.driver import Driver
+from bench.test_latency import KeptClock
+
+def over(*_):
+    pytest.fail("its time is over")
+
+Driver.outcome = KeptClock.again = over
+"""
+
+
+def test_outcomes_of_pytests_own_lose_no_other_benchmark(bench: Bench, tmp_path: Path) -> None:
+    """As a time limit fails a test: by what is no Exception, in the middle of what is timed."""
+    (tmp_path / "limited.py").write_text(LIMITED)
+    asked = ("--plugin", str(tmp_path / "limited.py"), "--models", "linear", "--datasets", "xor", "--seeds", "1")
+    done = bench(*asked, "-k", "training or cpu-b1", "--benchmark-json", str(tmp_path / "out.json"))
+    assert done.returncode == 1 and "INTERNALERROR" not in done.stdout + done.stderr, done.stdout + done.stderr
+    assert done.stdout.count("its time is over") > 1
+    assert json.loads((tmp_path / "out.json").read_text())["benchmarks"] == []
+
+
 @pytest.mark.slow
 def test_missing_data_skip_the_cell_and_a_missing_gpu_too(bench: Bench, tmp_path: Path) -> None:
     done = bench("--models", "linear", "--datasets", "mnist,plane", "--devices", "cpu,cuda")
