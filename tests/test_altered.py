@@ -122,6 +122,25 @@ def test_altered_records_end_in_no_traceback_and_rename_nothing_that_is_whole(fe
         assert [one.name for one in Path(name, "in").iterdir()] == ["results"]
 
 
+@pytest.mark.parametrize("what", ["metric", "budget"])
+def test_a_run_that_was_asked_another_question_than_its_cell_is_left_out(tmp_path: Path, what: str) -> None:
+    store = Store(tmp_path)
+    for seed in range(3):
+        store.put_run(record(seed))
+    path = next(tmp_path.rglob("*-s0.json"))
+    one = json.loads(path.read_text())
+    if what == "metric":
+        one["metric"]["name"], one["test"] = "zz", {which: {"zz": 1.0} for which in ("best", "last")}
+    else:
+        one["budget"]["samples"] = 2
+    path.write_text(json.dumps(one))
+    before = files(tmp_path)
+    with pytest.warns(UserWarning, match=rf"^d/m/smoke-r-s0.json is left out: its {what} is .*again with --retrain$"):
+        (row,) = rows(store)
+    assert (sorted(row.values), row.metric.name, row.samples) == ([1, 2], "mse", 1)
+    assert files(tmp_path) == before
+
+
 @settings(max_examples=TRIES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=TRIES == 100)
 @given(data=st.data())
 def test_altered_tensors_are_as_they_were_or_set_aside(data: st.DataObject) -> None:

@@ -21,6 +21,7 @@ from bench.core.stats import Interval, interval
 from bench.store import examples
 from bench.store.records import FINISHED, Record, Store
 from bench.tables import latency_table
+from bench.tables.agreeing import agreeing
 from bench.tables.chosen import choose, val
 from bench.tables.clock import clock, trainer
 from bench.tables.scales import scale
@@ -212,7 +213,7 @@ def tabulated(runs: list[Record], timings: list[Record], asked: str | None = Non
     for r in timings:
         if machine.name_of(r) == shown_machine:
             timed[r["dataset"], r["model"]].append(r)
-    table = [trained(latest(records)) for _, records in sorted(cells.items())]
+    table = [trained(agreeing(latest(records))) for _, records in sorted(cells.items())]
     for row in table:
         row.machine, row.trainer = shown_machine, shown_trainer
         known = sources(row)

@@ -1,0 +1,35 @@
+"""Runs of one cell are seeds of one question: those that say they were asked another one are left out."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections import Counter
+
+from bench.store.records import Record
+from models.naming import plain
+
+ASKED = ("metric", "budget")
+
+
+def asked(run: Record, name: str) -> str:
+    """What a run was asked in one respect, as text; how many seeds there were to be is no part of it."""
+    return json.dumps({key: value for key, value in run.get(name, {}).items() if key != "seeds"}, sort_keys=True)
+
+
+def agreeing(records: list[Record]) -> list[Record]:
+    """Those that agree with most on metric and budget, with those of the first seeds where as many disagree.
+
+    A warning names the file of each that is left out, and how to have it again. Nothing is renamed: which of them were altered cannot
+    be known.
+    """
+    for name in ASKED:
+        told = Counter(asked(one, name) for one in records)  # the first of equals is the first that was met
+        usual = told.most_common(1)[0][0]
+        for one in records:
+            if asked(one, name) != usual:
+                file = f"{one['dataset']}/{plain(one['model'])}/{one['budget']['name']}-{one['recipe']}-s{one.get('seed')}.json"
+                text = f"{file} is left out: its {name} is {asked(one, name)}, that of the cell's other seeds {usual}"
+                warnings.warn(f"{text}; train {one['model']} on {one['dataset']} again with --retrain", stacklevel=2)
+        records = [one for one in records if asked(one, name) == usual]
+    return records
