@@ -230,6 +230,33 @@ def test_what_is_no_record_at_all_is_left_out_unopened(tmp_path: Path, what: str
     assert os.path.lexists(path)
 
 
+def test_folders_where_weights_and_checkpoints_should_be_are_passed_over(tmp_path: Path) -> None:
+    cell = grid.cell("linear", "xor", "smoke", 2)
+    (first, *_) = run_cell(cell, tmp_path).runs
+    store = Store(tmp_path)
+    weights, checkpoint = store.weights_of(first), store.checkpoint(first["recipe"], [0, 1])
+    weights.unlink()
+    for path in (weights, checkpoint):
+        path.mkdir(parents=True)
+    with pytest.warns(UserWarning, match="left out: no regular file; move it away; .* with --retrain"):
+        assert store.weights(first) is None
+    for path in tmp_path.glob("runs/*/*/*-s?.json"):
+        path.unlink()
+    weights.rmdir()
+    with pytest.warns(UserWarning, match=f"{checkpoint.name} is left out: no regular file"):
+        assert run_cell(cell, tmp_path, checkpoint_every=0.0).status == "ok"
+    assert checkpoint.is_dir()
+
+
+def test_the_warning_of_weights_that_are_set_aside_names_the_way_to_have_them_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put_weights(record(), b"no weights")
+    with pytest.warns(
+        UserWarning, match=r"set aside as .*\.broken; its run is in the store and not trained again by itself, but with --retrain"
+    ):
+        assert store.weights(record()) is None
+
+
 def test_a_run_that_is_gone_right_after_it_was_stored_is_an_error_of_its_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put = Store.put_run
     monkeypatch.setattr(Store, "put_run", lambda self, run: put(self, run | ({"metric": {"name": "top 1"}} if run["seed"] == 1 else {})))

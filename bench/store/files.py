@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import stat
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -55,6 +56,17 @@ def content(path: Path, largest: int | None = None) -> bytes:
         raise
     except OSError as error:
         raise StoreError(f"could not read {path}: {error.strerror}; nothing was changed, try again when that is mended") from error
+
+
+def usable(path: Path, largest: int | None = None, more: str = "") -> bytes | None:
+    """`content`; None if there is none, or, with a warning that ends with `more`, where something lies that is no file to be read."""
+    try:
+        return content(path, largest)
+    except FileNotFoundError:
+        return None
+    except Unusable as why:
+        warnings.warn(f"{path.name} is left out: {why}{more}", stacklevel=3)
+        return None
 
 
 def tensors(packed: bytes) -> dict[str, Any]:

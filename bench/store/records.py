@@ -19,7 +19,7 @@ import torch
 from bench.store.claim import Claim, claimed
 from bench.store.curves import short
 from bench.store.encoding import as_record, as_text
-from bench.store.files import LARGEST_RECORD, StoreError, Unusable, content, partial, set_aside, sweep, tensors
+from bench.store.files import LARGEST_RECORD, StoreError, partial, set_aside, sweep, tensors, usable
 from bench.store.fingerprint import digest
 from bench.store.places import TOPS, place
 from bench.store.schema import SCHEMA, Record, check
@@ -28,6 +28,7 @@ from models.naming import plain
 DEVICES, BATCHES = ("cpu", "cuda"), (1, 64)  # what latencies are measured for: batch 1, and 64 for throughput
 FINISHED = ("ok", "diverged")
 PICTURED = 0  # the seed whose last weights and those on the way are kept, for pictures
+AGAIN = "its run is in the store and not trained again by itself, but with --retrain"
 LARGEST = 2**26  # bytes; of larger models no weights are kept
 
 
@@ -114,12 +115,10 @@ class Store:
     def weights(self, run: Record) -> dict[str, Any] | None:
         """What `put_weights` was given, {} for a part it was not.
 
-        None if there is none, or, with a warning, if it cannot be read (then it is set aside).
+        None if there is none, or, with a warning, if it cannot be read (then it is set aside) or is no file at all.
         """
         path = self.weights_of(run)
-        try:
-            packed = content(path)
-        except FileNotFoundError:
+        if (packed := usable(path, more=f"; move it away; {AGAIN}")) is None:
             return None
         try:
             saved = tensors(packed)
@@ -127,7 +126,8 @@ class Store:
                 raise KeyError("best")
             return {name: dict(saved.get(name, {})) for name in ("best", "last", "snapshots")}
         except Exception as error:  # an altered file may be wrong in any way
-            warnings.warn(f"{path.name} cannot be read ({type(error).__name__}); set aside as {set_aside(path)}", stacklevel=2)
+            told = f"{path.name} cannot be read ({type(error).__name__}); set aside as {set_aside(path)}"
+            warnings.warn(f"{told}; {AGAIN}", stacklevel=2)
             return None
 
     def read(self, path: Path) -> Record | None:
@@ -145,12 +145,7 @@ class Store:
 
     def load(self, path: Path, schema: int, checked: Callable[[Record], None]) -> Record | None:
         """What `read` does, for any kind of record: `schema` is the newest known, `checked` raises for what is none."""
-        try:
-            text = content(path, LARGEST_RECORD)
-        except FileNotFoundError:
-            return None
-        except Unusable as why:
-            warnings.warn(f"{path.name} is left out: {why}", stacklevel=2)
+        if (text := usable(path, LARGEST_RECORD)) is None:
             return None
         try:
             record = as_record(text.decode("utf-8-sig"))
@@ -205,12 +200,10 @@ class Store:
         return self.folder / "checkpoints" / f"{recipe}-s{seeds[0]}-{seeds[-1]}-{group:08x}.pt"
 
     def checkpoints(self, recipe: str) -> list[dict[str, Any]]:
-        """Snapshots of runs in progress under this recipe; one that cannot be read is set aside."""
+        """Snapshots of runs in progress under this recipe; what cannot be read is set aside, what is no file passed over."""
         found = []
         for path in sorted((self.folder / "checkpoints").glob(f"{recipe}-s*.pt")):
-            try:
-                packed = content(path)
-            except FileNotFoundError:  # another process has just finished it
+            if (packed := usable(path)) is None:  # no file, or another process has just finished it
                 continue
             try:
                 saved = tensors(packed)
@@ -239,10 +232,12 @@ class Store:
             warnings.warn(f"no checkpoint could be written ({' '.join(str(error).split())[:120]}); training goes on", stacklevel=2)
 
     def drop_checkpoint(self, recipe: str, seeds: list[int]) -> None:
-        self.checkpoint(recipe, seeds).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # none, or a folder in its place
+            self.checkpoint(recipe, seeds).unlink()
 
     def drop_finished(self, recipe: str, seeds: int) -> None:
         """Checkpoints of a recipe whose first `seeds` seeds are all in the store: a kill came between the last run and this."""
         for path in (self.folder / "checkpoints").glob(f"{recipe}-s*.pt"):
             if (found := re.fullmatch(r".*-s\d+-(\d+)-[0-9a-f]{8}\.pt", path.name)) and int(found[1]) < seeds:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.unlink()
