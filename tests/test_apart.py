@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import random
+import signal
 import sys
 import time
 import warnings
@@ -66,6 +67,13 @@ CHANGES: dict[str, Any] = {
     "device": lambda: torch.set_default_device("meta"),
     "gradients": lambda: torch.set_grad_enabled(False),
     "deterministic": lambda: torch.use_deterministic_algorithms(True),
+    "deterministic, warnings only": lambda: torch.use_deterministic_algorithms(False, warn_only=True),
+    "anomalies": lambda: torch.autograd.set_detect_anomaly(True),
+    "tiny numbers": lambda: torch.set_flush_denormal(True),
+    "errors of numpy": lambda: np.seterr(all="raise"),
+    "recursion": lambda: sys.setrecursionlimit(sys.getrecursionlimit() + 7),
+    "ctrl-c": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    "umask": lambda: os.umask(0o007),
     "torch's random numbers": lambda: torch.manual_seed(7),
     "numpy's random numbers": lambda: np.random.seed(7),
     "python's random numbers": lambda: random.seed(7),

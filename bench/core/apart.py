@@ -12,6 +12,7 @@ import queue
 import random
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -134,6 +135,34 @@ def surround(values: dict[str, str]) -> None:
     os.environ.update(values)
 
 
+def determinism() -> tuple[bool, bool]:
+    """Whether torch insists on deterministic algorithms, and whether it then only warns."""
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+def mask() -> int:
+    """The umask, which can be read by setting it only."""
+    now = os.umask(0o077)
+    os.umask(now)
+    return now
+
+
+def interrupted() -> Any:
+    """What answers Ctrl-C."""
+    return signal.getsignal(signal.SIGINT)
+
+
+def answer_interrupts(handler: Any) -> None:
+    """Where it may be set: in the main thread only, and not where it was not Python that set it."""
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, handler)
+
+
+def flushes() -> bool:
+    """Whether the smallest numbers are 0 here: torch tells the processor, which tells all code of this thread."""
+    return sys.float_info.min / 2 == 0.0
+
+
 # What all code of a process shares: how it is read, and how it is set.
 SHARED: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
     (torch.get_default_dtype, torch.set_default_dtype),
@@ -141,7 +170,16 @@ SHARED: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
     (torch.get_num_threads, torch.set_num_threads),
     (torch.is_grad_enabled, torch.set_grad_enabled),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
-    (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    (determinism, lambda how: torch.use_deterministic_algorithms(how[0], warn_only=how[1])),
+    (
+        lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
+        lambda how: torch.autograd.set_detect_anomaly(*how),
+    ),
+    (flushes, torch.set_flush_denormal),
+    (np.geterr, lambda how: np.seterr(**how)),
+    (sys.getrecursionlimit, sys.setrecursionlimit),
+    (interrupted, answer_interrupts),
+    (mask, os.umask),
     (
         lambda: torch.get_rng_state().numpy().tobytes(),
         lambda state: torch.set_rng_state(torch.frombuffer(bytearray(state), dtype=torch.uint8)),
