@@ -163,6 +163,51 @@ def test_a_model_that_ends_its_process_when_it_is_built_is_a_cell_with_its_reaso
     assert torch.get_default_dtype() == torch.float32
 
 
+SPOILS = """
+import torch
+import models
+from models.mlp import flat
+
+def refuses(*_, **__):
+    raise RuntimeError("spoiled")
+
+@models.register
+def moves(task):
+    torch.set_default_device("meta")
+    return flat(task, [])
+
+@models.register
+def stays(task):
+    if torch.get_default_device().type == "meta":
+        raise RuntimeError("moved")
+    return flat(task, [])
+
+@models.register
+def spoils(task):
+    made = flat(task, [])
+    torch.nn.init.kaiming_uniform_ = refuses
+    return made
+
+@models.register
+def broken(task):
+    raise RuntimeError("its own fault")
+"""
+
+
+def test_what_a_model_does_to_its_process_is_no_error_of_the_next(tmp_path: Path, registries: None) -> None:
+    file = tmp_path / "spoils.py"
+    file.write_text(SPOILS)
+    grid.plugin(str(file))
+    with grid.Builder() as builder:
+        assert builder.ask("moves", "xor").status == ""
+        first = builder.apart.asked
+        assert builder.ask("stays", "xor").reason == ""
+        assert builder.apart.asked is first
+        assert builder.ask("spoils", "xor").status == ""
+        assert builder.ask("linear", "xor").reason == ""
+        assert builder.ask("broken", "xor").reason.startswith("RuntimeError: its own fault")
+
+
 @pytest.mark.parametrize("what", ["raise SystemExit('gone')", "import pytest; pytest.skip('x', allow_module_level=True)", "1 / 0"])
 def test_a_plugin_that_leaves_while_it_is_imported_is_a_wrong_request(tmp_path: Path, what: str) -> None:
     (tmp_path / "leaves.py").write_text(what)

@@ -8,7 +8,7 @@ import torch
 
 import datasets
 import models
-from bench.core.apart import Apart, Lost
+from bench.core.apart import Apart, Lost, restored
 from bench.plan.plugins import PLUGGED, plugin
 from datasets.registry import describe
 
@@ -35,7 +35,8 @@ def build(asked: tuple[str, str, tuple[str, ...]]) -> Built:
     try:
         for file in plugins:
             plugin(file)
-        return Built(isinstance(models.build(model, datasets.task(dataset)), models.Fits))
+        with restored():  # the next model is built in this process, too
+            return Built(isinstance(models.build(model, datasets.task(dataset)), models.Fits))
     except models.Unsupported as reason:
         return Built(status="skipped", reason=str(reason))
     except BaseException as error:  # a model may raise anything: SystemExit, what a test framework skips with
@@ -57,6 +58,14 @@ class Builder:
 
     def ask(self, model: str, dataset: str) -> Built:
         if (model, dataset) not in self.known:
-            told = self.apart.ask((model, dataset, tuple(PLUGGED)))
-            self.known[model, dataset] = Built(status="error", reason=told.reason) if isinstance(told, Lost) else told
+            fresh = self.apart.asked is None
+            told = self.built(model, dataset)
+            if told.status == "error" and not fresh:  # what models before it did to the process may be why: asked again in another
+                self.apart.close()
+                told = self.built(model, dataset)
+            self.known[model, dataset] = told
         return self.known[model, dataset]
+
+    def built(self, model: str, dataset: str) -> Built:
+        told = self.apart.ask((model, dataset, tuple(PLUGGED)))
+        return Built(status="error", reason=told.reason) if isinstance(told, Lost) else told
