@@ -144,6 +144,28 @@ def test_jobs_wait_for_the_threads_they_ask_for(monkeypatch: pytest.MonkeyPatch,
     local.close()
 
 
+LINGERS = """
+import threading, time
+import models
+from models.mlp import flat
+
+@models.register
+def lingers(task):
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    return flat(task, [])
+"""
+
+
+def test_a_thread_that_a_model_leaves_behind_is_not_waited_for(tmp_path: Path) -> None:
+    plugin = tmp_path / "lingers.py"
+    plugin.write_text(LINGERS)
+    command = [sys.executable, "-m", "bench", "run", "--plugin", str(plugin), "--models", "lingers", "--datasets", "xor"]
+    command += ["--budget", "smoke", "--seeds", "1", "--results", str(tmp_path / "results")]
+    done = subprocess.run(command, cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert table(tmp_path / "results")["lingers", "xor"]["status"] == "ok"
+
+
 @pytest.mark.parametrize("ways", ["segfault,exits", pytest.param("abort,leaves,skips", marks=pytest.mark.slow)])
 def test_models_that_end_their_process_take_no_other_cell_along(bench: Bench, tmp_path: Path, ways: str) -> None:
     plugin = tmp_path / "deaths.py"

@@ -82,12 +82,16 @@ def bound_to_driver() -> None:
 
 
 def serve(job: Job, connection: Connection) -> None:
-    """A worker process, from beginning to end."""
+    """A worker process, from beginning to end. It waits for no thread that its model began and did not end."""
     bound_to_driver()
     from bench.run.worker import work_alone
 
     work_alone(job, connection.send)
     connection.close()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # whatever a model put in its place
+            stream.flush()
+    os._exit(0)
 
 
 @dataclass
