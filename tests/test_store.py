@@ -230,6 +230,12 @@ def test_a_record_is_strict_json_with_a_line_for_each_field(store: Store) -> Non
     assert (read["found"], read["flops"]) == ([1.5, None], None)  # null stays null where no number must be
 
 
+def test_half_characters_are_replaced_where_a_record_is_written(store: Store) -> None:
+    store.put_cell({**record(), "status": "error", "reason": "bad \ud800, \U0001f600", "notes": ["\udfff"], "files": {"\ud800": "x"}})
+    (one,) = store.runs()
+    assert (one["reason"], one["notes"], one["files"]) == ("bad ?, \U0001f600", ["?"], {"?": "x"})
+
+
 def test_records_of_before_with_nan_over_many_lines_are_read(store: Store) -> None:
     curve = {"samples": [1, 2], "seconds": [0.1, 0.2], "train_loss": [float("nan"), 1.0], "val_loss": [2.0, float("inf")]}
     old = {"schema": 1, "kind": "run", "created": "now", **record(status="diverged", curve=curve)}

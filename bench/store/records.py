@@ -22,7 +22,7 @@ from bench.store.encoding import as_record, as_text
 from bench.store.files import LARGEST_RECORD, StoreError, partial, set_aside, sweep, tensors, usable
 from bench.store.fingerprint import digest
 from bench.store.places import TOPS, place
-from bench.store.schema import SCHEMA, Record, check
+from bench.store.schema import SCHEMA, Record, check, whole
 from models.naming import plain
 
 DEVICES, BATCHES = ("cpu", "cuda"), (1, 64)  # what latencies are measured for: batch 1, and 64 for throughput
@@ -79,7 +79,8 @@ class Store:
 
     def put(self, kind: str, record: Record) -> None:
         stamp = {"schema": SCHEMA, "kind": kind, "created": datetime.now(UTC).isoformat(timespec="microseconds")}
-        self.write(self.folder / place(stamp | record), as_text(stamp | record).encode())
+        record = stamp | whole(record)
+        self.write(self.folder / place(record), as_text(record).encode())
 
     def put_run(self, record: Record, kind: Literal["run", "trial"] = "run") -> None:
         """A run or a trial. Its probe, the same for all seeds, is kept once, and before the first record that names it."""

@@ -88,6 +88,17 @@ def plain(value: Any, depth: int = 0) -> None:
         raise ValueError("a whole number is too great")
 
 
+def whole(value: Any) -> Any:
+    """The same with ? for half characters, which `plain` refuses: what others' code raises may hold such."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {whole(name): whole(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [one if type(one) is float else whole(one) for one in value]
+    return value
+
+
 def match(value: Any, kind: Kind, where: str) -> None:
     """TypeError where a field is not what `FIELDS` says."""
     if isinstance(kind, tuple):
