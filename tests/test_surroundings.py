@@ -16,7 +16,9 @@ from bench.__main__ import main
 from bench.claims import ledger
 from bench.core import machine, silicon
 from bench.gate import trees
+from bench.page import details
 from bench.plan import grid, tuned
+from bench.plan.settings import settings
 from bench.store import fingerprint, merge
 from bench.store.claim import claimed
 from tests.conftest import ROOT, environment, table
@@ -143,8 +145,17 @@ def test_a_report_is_the_same_bytes_under_hostile_settings(tmp_path: Path) -> No
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("read", ["ledger", "tuned", "plugin", "record of another folder"])
-def test_files_may_begin_with_a_byte_order_mark(read: str, tmp_path: Path) -> None:
+def test_a_plugin_may_be_in_any_encoding_that_python_reads(tmp_path: Path, registries: None) -> None:
+    path = tmp_path / "latin.py"
+    text = '# -*- coding: latin-1 -*-\n"""Größe."""\nimport models\n\n@models.register\ndef latin(task):\n    """Für zwei."""\n'
+    path.write_bytes(text.encode("latin-1"))
+    grid.plugin(str(path))
+    assert len(fingerprint.closure(models.source("latin"))) == 64
+    assert details.described(path) == ("Größe.", {"latin": "Für zwei."})
+
+
+@pytest.mark.parametrize("read", ["ledger", "tuned", "plugin", "record of another folder", "settings"])
+def test_files_may_begin_with_a_byte_order_mark(read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registries: None) -> None:
     mark = b"\xef\xbb\xbf"
     if read == "ledger":
         (tmp_path / "claims.toml").write_bytes(mark + ledger.FILE.read_bytes())
@@ -160,6 +171,11 @@ def test_files_may_begin_with_a_byte_order_mark(read: str, tmp_path: Path) -> No
         path.write_bytes(mark + b"import models\nimport torch\n\n@models.register\ndef marked(task):\n    return torch.nn.Linear(2, 1)\n")
         grid.plugin(str(path))
         assert len(fingerprint.closure(models.source("marked"))) == 64
+        assert details.described(path) == ("", {"marked": ""})
+    elif read == "settings":
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "bench.toml").write_bytes(mark + b'models = "mlp"\n')
+        assert settings() == {"models": "mlp"}
     else:
         path = next((ROOT / "results" / "reference" / "runs" / "iris" / "mlp").glob("*-s0.json"))
         (tmp_path / "marked.json").write_bytes(mark + path.read_bytes())

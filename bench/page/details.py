@@ -32,7 +32,7 @@ MOST = 120  # models of one drawing; the table has them all
 @cache
 def described(path: Path) -> tuple[str, dict[str, str]]:
     """The words at the head of a source file, and those of its functions."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = ast.parse(path.read_bytes())  # which finds the encoding as Python does
     own = {node.name: ast.get_docstring(node) or "" for node in tree.body if isinstance(node, ast.FunctionDef)}
     return ast.get_docstring(tree) or "", own
 

@@ -25,7 +25,7 @@ def settings() -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        said = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise RequestError(f"{FILE} cannot be read: {error}") from error
     found: dict[str, Any] = {}

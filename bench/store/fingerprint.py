@@ -76,7 +76,7 @@ def foreign(tree: ast.Module) -> set[str]:
 @cache
 def parsed(file: Path) -> tuple[str, tuple[Path, ...], frozenset[str]]:
     """A file's code as it runs, the files of this project that it imports itself, and the packages that are not of this project."""
-    tree = ast.parse(file.read_text(encoding="utf-8-sig"))
+    tree = ast.parse(file.read_bytes())  # which finds the encoding as Python does
     others = tuple(imported(tree, file))
     beside = {other.parent.name if other.name == "__init__.py" else other.stem for other in others}
     return without_docstrings(tree), others, frozenset(foreign(tree) - beside)
