@@ -64,4 +64,4 @@ def hybrid_published(task: Task, *, depth: int | None = None) -> nn.Module:
     left = mapped(task, 64)
     if task.output.size > CLASSES:
         raise Unsupported(f"always answers with {CLASSES} classes; this task has {task.output.size}")
-    return Hundred(*hybrid(replace(task, output=Output("classes", CLASSES)), depth=depth, side=pixels(left)))
+    return Hundred(*hybrid(replace(task, output=Output("classes", CLASSES)), depth=depth, side=pixels(left)).children())

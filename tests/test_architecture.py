@@ -169,11 +169,11 @@ def test_a_run_depends_on_its_source_and_not_on_words_about_it(tmp_path: Path) -
 
 
 def test_editing_attention_changes_its_users_and_a_plot_changes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Path.read_text
+    real = Path.read_bytes
 
     def names(edited: str) -> dict[str, str]:
         forget_sources()
-        monkeypatch.setattr(Path, "read_text", lambda self, *a, **k: real(self, *a, **k) + ("\nx = 1\n" if self.name == edited else ""))
+        monkeypatch.setattr(Path, "read_bytes", lambda self: real(self) + (b"\nx = 1\n" if self.name == edited else b""))
         return {model: code(model, "digits") for model in ("vit", "transformer", "backbone_attention", "cnn", "linear")}
 
     plain = names("nothing")
