@@ -23,6 +23,8 @@ Optimizer = Literal["adam", "adamw", "sgd", "adadelta"]
 Schedule = Literal["constant", "cosine", "decay"]
 Dtype = Literal["float32", "bfloat16"]
 Choose = Literal["val", "test"]
+WHOLE, SOME = ("samples", "batch", "evaluations", "seeds"), ("lr", "seconds")  # what a budget has at least something of
+ANY = ("decay", "warmup", "momentum", "weight_decay", "clip", "init_std")  # numbers from 0
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,12 @@ class Budget:
     choose: Choose = "val"
 
     def __post_init__(self) -> None:
-        for name in ("samples", "batch", "lr", "evaluations", "seconds", "seeds"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"budget {self.name!r}: {name} must be positive, not {getattr(self, name)!r}")
+        for name in (*WHOLE, *SOME, *ANY):
+            given = getattr(self, name)
+            if not isinstance(given, int if name in WHOLE else int | float) or isinstance(given, bool):
+                raise ValueError(f"budget {self.name!r}: {name} must be a {'whole ' * (name in WHOLE)}number, not {given!r}")
+            if not (given >= 0 if name in ANY else given > 0):
+                raise ValueError(f"budget {self.name!r}: {name} must be {'0 or more' if name in ANY else 'positive'}, not {given!r}")
         if not re.fullmatch(r"[a-z0-9_]+", self.name):
             raise ValueError(f"budget {self.name!r}: a name is made of a-z, 0-9 and _ only")
         if self.choose == "test" and not self.name.startswith("published"):

@@ -133,6 +133,24 @@ def test_what_nobody_knows_is_refused_when_a_task_is_made() -> None:
             Budget("b", samples=1, batch=1, **{field: value})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("batch", 2.5, "must be a whole number, not 2.5"),
+        ("samples", 2e2, "must be a whole number, not 200.0"),
+        ("seeds", True, "must be a whole number, not True"),
+        ("lr", "1e-3", "must be a number, not '1e-3'"),
+        ("lr", math.nan, "must be positive, not nan"),
+        ("momentum", -3, "must be 0 or more, not -3"),
+        ("weight_decay", -1, "must be 0 or more, not -1"),
+        ("clip", math.nan, "must be 0 or more, not nan"),
+    ],
+)
+def test_a_budget_of_what_cannot_be_spent_is_refused_when_it_is_made(name: str, value: object, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^budget 'b': {name} {said}$"):
+        Budget(**{"name": "b", "samples": 1, "batch": 1, name: value})  # type: ignore[arg-type]
+
+
 def test_a_copy_with_another_output_has_the_metrics_of_that_kind_unless_some_were_chosen() -> None:
     copy = replace(datasets.task("iris"), output=Output("value", 1))
     assert [metric.name for metric in copy.metrics] == ["mse"]
