@@ -29,6 +29,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     """A system that tells nothing, of two cores and no GPU."""
     monkeypatch.setattr(silicon, "CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(silicon, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(silicon, "OWN_GROUPS", tmp_path / "own", raising=False)
     monkeypatch.setattr(silicon, "output_of", lambda *command, folder=None: "")
     monkeypatch.setattr(platform, "machine", lambda: "arch64")
     monkeypatch.setattr(platform, "system", lambda: "Elsewhere")
@@ -103,6 +104,29 @@ def test_a_share_of_the_cores_is_part_of_the_name(tmp_path: Path, files: dict[st
         path.write_text(text)
     assert machine.facts()["silicon"]["quota"] == cores
     assert machine.slug() == "arch64-2-cores" + (f"-{100 * cores:.0f}-percent" if cores else "")
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "cores"),
+    [
+        ("0::/user/job\n", {"user/job/cpu.max": "50000 100000", "user/cpu.max": "max 100000"}, 0.5),
+        ("0::/user/job\n", {"user/job/cpu.max": "max 100000", "user/cpu.max": "150000 100000", "cpu.max": "300000 100000"}, 1.5),
+        ("0::/user/job\n", {"user/other/cpu.max": "50000 100000"}, None),
+        ("0::/../job\n", {"cpu.max": "50000 100000"}, 0.5),
+        ("nonsense\n0::/gone\n", {"cpu.max": "50000 100000"}, 0.5),
+        ("2:cpu,cpuacct:/a/b\n0::/\n", {"cpu/a/cpu.cfs_quota_us": "50000", "cpu/a/cpu.cfs_period_us": "100000"}, 0.5),
+        ("2:cpuset:/a\n1:cpu:/\n", {"cpu/a/cpu.cfs_quota_us": "50000", "cpu/a/cpu.cfs_period_us": "100000"}, None),
+    ],
+)
+def test_the_smallest_share_of_the_groups_that_a_process_is_in_counts(
+    tmp_path: Path, own: str, files: dict[str, str], cores: float | None
+) -> None:
+    (tmp_path / "own").write_text(own)
+    for name, text in files.items():
+        path = tmp_path / "cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert silicon.quota() == cores
 
 
 def test_a_gpu_is_named_with_the_processor_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

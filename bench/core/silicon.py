@@ -1,6 +1,6 @@
 """Which processor computes: its maker's numbers, the instruction sets that matter, and the share of it that a container may use.
 
-    Linux     /proc/cpuinfo, /sys/fs/cgroup
+    Linux     /proc/cpuinfo, /proc/self/cgroup, /sys/fs/cgroup
     macOS     sysctl
     Windows   PROCESSOR_IDENTIFIER
 What a system does not tell is left empty, never guessed.
@@ -8,17 +8,18 @@ What a system does not tell is left empty, never guessed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
 import shutil
 import subprocess
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
 
-CPUINFO, CGROUPS = Path("/proc/cpuinfo"), Path("/sys/fs/cgroup")
+CPUINFO, OWN_GROUPS, CGROUPS = Path("/proc/cpuinfo"), Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 MAKERS = {"AuthenticAMD": "amd", "GenuineIntel": "intel", "HygonGenuine": "hygon", "CentaurHauls": "zhaoxin"}
 X86 = ("cpu family", "model", "stepping")
 ARM = ("CPU implementer", "CPU part", "CPU variant")
@@ -104,18 +105,29 @@ def instructions() -> list[str] | None:
     return None
 
 
+def lineage(controller: str) -> list[PurePosixPath]:
+    """This process's control group, of version 2 for the controller '', and the groups that it lies in, the outermost last."""
+    with contextlib.suppress(OSError):
+        told = OWN_GROUPS.read_text(encoding="utf-8", errors="replace")
+        for controllers, path in re.findall(r"^\d+:([^:\n]*):/*(.*)$", told, re.MULTILINE):
+            own = PurePosixPath(path)
+            if controller in controllers.split(",") and ".." not in own.parts:  # else it lies outside what this process may see
+                return [own, *own.parents]
+    return [PurePosixPath()]
+
+
 def quota() -> float | None:
-    """Cores' worth of time that the control group may use; None where nothing limits it."""
-    try:  # version 2, then version 1
-        limit, period = (CGROUPS / "cpu.max").read_text().split()
-        return None if limit == "max" else int(limit) / int(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        limit, period = ((CGROUPS / "cpu" / f"cpu.cfs_{what}_us").read_text() for what in ("quota", "period"))
-        return int(limit) / int(period) if int(limit) > 0 else None
-    except (OSError, ValueError):
-        return None
+    """Cores' worth of time that the control group, and each that it lies in, may use; None where nothing limits it."""
+    shares: list[float] = []
+    for group in lineage(""):  # version 2
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
+            limit, period = (CGROUPS / group / "cpu.max").read_text().split()
+            shares += [] if limit == "max" else [int(limit) / int(period)]
+    for group in lineage("cpu"):  # version 1
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
+            limit, period = ((CGROUPS / "cpu" / group / f"cpu.cfs_{what}_us").read_text() for what in ("quota", "period"))
+            shares += [int(limit) / int(period)] if int(limit) > 0 else []
+    return min(shares, default=None)
 
 
 def facts() -> dict[str, Any]:
