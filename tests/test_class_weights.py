@@ -185,7 +185,7 @@ def test_files_take_weights_and_their_errors_are_the_requests(tmp_path: Path) ->
     assert weights == {"own": pytest.approx((200 / 380, 10)), "pets": pytest.approx((2, 2 / 3))}
     assert datasets.source("own") == file and datasets.pool("own") == 40 / 120
     assert {"weighted.py", "own.py"} <= {path.name for path in fingerprint.reached(file)}
-    with pytest.raises(RequestError, match=r"other: 1 weight for 2 classes; .* in the order common, rare"):
+    with pytest.raises(RequestError, match=r"other: .*own.csv, target 'kind': 1 weight for 2 classes; .* in the order common, rare"):
         plugin(tmp_path, "datasets.from_csv('other', 'own.csv', target='kind', weights=[1])")
     assert "other" not in datasets.names()
 

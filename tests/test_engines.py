@@ -120,6 +120,7 @@ add("wrong", 2, 7)
 """
 
 
+@pytest.mark.slow  # quick: the next one, of the engine alone
 def test_a_model_is_trained_with_the_threads_it_asks_for_as_far_as_there_are_any(bench: Bench, tmp_path: Path) -> None:
     plugin = tmp_path / "threaded.py"
     plugin.write_text(THREADED)

@@ -92,7 +92,13 @@ def test_what_differs_in_the_rehearsal_is_not_stacked(made: type[Net]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "dataset"), [("mlp", "circle"), ("backbone_attention", "digits"), ("backbone_recurrent", "shapes"), ("transformer", "iris")]
+    ("model", "dataset"),
+    [
+        ("mlp", "circle"),
+        ("transformer", "iris"),
+        pytest.param("backbone_attention", "digits", marks=pytest.mark.slow),
+        pytest.param("backbone_recurrent", "shapes", marks=pytest.mark.slow),
+    ],
 )
 def test_what_is_faithful_passes_it(model: str, dataset: str) -> None:
     task = datasets.task(dataset)
