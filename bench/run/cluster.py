@@ -79,8 +79,9 @@ class Cluster:
 
     def submit(self, job: Job) -> None:
         # a process for every job: whatever a model does to its process is not met by the next
-        largest = max((int(node["Resources"].get("CPU", 1)) for node in self.ray.nodes() if node["Alive"]), default=1)
-        job = replace(job, threads=max(1, min(job.threads, largest)))  # or no node would ever take it
+        if job.threads > 1:
+            largest = max((int(node["Resources"].get("CPU", 1)) for node in self.ray.nodes() if node["Alive"]), default=1)
+            job = replace(job, threads=max(1, min(job.threads, largest)))  # or no node would ever take it
         remote = self.ray.remote(num_cpus=job.threads, num_gpus=int(job.device == "cuda"), max_retries=RETRIES, max_calls=1)(task)
         self.waiting[remote.remote(job)] = job
 

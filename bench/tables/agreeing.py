@@ -6,8 +6,8 @@ import json
 import warnings
 from collections import Counter
 
+from bench.store.places import TOPS, place
 from bench.store.records import Record
-from models.naming import plain
 
 ASKED = ("metric", "budget")
 
@@ -24,12 +24,12 @@ def agreeing(records: list[Record]) -> list[Record]:
     be known.
     """
     for name in ASKED:
-        told = Counter(asked(one, name) for one in records)  # the first of equals is the first that was met
-        usual = told.most_common(1)[0][0]
-        for one in records:
-            if asked(one, name) != usual:
-                file = f"{one['dataset']}/{plain(one['model'])}/{one['budget']['name']}-{one['recipe']}-s{one.get('seed')}.json"
-                text = f"{file} is left out: its {name} is {asked(one, name)}, that of the cell's other seeds {usual}"
+        said = [asked(one, name) for one in records]
+        usual = Counter(said).most_common(1)[0][0]  # the first of equals is the first that was met
+        for one, own in zip(records, said, strict=True):
+            if own != usual:
+                file = place(one).relative_to(TOPS["run"]).as_posix()
+                text = f"{file} is left out: its {name} is {own}, that of the cell's other seeds {usual}"
                 warnings.warn(f"{text}; train {one['model']} on {one['dataset']} again with --retrain", stacklevel=2)
-        records = [one for one in records if asked(one, name) == usual]
+        records = [one for one, own in zip(records, said, strict=True) if own == usual]
     return records

@@ -57,9 +57,7 @@ def title(table: Sequence[Row]) -> str:
     found = [row for row in table if row.values]
     own = f"{named([row.model for row in found], 'models')} on {named([row.dataset for row in found], 'data sets')}"
     text = QUESTION if asks(table) else own
-    if not smoke(table):
-        return text
-    return f"{SMOKE}: {QUESTION[0].lower()}{QUESTION[1:]}" if asks(table) else f"{SMOKE}: {own}"
+    return f"{SMOKE}: {text[0].lower()}{text[1:]}" if smoke(table) else text
 
 
 def amount(verdict: Verdict, value: float) -> str:

@@ -140,17 +140,21 @@ class Heard:
         optimizer.step = stepped  # type: ignore[method-assign]
 
 
-def miniature(build: Callable[[], nn.Module], task: Task, budget: Budget, data: list[Data], seeds: list[int]) -> dict[str, list[float]]:
-    """The numbers of a whole run of a few steps, by their kind."""
-    mini = replace(
+def shortened(budget: Budget) -> Budget:
+    """The budget for a few steps in float64, over more than two epochs."""
+    return replace(
         budget,
         samples=STEPS * BATCH,
         batch=BATCH,
         evaluations=EVALUATIONS,
-        clip=0.05 if budget.clip else 0.0,  # small enough to act
         dtype="float32",  # that is: as it comes, in float64
         seconds=math.inf,
     )
+
+
+def miniature(build: Callable[[], nn.Module], task: Task, budget: Budget, data: list[Data], seeds: list[int]) -> dict[str, list[float]]:
+    """The numbers of a whole run of a few steps, by their kind."""
+    mini = replace(shortened(budget), clip=0.05 if budget.clip else 0.0)  # small enough to act
     if isinstance(build(), models.Fits):
         return fitted(build, task, mini, data[0], seeds[0])
     training = Training(build, task, mini, seeds, [handed(one, mini) for one in data], CPU)

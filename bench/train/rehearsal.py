@@ -6,7 +6,6 @@ when the model is built): this asks none of them. It trains two seeds for a few 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ import torch
 from torch import nn
 
 from bench.train.loop import Training
-from bench.train.probe import BATCH, CPU, EVALUATIONS, STEPS, arithmetic, cut, synthetic
+from bench.train.probe import CPU, arithmetic, cut, shortened, synthetic
 from datasets.registry import describe
 from datasets.task import Budget, Task
 
@@ -25,7 +24,7 @@ CLOSE = 1e-6  # relative; float64 leaves 1e-9, even where a step is made of roun
 
 def otherwise(build: Callable[[], nn.Module], task: Task, budget: Budget) -> str:
     """Why the seeds of a model should be trained one by one, '' if two of them come out the same together and alone."""
-    mini = replace(budget, samples=STEPS * BATCH, batch=BATCH, evaluations=EVALUATIONS, dtype="float32", seconds=math.inf, choose="val")
+    mini = replace(shortened(budget), choose="val")
 
     def curves(seeds: list[int]) -> np.ndarray:
         data = [cut(synthetic(task, seed)).for_training for seed in seeds]
