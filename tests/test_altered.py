@@ -147,16 +147,16 @@ def test_altered_tensors_are_as_they_were_or_set_aside(data: st.DataObject) -> N
     with tempfile.TemporaryDirectory() as name:
         store, tensor, run = Store(Path(name)), torch.arange(64.0), record()
         store.put_weights(run, pack_weights({"best": {"w": tensor}, "last": {"w": tensor}}))
-        store.save_checkpoint("r", {"seeds": [0, 1], "position": {"step": 3}, "state": {"w": tensor}})
-        for path in (store.weights_of(run), store.checkpoint("r", [0, 1])):
+        store.checkpoints.save("r", {"seeds": [0, 1], "position": {"step": 3}, "state": {"w": tensor}})
+        for path in (store.weights_of(run), store.checkpoints.path("r", [0, 1])):
             path.write_bytes(damaged(path.read_bytes(), data))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            kept, saved = store.weights(run), store.checkpoints("r")
+            kept, saved = store.weights(run), store.checkpoints.read("r")
         assert kept is None or torch.equal(kept["best"]["w"], tensor)
         assert not saved or torch.equal(saved[0]["state"]["w"], tensor)
         assert (kept is None) != store.weights_of(run).exists()
-        assert bool(saved) == store.checkpoint("r", [0, 1]).exists()
+        assert bool(saved) == store.checkpoints.path("r", [0, 1]).exists()
 
 
 def test_every_byte_of_a_tensor_is_under_its_checksum(tmp_path: Path) -> None:
@@ -170,13 +170,13 @@ def test_every_byte_of_a_tensor_is_under_its_checksum(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_recipe_or_other_seeds_is_set_aside(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.save_checkpoint("r", {"seeds": [0, 1], "position": {}})
-    for target in (store.checkpoint("q", [0, 1]), store.checkpoint("r", [0, 2])):
-        shutil.copy(store.checkpoint("r", [0, 1]), target)
+    store.checkpoints.save("r", {"seeds": [0, 1], "position": {}})
+    for target in (store.checkpoints.path("q", [0, 1]), store.checkpoints.path("r", [0, 2])):
+        shutil.copy(store.checkpoints.path("r", [0, 1]), target)
         with pytest.warns(UserWarning, match="set aside"):
-            store.checkpoints(target.name.split("-")[0])
+            store.checkpoints.read(target.name.split("-")[0])
         assert not target.exists()
-    assert len(store.checkpoints("r")) == 1
+    assert len(store.checkpoints.read("r")) == 1
 
 
 @pytest.mark.parametrize(
@@ -198,14 +198,14 @@ def test_what_may_pass_renames_nothing(tmp_path: Path, number: int, monkeypatch:
     store = Store(tmp_path)
     store.put_run(record(0))
     store.put_weights(record(0), pack_weights({"best": {}}))
-    store.save_checkpoint("r", {"seeds": [0], "position": {}})
+    store.checkpoints.save("r", {"seeds": [0], "position": {}})
     before = sorted(tmp_path.rglob("*"))
 
     def fails(self: Path) -> bytes:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(Path, "read_bytes", fails)
-    for read in (store.runs, lambda: store.weights(record(0)), lambda: store.checkpoints("r")):
+    for read in (store.runs, lambda: store.weights(record(0)), lambda: store.checkpoints.read("r")):
         with pytest.raises(StoreError, match=os.strerror(number)):
             read()
     assert sorted(tmp_path.rglob("*")) == before
@@ -234,7 +234,7 @@ def test_folders_where_weights_and_checkpoints_should_be_are_passed_over(tmp_pat
     cell = grid.cell("linear", "xor", "smoke", 2)
     (first, *_) = run_cell(cell, tmp_path).runs
     store = Store(tmp_path)
-    weights, checkpoint = store.weights_of(first), store.checkpoint(first["recipe"], [0, 1])
+    weights, checkpoint = store.weights_of(first), store.checkpoints.path(first["recipe"], [0, 1])
     weights.unlink()
     for path in (weights, checkpoint):
         path.mkdir(parents=True)

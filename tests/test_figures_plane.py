@@ -46,7 +46,7 @@ def trained(folder: Path, model: str, dataset: str, steps: int = 60, every: int 
         loss.backward()
         optimiser.step()  # at the end too: weights of the last step are not those of the last snapshot
     run = {"model": model, "dataset": dataset, "budget": {"name": "default"}, "recipe": "r", "seed": 0, "curve": curve}
-    run["source"] = fingerprint.closure(models.source(model))
+    run["source"] = fingerprint.source(model)
     store = Store(folder)
     store.put_weights(run, pack_weights({"last": module.state_dict(), "snapshots": snapshots}))
     row = Row(model, dataset, "default", "float32", "machine", "ok", "", runs=[run])

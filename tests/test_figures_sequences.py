@@ -21,7 +21,7 @@ import datasets
 import models
 from bench.figures import alignment, kinds, signal_attention, signals
 from bench.figures.subject import NoPicture, Subject
-from bench.store.fingerprint import closure
+from bench.store import fingerprint
 from bench.store.records import Store, pack_weights
 from bench.tables.rows import Row
 from datasets import shapes, translation
@@ -38,7 +38,7 @@ def subject_of(folder: Path, model: str, dataset: str, test: Split, scale: float
     weights = {name: value * scale for name, value in module.state_dict().items()}
     last = {task.metric.name: 0.0123}
     run = {"model": model, "dataset": dataset, "seed": 0, "recipe": "r", "budget": {"name": "default"}, "test": {"last": last}}
-    run["source"] = closure(models.source(model))
+    run["source"] = fingerprint.source(model)
     store = Store(folder)
     store.put_weights(run, pack_weights({"last": weights, "snapshots": {}}))
     row = Row(model, dataset, "default", "float32", "here", "ok", "")

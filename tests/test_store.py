@@ -48,6 +48,46 @@ def test_written_and_read(store: Store) -> None:
     assert store.finished("m", "d", "smoke", "other", [0]) == {}
 
 
+def test_what_is_known_of_a_machine_is_kept_once_and_read_with_every_record(tmp_path: Path) -> None:
+    known = {"slug": "box-2-cores", "torch": "2.15.0", "cpu": "a box", "cores": 2, "silicon": {"numbers": ["1"], "instructions": []}}
+    for seed in range(3):
+        Store(tmp_path).put_run(record(seed, machine=known | {"commit": f"c{seed}", "dirty": False}))
+    (kept,) = (tmp_path / "machines" / "box-2-cores" / "2.15.0").iterdir()
+    assert json.loads(kept.read_text())["machine"] == known
+    for path in (tmp_path / "runs").glob("*/*/*.json"):
+        assert json.loads(path.read_text())["machine"].keys() == {"slug", "torch", "commit", "dirty", "facts"}
+    assert [r["machine"] for r in Store(tmp_path).runs()] == [known | {"commit": f"c{seed}", "dirty": False} for seed in range(3)]
+    again = record(4, machine=Store(tmp_path).runs()[0]["machine"])  # what was read is written as what was measured
+    Store(tmp_path).put_run(again)
+    assert len(list((tmp_path / "machines").rglob("*.json"))) == 1
+
+
+@pytest.mark.parametrize("content", [None, "", '{"schema": 1, "kind": "machine", "machine": {"slug": "other", "torch": "1.0"}}'])
+def test_records_outlive_the_facts_of_their_machine(tmp_path: Path, content: str | None) -> None:
+    named = {"slug": "box", "torch": "2.15.0", "commit": "c", "dirty": False}
+    Store(tmp_path).put_run(record(machine=named | {"cpu": "a box"}))
+    (kept,) = (tmp_path / "machines").rglob("*.json")
+    if content is None:
+        kept.unlink()
+        assert [r["machine"] for r in Store(tmp_path).runs()] == [named]
+    else:
+        kept.write_text(content)
+        with pytest.warns(UserWarning, match="set aside"):
+            assert [r["machine"] for r in Store(tmp_path).runs()] == [named]
+
+
+NAMES = {"slug": "box", "torch": "2.15.0", "facts": "0123456789abcdef"}
+
+
+@pytest.mark.parametrize(
+    "altered", [*({"facts": name} for name in ("../../../etc/x", "/etc/x", "a/b", "")), {"torch": ".."}, {"torch": ""}]
+)
+def test_facts_lie_nowhere_else(tmp_path: Path, altered: dict[str, str]) -> None:
+    Store(tmp_path).put_run(record(machine=NAMES | altered))
+    with pytest.warns(UserWarning, match="is no name of a file"):
+        assert Store(tmp_path).runs() == []
+
+
 @pytest.mark.parametrize("dtype", ["<f2", "u1", "<f4"])
 def test_arrays_survive_as_text(dtype: str) -> None:
     values = np.arange(100).astype(dtype)
@@ -185,23 +225,23 @@ def test_a_reader_never_sees_half_a_file(store: Store) -> None:
 
 
 def test_checkpoints_load_as_data_only_and_broken_ones_are_set_aside(store: Store) -> None:
-    store.save_checkpoint("r", {"seeds": [0, 1], "position": {"step": 3}, "state": {"w": torch.ones(2)}})
-    (found,) = store.checkpoints("r")
+    store.checkpoints.save("r", {"seeds": [0, 1], "position": {"step": 3}, "state": {"w": torch.ones(2)}})
+    (found,) = store.checkpoints.read("r")
     assert found["position"] == {"step": 3}
-    assert store.checkpoints("other") == []
-    path = store.checkpoint("r", [0, 1])
+    assert store.checkpoints.read("other") == []
+    path = store.checkpoints.path("r", [0, 1])
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.warns(UserWarning, match="set aside, training from the start"):
-        assert store.checkpoints("r") == []
+        assert store.checkpoints.read("r") == []
     trap = store.folder / "sprung"
 
     class Trap:
         def __reduce__(self) -> tuple[object, ...]:
             return (Path.touch, (trap,))
 
-    torch.save({"seeds": [0], "trap": Trap()}, store.checkpoint("r", [0]))
+    torch.save({"seeds": [0], "trap": Trap()}, store.checkpoints.path("r", [0]))
     with pytest.warns(UserWarning, match="cannot be used"):
-        assert store.checkpoints("r") == []
+        assert store.checkpoints.read("r") == []
     assert not trap.exists()
 
 

@@ -372,7 +372,7 @@ def test_a_checkpoint_that_does_not_fit_is_set_aside_and_training_starts_over(tm
     for state in ({}, {"0.weight": torch.zeros(8, 2), "0.bias": torch.ones(3)}):  # nothing in it; fits only in part
         next(tmp_path.glob("runs/*/*/*-s0.json")).unlink()
         wrong = {"seeds": [0], "position": {"step": 3, "seconds": 0.0, "curves": [], "best_samples": [0], "diverged": [0]}, "state": state}
-        store.save_checkpoint(recipe, wrong | {"best": state, "code": code})
+        store.checkpoints.save(recipe, wrong | {"best": state, "code": code})
         with pytest.warns(UserWarning, match="cannot be used"):
             (again,) = run_cell(cell, tmp_path).runs
         assert again["curve"]["val_loss"] == undisturbed["curve"]["val_loss"]

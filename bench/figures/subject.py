@@ -58,7 +58,7 @@ class Subject:
     @cached_property
     def kept(self) -> dict[str, Any]:
         """{"last": weights, "snapshots": {samples seen: weights}}. Raises NoPicture where the run kept nothing that fits."""
-        if fingerprint.closure(models.source(self.row.model)) != self.run["source"]:
+        if fingerprint.source(self.row.model) != self.run["source"]:
             raise Outdated("the model's code has changed since it was trained; train it again")
         if self.run.get("version", self.task.version) != self.task.version:
             raise Outdated("the data set has another version than when it was trained; train it again")

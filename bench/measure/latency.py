@@ -196,7 +196,7 @@ def record(timing: Timing, turns: Sequence[Turn], reason: str = "", exact: dict[
         "batch": timing.batch,
         "dtype": timing.dtype,
         "threads": timing.threads,
-        "source": fingerprint.closure(models.source(cell.model)),
+        "source": fingerprint.source(cell.model),
         "reason": reason,
         "samples_ms": pack(1e3 * np.array([seconds for one in turns for seconds in one.seconds], "<f4")),
         "machine": {"slug": machine.slug(), **machine.facts()},

@@ -175,7 +175,7 @@ class Driver:
                     self.store.put_weights(record, kept)
                 self.store.put_run(record)
             one.trained += [record["seed"] for record in message.records]
-            self.store.drop_checkpoint(message.records[0]["recipe"], list(message.group))
+            self.store.checkpoints.drop(message.records[0]["recipe"], list(message.group))
         else:
             self.over(one, job, message)
 
@@ -222,7 +222,7 @@ class Driver:
         runs = tuple(done[seed] for seed in range(cell.budget.seeds))
         broken = [f"seed {r['seed']}: {r['reason']}" for r in runs if r["status"] != "ok"]
         stopped = [r["reason"] for r in runs if r["status"] == "ok" and r["reason"]]
-        self.store.drop_finished(self.recipe(cell), cell.budget.seeds)
+        self.store.checkpoints.drop_finished(self.recipe(cell), cell.budget.seeds)
         self.conclude(cell, head, "diverged" if broken else "ok", "; ".join(broken or stopped[:1]))
         self.outcomes[cell.id] = replace(self.outcomes[cell.id], trained=trained, runs=runs, seconds=seconds)
 

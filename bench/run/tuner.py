@@ -85,7 +85,7 @@ class Tuner(Driver):
         for record in message.records:
             self.store.put_run(record, "trial")
         one.trained += [record["seed"] for record in message.records]
-        self.store.drop_checkpoint(message.records[0]["checkpoint"], list(message.group))
+        self.store.checkpoints.drop(message.records[0]["checkpoint"], list(message.group))
 
     def settle(self, cell: Cell, head: Record, trained: int, seconds: float) -> None:
         """Choose among the trials, which are all there, and write down the choice."""

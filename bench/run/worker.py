@@ -62,7 +62,7 @@ def header(job: Job) -> Record:
             "packages": fingerprint.packages(job.model, job.dataset),
             "own_recipe": job.why,
             "tuned": job.tuned,
-            "source": fingerprint.closure(models.source(job.model)),
+            "source": fingerprint.source(job.model),
             "counted_by": fingerprint.counting(job.model),
             "family": models.family(job.model),
         }
@@ -206,7 +206,7 @@ class Checkpoints:
 
     def save(self, snapshot: dict[str, Any]) -> None:
         told = {"code": self.head["code"], "packages": self.head["packages"], "probe": self.probes.of(len(snapshot["seeds"]) > 1)}
-        self.store.save_checkpoint(self.head["recipe"], snapshot | told)
+        self.store.checkpoints.save(self.head["recipe"], snapshot | told)
 
     def fits(self, snapshot: dict[str, Any]) -> bool:
         """Whether today's code would have come this way."""
@@ -216,7 +216,7 @@ class Checkpoints:
 
     def groups(self, missing: list[int], size: int) -> list[tuple[list[int], dict[str, Any] | None]]:
         """Groups of seeds to train. A group with a checkpoint goes on as it was begun, so that a kill changes no number."""
-        saved = [] if self.job.retrain else self.store.checkpoints(self.head["recipe"])
+        saved = [] if self.job.retrain else self.store.checkpoints.read(self.head["recipe"])
         begun = [(one["seeds"], one) for one in saved if any(seed in missing for seed in one["seeds"]) and self.fits(one)]
         rest = [seed for seed in missing if not any(seed in seeds for seeds, _ in begun)]
         return begun + [(rest[i : i + size], None) for i in range(0, len(rest), size)]
@@ -227,6 +227,6 @@ class Checkpoints:
         try:
             training.restore(snapshot)
         except Exception as error:  # an altered one may be wrong in any way
-            self.store.set_checkpoint_aside(self.store.checkpoint(self.head["recipe"], training.seeds), error)
+            self.store.checkpoints.set_aside(self.store.checkpoints.path(self.head["recipe"], training.seeds), error)
             training.restore(blank)
             training.random = None

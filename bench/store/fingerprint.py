@@ -24,6 +24,7 @@ from datasets.task import Budget
 
 PACKAGES = ("bench", "datasets", "models")
 CALLED = {"sklearn": "scikit-learn", "PIL": "pillow"}  # distributions that are often asked for and not called like their package
+SHORT = 16  # digits of a source's hash in records; those of before hold all 64
 OFFER = {"datasets": datasets, "models": models}  # packages whose __init__ offers what other files define
 
 
@@ -170,6 +171,11 @@ def code(model: str, dataset: str) -> str:
     """Of all source that decides a run's numbers: where it is another one, a probe says whether they stand."""
     library = {"uses": uses} if (uses := models.uses(model)) else {}
     return digest(shared(dataset) | {"model": closure(models.source(model))} | library)
+
+
+def source(model: str) -> str:
+    """Of a model's own source: what its records name."""
+    return closure(models.source(model))[:SHORT]
 
 
 def counting(model: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.store.curves import short
 from bench.store.encoding import as_record, as_text, finite
+from bench.store.machines import joined
 from bench.store.places import TOPS, place
 from bench.store.records import Record, Store
 from bench.store.schema import SCHEMA, check
@@ -109,16 +110,24 @@ def merge(folders: list[Path], out: Store) -> Merged:
     """Copy what is new. StoreError where nothing can be written."""
     merged = Merged()
     for folder in folders:
+        machines: dict[str, Record] = {}
         for path in files(folder):
             name = path.relative_to(folder)
             try:
                 record = read(path, known := name.parts[0] in TOPS.values())
                 if record["kind"] in TOPS and place(record) != name:
                     raise Refused(f"says of itself that it is {place(record).as_posix()}")
+                if record["kind"] == "machine":
+                    machines[path.stem] = record["machine"]  # copied with the first record that is, of those that name it
+                    continue
+                if "machine" in record and record["machine"].get("facts") in machines:
+                    record["machine"] = joined(record["machine"], machines[record["machine"]["facts"]])
                 target = out.folder / name
                 if not target.exists():
                     if record["kind"] in ("run", "trial"):
                         out.put_run(record, record["kind"])
+                    elif record["kind"] in ("cell", "latency"):
+                        out.put(record["kind"], record)
                     else:
                         out.write(target, as_text(record).encode())
                     merged.copied.append(name.as_posix())

@@ -3,6 +3,7 @@
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-s<seed>.json     one trained seed
 DIR/runs/<dataset>/<model>/<budget>-<recipe>-cell.json        what came of the cell when it was last asked for
 DIR/probes/<dataset>/<model>/<digest>.json                    what runs' code did in miniature; each names its probe by the digest
+DIR/machines/<machine>/<torch>/<digest>.json                  what is known of a machine; records of all kinds name it by the digest
 DIR/trials/<dataset>/<model>/<budget>-<recipe>-s<seed>.json   one seed of a trial: a short run that tuning learned from
 DIR/latency/<dataset>/<model>/<machine>-<device>-b<batch>-<dtype>[-<threads>t][-<variant>].json
 DIR/weights/<dataset>/<model>/<budget>-<recipe>-s<seed>.pt    the best weights of a run and what its pictures need, tensors and numbers only
@@ -19,11 +20,14 @@ from bench.store.schema import Record
 from models.naming import plain
 
 # Kinds of record, and the folder where each lies. What others name comes first: a copy that is stopped names nothing that is not there.
-TOPS = {"probe": "probes", "run": "runs", "cell": "runs", "latency": "latency", "trial": "trials"}
+TOPS = {"machine": "machines", "probe": "probes", "run": "runs", "cell": "runs", "latency": "latency", "trial": "trials"}
 
 
 def place(record: Record) -> Path:
     """Where in a results folder a record's file lies, by what the record says."""
+    if record["kind"] == "machine":
+        known = record["machine"]
+        return Path(TOPS["machine"], known["slug"], known["torch"], f"{digest(known)}.json")
     if record["kind"] == "probe":
         parts = [digest(record["probe"])]
     elif record["kind"] == "latency":

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
 import warnings
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,11 +14,13 @@ from typing import Any, Literal
 
 import torch
 
+from bench.store.checkpoints import Checkpoints
 from bench.store.claim import Claim, claimed
 from bench.store.curves import short
 from bench.store.encoding import as_record, as_text
 from bench.store.files import LARGEST_RECORD, StoreError, partial, set_aside, sweep, tensors, usable
-from bench.store.fingerprint import digest
+from bench.store.fingerprint import SHORT, digest
+from bench.store.machines import apart, joined
 from bench.store.places import TOPS, place
 from bench.store.schema import SCHEMA, Record, check, whole
 from models.naming import plain
@@ -44,6 +44,8 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.checkpoints = Checkpoints(folder / "checkpoints")
+        self.machines: dict[str, dict[str, Any]] = {}  # what is known of each, by the digest that records name
 
     def writable(self) -> None:
         """Raise StoreError, before any work is done, if nothing can be written here. Sweeps what killed processes left."""
@@ -80,15 +82,30 @@ class Store:
     def put(self, kind: str, record: Record) -> None:
         stamp = {"schema": SCHEMA, "kind": kind, "created": datetime.now(UTC).isoformat(timespec="microseconds")}
         record = stamp | whole(record)
-        self.write(self.folder / place(record), as_text(record).encode())
+        named, found = apart(record["machine"])
+        self.put_once(found)
+        self.write(self.folder / place(record), as_text(record | {"machine": named}).encode())
+
+    def put_once(self, record: Record | None) -> None:
+        """What others name, and which is named by what it says: written before the first that names it."""
+        if record is not None and not (path := self.folder / place(record)).exists():
+            self.write(path, as_text(record).encode())
+
+    def machine_of(self, named: dict[str, Any]) -> dict[str, Any]:
+        """All that is known of the machine that a record names; what the record says itself where the facts are lost."""
+        if (facts := named.get("facts")) is None:
+            return named
+        if facts not in self.machines:
+            kept = self.read(self.folder / TOPS["machine"] / named["slug"] / named["torch"] / f"{facts}.json")
+            self.machines[facts] = kept["machine"] if kept is not None else {}
+        return joined(named, self.machines[facts])
 
     def put_run(self, record: Record, kind: Literal["run", "trial"] = "run") -> None:
         """A run or a trial. Its probe, the same for all seeds, is kept once, and before the first record that names it."""
         probe = record.get("probe")
         if isinstance(probe, dict) and "version" in probe:
             found = {"schema": SCHEMA, "kind": "probe", "dataset": record["dataset"], "model": plain(record["model"]), "probe": probe}
-            if not (path := self.folder / place(found)).exists():
-                self.write(path, as_text(found).encode())
+            self.put_once(found)
             record = record | {"probe": digest(probe)}
         self.put(kind, record | {"curve": short(record["curve"])})
 
@@ -142,7 +159,11 @@ class Store:
             if (own := place(record)) != path.relative_to(self.folder):
                 raise ValueError(f"says of itself that it is {own.as_posix()}")
 
-        return self.load(path, SCHEMA, checked)
+        if (record := self.load(path, SCHEMA, checked)) is None:
+            return None
+        record |= {"source": record["source"][:SHORT]} if "source" in record else {}
+        record |= {"sources": [one[:SHORT] for one in record["sources"]]} if "sources" in record else {}
+        return record | {"machine": self.machine_of(record["machine"])} if "machine" in record else record
 
     def load(self, path: Path, schema: int, checked: Callable[[Record], None]) -> Record | None:
         """What `read` does, for any kind of record: `schema` is the newest known, `checked` raises for what is none."""
@@ -195,50 +216,3 @@ class Store:
             return claimed(self.folder / "checkpoints" / f".{recipe}.claim")
         except OSError as error:
             raise StoreError(f"could not claim a cell in {self.folder}: {error.strerror}; what was written before is safe") from error
-
-    def checkpoint(self, recipe: str, seeds: list[int]) -> Path:
-        group = zlib.crc32(",".join(map(str, seeds)).encode())
-        return self.folder / "checkpoints" / f"{recipe}-s{seeds[0]}-{seeds[-1]}-{group:08x}.pt"
-
-    def checkpoints(self, recipe: str) -> list[dict[str, Any]]:
-        """Snapshots of runs in progress under this recipe; what cannot be read is set aside, what is no file passed over."""
-        found = []
-        for path in sorted((self.folder / "checkpoints").glob(f"{recipe}-s*.pt")):
-            if (packed := usable(path)) is None:  # no file, or another process has just finished it
-                continue
-            try:
-                saved = tensors(packed)
-                one = saved | {"seeds": list(map(int, saved["seeds"])), "position": dict(saved["position"])}
-                if self.checkpoint(recipe, one["seeds"]) != path or saved.get("recipe", recipe) != recipe:
-                    raise ValueError("it is another run's")
-                found.append(one)
-            except Exception as error:  # an altered file may be wrong in any way
-                self.set_checkpoint_aside(path, error)
-        return found
-
-    def set_checkpoint_aside(self, path: Path, error: Exception) -> None:
-        set_aside(path)
-        warnings.warn(f"checkpoint {path.name} cannot be used ({type(error).__name__}); set aside, training from the start", stacklevel=3)
-
-    def save_checkpoint(self, recipe: str, snapshot: dict[str, Any]) -> None:
-        path = self.checkpoint(recipe, snapshot["seeds"])
-        half = partial(path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(snapshot | {"recipe": recipe}, half)
-            half.replace(path)
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-            with contextlib.suppress(OSError):
-                half.unlink(missing_ok=True)
-            warnings.warn(f"no checkpoint could be written ({' '.join(str(error).split())[:120]}); training goes on", stacklevel=2)
-
-    def drop_checkpoint(self, recipe: str, seeds: list[int]) -> None:
-        with contextlib.suppress(OSError):  # none, or a folder in its place
-            self.checkpoint(recipe, seeds).unlink()
-
-    def drop_finished(self, recipe: str, seeds: int) -> None:
-        """Checkpoints of a recipe whose first `seeds` seeds are all in the store: a kill came between the last run and this."""
-        for path in (self.folder / "checkpoints").glob(f"{recipe}-s*.pt"):
-            if (found := re.fullmatch(r".*-s\d+-(\d+)-[0-9a-f]{8}\.pt", path.name)) and int(found[1]) < seeds:
-                with contextlib.suppress(OSError):
-                    path.unlink()

@@ -19,6 +19,7 @@ REQUIRED = {
     "trial": (*SHARED, "recipe", "budget", "seed", "status", "reason", "metric", "curve", "code", "plan", "trial", "plain"),
     "latency": (*SHARED, "device", "batch", "dtype", "source", "samples_ms"),
     "probe": ("model", "dataset", "probe"),
+    "machine": ("machine",),
 }
 
 NUMBERS = {int, float, bool}
@@ -53,7 +54,7 @@ FIELDS: dict[str, Kind] = {
     "budget": BUDGET,
     "plain": BUDGET,  # of a trial: the recipe it was tuned from
     "machine": {
-        **dict.fromkeys(("slug", "cpu", "gpu", "driver", "cuda", "torch", "python", "system", "commit"), TEXT),
+        **dict.fromkeys(("slug", "cpu", "gpu", "driver", "cuda", "torch", "python", "system", "commit", "facts"), TEXT),
         **dict.fromkeys(("cores", "memory_gib", "threads"), NUMBER),
         "silicon": {"numbers": [TEXT], "instructions": [TEXT]},
     },
@@ -138,10 +139,15 @@ def check(record: Record) -> None:
         absent += [f"curve.{name}" for name in CURVES if name not in record["curve"]]
     if absent:
         raise KeyError(f"no {', '.join(absent)}")
-    names = [record["dataset"], *([record["machine"]["slug"]] if "machine" in required else [])]
+    names = [record["dataset"]] if "dataset" in required else []
+    if "machine" in required:  # it lies in folders of these names, or names a file there
+        kept = record["kind"] == "machine" or "facts" in record["machine"]
+        names += [record["machine"].get(name, "") for name in (("slug", "torch") if kept else ("slug",))]
+        names += [record["machine"]["facts"]] if "facts" in record["machine"] else []
     names += [record["budget"]["name"]] if "budget" in required else []
     names += [probe] if isinstance(probe := record.get("probe"), str) else []
-    wrong = [name for name in names if not NAMED.fullmatch(name)] + [record["model"]] * (not readable(record["model"]))
+    wrong = [name for name in names if not NAMED.fullmatch(name)]
+    wrong += [record["model"]] if "model" in required and not readable(record["model"]) else []
     if wrong:
         raise ValueError(f"{wrong[0]!r} is no name of a file")
     if record["kind"] == "latency":
