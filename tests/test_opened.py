@@ -154,6 +154,50 @@ def test_what_lies_beside_a_plugin_and_is_read_belongs_to_its_runs(tmp_path: Pat
     assert run_cell(cell, tmp_path / "results").trained == (2 if changed else 0)
 
 
+LOADED = {
+    "imported": 'import importlib\nSCALE = importlib.import_module("{name}").SCALE',
+    "by its file": """
+import importlib.util
+from pathlib import Path
+spec = importlib.util.spec_from_file_location("anything", Path(__file__).with_name("{name}.py"))
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+SCALE = module.SCALE""",
+    "executed": 'from pathlib import Path\nexec((Path(__file__).parent / "{name}.py").read_text())',
+}
+SCALED = """
+import torch, models
+
+@models.register
+def {model}(task):
+    made = torch.nn.Linear(task.input.shape[0], task.output.size)
+    made.weight.data *= SCALE
+    return made
+"""
+
+
+@pytest.mark.parametrize("way", LOADED)
+def test_modules_beside_a_plugin_belong_to_its_runs_however_they_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    word = way.replace(" ", "_")
+    name, model = f"loaded_{word}", f"scaled_{word}"
+    monkeypatch.syspath_prepend(tmp_path)
+    helper, plugin = tmp_path / f"{name}.py", tmp_path / f"plugin_{word}.py"
+    (tmp_path / "broken.py").write_text("def")
+    helper.write_text("SCALE = 1.0")
+    plugin.write_text(
+        LOADED[way].format(name=name) + "\nTEXTS = ['broken', '', '..', '/', 'x' * 300, chr(0)]\n" + SCALED.format(model=model)
+    )
+    grid.plugin(str(plugin))
+    before = fingerprint.source(model)
+    for text, same in (("# told better\nSCALE = 1.0", True), ("SCALE = 2.0", False)):
+        helper.write_text(text)
+        for cache in (fingerprint.parsed, fingerprint.closure):
+            cache.cache_clear()
+        assert (fingerprint.source(model) == before) == same
+
+
 def test_files_that_change_while_they_are_read_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, reads = tmp_path / "a.txt", []
     path.write_text("1")

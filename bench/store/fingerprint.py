@@ -6,9 +6,11 @@ A changed hash says that something may be different; a probe (probe.py) says whe
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib.util
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -31,7 +33,8 @@ OFFER = {"datasets": datasets, "models": models}  # packages whose __init__ offe
 def imported(tree: ast.Module, file: Path) -> Iterator[Path]:
     """Files of this project that `file` imports, and modules that lie beside it: a plugin's own.
 
-    Package __init__ files of the project are registries and do not count.
+    Package __init__ files of the project are registries and do not count. A plugin may load a module by its name or its file's:
+    each text in it that is one of a module beside it counts.
     """
     for node in ast.walk(tree):
         dotted: list[str] = []
@@ -44,6 +47,8 @@ def imported(tree: ast.Module, file: Path) -> Iterator[Path]:
             dotted = [module, *(f"{module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             dotted = [f"{node.value.id}.{node.attr}"] if node.value.id in OFFER else []
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not file.is_relative_to(machine.ROOT):
+            yield from named_beside(file, node.value)
         for name in dotted:
             first, *rest = name.split(".")
             if first in PACKAGES:
@@ -55,6 +60,17 @@ def imported(tree: ast.Module, file: Path) -> Iterator[Path]:
                 beside = file.parent.joinpath(first, *rest)
                 found = [beside.with_name(beside.name + ".py"), beside / "__init__.py"]
             yield from (path for path in found if path.is_file())
+
+
+def named_beside(file: Path, text: str) -> Iterator[Path]:
+    """The module beside a file that a text in it names: layers, parts.layers or parts/layers.py."""
+    if not re.fullmatch(r"[\w./-]{1,200}", text):
+        return
+    for path in (file.parent / text, file.parent / f"{text.replace('.', '/')}.py"):
+        if path.suffix == ".py" and path != file and path.is_file():
+            with contextlib.suppress(SyntaxError, ValueError):  # it does not import either
+                ast.parse(path.read_bytes())
+                yield path
 
 
 def without_docstrings(tree: ast.Module) -> str:
