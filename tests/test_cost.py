@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -155,7 +156,31 @@ def product(x: torch.Tensor) -> torch.Tensor:
     return torch.mv(x[0], x[0, 0])[None]
 
 
-@pytest.mark.parametrize(("operation", "name"), [(spectrum, "fft"), (distances, "cdist"), (product, "mv")])
+def batched(x: torch.Tensor) -> torch.Tensor:
+    return torch.addbmm(torch.zeros(8, 8), x, x)[None]
+
+
+def singular(x: torch.Tensor) -> torch.Tensor:
+    return torch.linalg.svdvals(x)
+
+
+def outside(x: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(x.detach().numpy() @ x[0].detach().numpy())
+
+
+def copied(x: torch.Tensor) -> torch.Tensor:
+    return torch.as_tensor(np.array(x.detach()) @ np.ones((8, 2), "f4"))
+
+
+def listed(x: torch.Tensor) -> torch.Tensor:
+    return torch.tensor([[sum(a * b for a, b in zip(row, row, strict=True)) for row in x[0].tolist()]])
+
+
+OUTSIDE = [(outside, "numpy"), (copied, "numpy"), (listed, "Python")]
+INSIDE = [(spectrum, "fft"), (distances, "cdist"), (product, "mv"), (batched, "addbmm"), (singular, "svd")]
+
+
+@pytest.mark.parametrize(("operation", "name"), [*INSIDE, *OUTSIDE])
 def test_an_operator_that_nobody_counts_leaves_the_field_empty_and_is_named(operation: Callable, name: str) -> None:
     class Odd(nn.Module):
         def __init__(self) -> None:
@@ -170,3 +195,10 @@ def test_an_operator_that_nobody_counts_leaves_the_field_empty_and_is_named(oper
     costs, notes = counts.measure(module, task, task.budget("smoke"))
     assert costs["flops"] is None and costs["params"] == sum(p.numel() for p in module.parameters())
     assert "flops not measured" in notes and name in notes
+
+
+def test_pictures_made_larger_are_counted_as_all_that_is_done_number_by_number() -> None:
+    """No product of matrices: torch calls the way it weighs neighbours bilinear."""
+    task, linear = datasets.task("digits"), nn.Linear(256, 10)
+    module = nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), nn.Flatten(), linear)
+    assert counts.flops(module, task) == 2 * 256 * 10

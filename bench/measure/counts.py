@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
@@ -88,8 +89,11 @@ class Uncounted(RuntimeError):
 
 # parts of names of operators that multiply matrices, convolve or transform; what is done number by number is not counted anyway
 MULTIPLIES = re.compile(
-    r"rnn|lstm|gru|attention|conv|matmul|linear|einsum|fft|cdist|linalg|solve|(^|_)(mm|bmm|addmm|mv|addmv|v?dot|outer)($|_)"
+    r"^(?!_?upsample).*(rnn|lstm|gru|attention|conv|matmul|linear|einsum|fft|cdist|linalg|solve|cholesky|svd|eig|geqrf|orgqr|ormqr"
+    r"|bmm|(^|_)(mm|addmm|mv|addmv|v?dot|outer|addr)($|_))"
 )
+# What takes numbers out of torch, and where they go.
+LEAVES = {Tensor.numpy: "numpy", Tensor.__array__: "numpy", Tensor.tolist: "Python", Tensor.__dlpack__: "another library"}
 
 
 class Known(TorchDispatchMode):
@@ -100,6 +104,15 @@ class Known(TorchDispatchMode):
         foreign = space not in ("aten", "prim", "prims", "profiler", "debugprims")
         if func.overloadpacket not in flop_registry and (foreign or MULTIPLIES.search(name)):
             raise Uncounted(f"torch's counter does not know {space}::{name}")
+        return func(*args, **(kwargs or {}))
+
+
+class Inside(TorchFunctionMode):
+    """Raises Uncounted where a tensor's numbers leave torch: what is worked out with them elsewhere, no counter sees."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in LEAVES:
+            raise Uncounted(f"what is worked out in {LEAVES[func]} is not counted")
         return func(*args, **(kwargs or {}))
 
 
@@ -126,7 +139,7 @@ def flops(module: nn.Module, task: Task) -> int:
     counter = FlopCounterMode(display=False)
     training = module.training
     try:
-        with torch.no_grad(), plain_kernels(), counter, Known():
+        with torch.no_grad(), plain_kernels(), counter, Known(), Inside():
             answer(module.eval(), task)(x)
     finally:
         module.train(training)
