@@ -295,6 +295,7 @@ def test_rebuilt_byte_for_byte_in_another_process(store: Store) -> None:
             "latency.csv",
             "latency.md",
             "pareto/gaussian.png",
+            "records.schema.json",
             "runs.csv",
             "verdicts.csv",
         )

@@ -14,6 +14,7 @@ from typing import Any
 from bench.core.apart import answers
 from bench.core.machine import cores
 from bench.report.readme import FOREST, MAP, MARKED, Sections, readme
+from bench.store import json_schema
 from bench.store.records import Store
 from bench.tables import dictionary, headline, latency_page, latency_table, routes, runs
 from bench.tables.column import as_csv, as_lines, filled
@@ -67,6 +68,7 @@ def write_data(store: Store, table: list[Row], timings: list[latency_table.Flat]
     described = [one for one, _ in data]
     store.write(store.folder / "columns.md", dictionary.pages(described).encode())
     store.write(store.folder / "datapackage.json", dictionary.package(described).encode())
+    store.write(store.folder / "records.schema.json", json_schema.text().encode())
 
 
 def draw_pictures(store: Store, sections: Sections, only: Sections, compared: Sequence[Verdict], say: Callable[[str], None]) -> None:

@@ -44,7 +44,6 @@ FIELDS: dict[str, Kind] = {
     **dict.fromkeys(("train_seconds", "noop_ms"), MAYBE),
     "pool": MAYBE,  # where seeds split one pool of samples anew: test / training samples
     **dict.fromkeys(("passing", "settled"), (bool,)),
-    "notes": (str, list),
     "medians_ms": [NUMBER],
     "twin_ms": [NUMBER],
     "sources": [TEXT],
@@ -71,6 +70,7 @@ FIELDS: dict[str, Kind] = {
     },
     "probe": (str, dict),  # its name; runs up to 0.6 hold it themselves
 }
+NOTES: dict[str, Kind] = {"latency": [TEXT]}  # several of a timing, of all others one text
 NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")  # of folders and files
 DEEP, GREAT = 16, 2**63
 
@@ -126,8 +126,8 @@ def check(record: Record) -> None:
     for name, kind in FIELDS.items():
         if name in record:
             match(record[name], kind, name)
-    if "notes" in record:  # of a timing several
-        match(record["notes"], [TEXT] if record["kind"] == "latency" else TEXT, "notes")
+    if "notes" in record:
+        match(record["notes"], NOTES.get(record["kind"], TEXT), "notes")
     absent += ["machine.slug"] if "machine" in required and "slug" not in record.get("machine", {}) else []
     if "budget" in required:
         absent += [f"budget.{field}" for field in ("name", "dtype", "samples") if field not in record.get("budget", {})]
