@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,53 @@ def test_altered_records_end_in_no_traceback_and_rename_nothing_that_is_whole(fe
         assert {place(one) for top in ("runs", "latency") for one in store.records(top)} <= after.keys()
         assert [one.name for one in Path(name).iterdir()] == ["in"]
         assert [one.name for one in Path(name, "in").iterdir()] == ["results"]
+
+
+CELL = grid.cell("mlp", "xor", "smoke", 2)
+
+
+@pytest.fixture(scope="module")
+def halfway(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, Any]]:
+    """A finished seed with its weights, another that was stopped on its way, and how both end where nothing happens."""
+    whole, folder = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("halfway")
+    ended = {run["seed"]: run["test"] | {"val": run["curve"]["val_loss"]} for run in run_cell(CELL, whole).runs}
+    run_cell(replace(CELL, budget=replace(CELL.budget, seeds=1)), folder)
+
+    def stop(share: float) -> None:
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_cell(CELL, folder, stop, checkpoint_every=0.0)
+    assert len(list(folder.glob("runs/*/*/*-s0.json"))) == len(list(folder.glob("checkpoints/*.pt"))) == 1
+    return folder, ended
+
+
+@settings(max_examples=TRIES // 4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=TRIES == 100)
+@given(data=st.data())
+def test_altered_files_change_no_seed_that_is_trained_on(halfway: tuple[Path, dict[int, Any]], data: st.DataObject) -> None:
+    """A seed ends as if nothing had happened, or from a record that was altered and is one all the same."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name, "results")
+        shutil.copytree(halfway[0], folder)
+        paths = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".pt"))
+        path = data.draw(st.sampled_from(paths))
+        if path.suffix == ".json" and data.draw(st.booleans()):
+            path.write_text(json.dumps(retyped(json.loads(path.read_text()), data)))
+        else:
+            other = data.draw(st.sampled_from(paths))
+            path.write_bytes(damaged(path.read_bytes(), data) if other == path else other.read_bytes())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            outcome = run_cell(CELL, folder, checkpoint_every=0.0)
+            assert outcome.status == "ok", outcome.reason
+            assert run_cell(CELL, folder).trained == 0
+        ended = {run["seed"]: run["test"] | {"val": run["curve"]["val_loss"]} for run in outcome.runs}
+        altered = {0} if path.match("runs/*/*/*-s0.json") and outcome.trained < 2 else set()
+        assert {seed: one for seed, one in ended.items() if seed not in altered} == {
+            seed: one for seed, one in halfway[1].items() if seed not in altered
+        }
+        assert not list(folder.glob("checkpoints/*.pt"))
 
 
 @pytest.mark.parametrize("what", ["metric", "budget"])
