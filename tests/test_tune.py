@@ -21,7 +21,7 @@ import models
 from bench.core import machine
 from bench.plan import grid, tuned
 from bench.plan.grid import Cell
-from bench.plan.trials import SEEDS, trials
+from bench.plan.trials import FURTHER, SEEDS, Trial, further, trials
 from bench.plan.tuned import Tried, Tuned
 from bench.report import tuning
 from bench.report.tuning import expected_best
@@ -68,6 +68,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """`circle` with a budget of a second, and a model that does not stack beside those there are."""
     task = datasets.task("circle")
     monkeypatch.setattr(datasets, "task", lambda name: replace(task, budgets=(SHORT,)))
+    monkeypatch.setattr("bench.plan.trials.FURTHER", 0)  # so that all cells have as many trials
     registered = models._registry
     monkeypatch.setattr(registered, "_things", dict(registered._things))
     monkeypatch.setattr(registered, "sources", dict(registered.sources))
@@ -170,6 +171,48 @@ def test_trials_that_all_diverge_leave_no_outcome(tmp_path: Path, monkeypatch: p
     assert done.reason.startswith("all 2 trials did: the loss stopped being finite")
     assert not tuned.home("wild", "circle").exists()
     assert tuning.write(driver.store).read_text().endswith("There are no trials yet.\n")
+
+
+def rated(lr: float) -> Trial:
+    return Trial(0, lr, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("rates", "best", "found"),
+    [
+        ((0.1, 0.02, 0.5), 0.1, None),  # between others
+        ((0.1, 0.02, 0.5), 0.5, 1.5),
+        ((0.1, 0.02, 0.5), 0.02, 0.00667),
+        ((0.1, 0.05, 0.3), 0.3, None),  # the last one tried, though not the end of what is drawn
+        ((0.1, 0.02, 0.5, 1.5), 0.5, None),
+        ((0.1, 0.02, 0.5, 1.5), 1.5, 4.5),
+        ((0.1, 0.02, 0.5, 1.5, 4.5, 13.5), 13.5, None),  # no end was found
+        ((0.1,), 0.1, None),
+    ],
+)
+def test_trials_go_further_where_the_best_lies_at_an_end(rates: tuple[float, ...], best: float, found: float | None) -> None:
+    plain = replace(SHORT, lr=0.1)
+    assert further(plain, [rated(lr) for lr in rates], replace(rated(best), weight_decay=0.5)) == (
+        None if found is None else Trial(len(rates), found, 0.5)
+    )
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("peak", [2, 1e9])
+def test_tuning_goes_further_until_the_best_lies_between_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peak: float) -> None:
+    """Val is made up here: best at so many times the largest rate that is drawn."""
+    largest = max(trial.lr for trial in trials(SHORT, 8))
+    best_val = lambda one: (1 / (1 + abs(math.log(one["budget"]["lr"] / largest / peak))), 0.1)  # noqa: E731
+    monkeypatch.setattr(tuned, "best_val", best_val)
+    monkeypatch.setattr("bench.plan.trials.FURTHER", FURTHER)
+    driver, _, cell = tune(tmp_path, n=8)
+    found = driver.found[cell.id]
+    more = 2 if peak == 2 else FURTHER
+    assert [one.lr for one in found.trials[8:]] == [0.298, 0.894, 2.68][:more] and largest == 0.0992
+    assert (driver.outcomes[cell.id].status, driver.outcomes[cell.id].trained) == ("ok", 2 * len(found.trials))
+    again, engine, _ = tune(tmp_path, n=8)
+    assert (again.found[cell.id], engine.told) == (found, [])
+    assert len(tuning.row(found)) == len(tuning.row(replace(found, trials=found.trials[:8], chosen=0)))  # no draws, and so not among what draws buy
 
 
 def test_what_has_no_learning_rate_is_passed_over() -> None:

@@ -6,6 +6,7 @@ A trial is a third of a budget with two seeds that no run has. All trials share 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from datasets.data import derive
@@ -14,6 +15,7 @@ from datasets.task import Budget
 SEEDS = (1_000_000, 1_000_001)  # beyond those of any run
 SHARE = 3  # of a budget's samples: one part in so many
 REACH = 10.0  # times the recipe's learning rate, up and down
+STEP, FURTHER = 3.0, 3  # times the best rate where that is the last one tried, and how often
 DECAYS = (1e-4, 1e-1)
 MOST = 512  # trials
 UNTUNED = ("smoke", "published")  # beginnings of names: budgets that say nothing of quality, or repeat a source's recipe
@@ -59,3 +61,21 @@ def trials(budget: Budget, n: int) -> list[Trial]:
             lr, decay = budget.lr * REACH ** (2 * x - 1), 10 ** (low + y * (high - low))
             found.append(Trial(number, float(f"{lr:.3g}"), float(f"{decay:.3g}")))  # as they are written down
     return found
+
+
+def drawn(plain: float, lr: float) -> bool:
+    """Whether a rate lies where trials are drawn, around the plain one; others went further."""
+    return plain / REACH <= lr <= plain * REACH
+
+
+def further(budget: Budget, tried: Sequence[Trial], best: Trial) -> Trial | None:
+    """The next trial where the best rate is the last one before the end of what is drawn, or beyond it: a better one may lie there.
+
+    The same rule for every model. None where the best lies between others, and after `FURTHER` of them.
+    """
+    rates = [trial.lr for trial in tried]
+    for end, step in ((max(rates), STEP), (min(rates), 1 / STEP)):
+        lr = float(f"{best.lr * step:.3g}")
+        if best.lr == end and not drawn(budget.lr, lr) and sum(not drawn(budget.lr, rate) for rate in rates) < FURTHER:
+            return Trial(len(tried), lr, best.weight_decay)
+    return None

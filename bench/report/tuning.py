@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 import models
-from bench.plan.trials import DECAYS, REACH, SEEDS, SHARE
+from bench.plan.trials import DECAYS, FURTHER, REACH, SEEDS, SHARE, STEP, drawn
 from bench.plan.tuned import FOLDER, Tried, Tuned, judged, read
 from bench.store.records import Record, Store
 from bench.tables.formatting import markdown, number
@@ -83,15 +83,15 @@ def row(found: Tuned) -> dict[str, Any]:
     def said(value: float | None) -> str:
         return "diverged" if value is None or not math.isfinite(value) else number(scale * value, 4)
 
-    drawn = [-math.inf if t.val is None else sign * t.val for t in found.trials[1:]]
+    values = [-math.inf if t.val is None else sign * t.val for t in found.trials[1:] if drawn(found.trials[0].lr, t.lr)]
     best, plain = found.best, found.trials[0]
     line = {
         "model": found.model,
         "plain": f"{said(plain.val)} (lr {plain.lr:g}, decay {plain.weight_decay:g})",
         "chosen": f"{said(best.val)} (lr {best.lr:g}{edge(found)}, decay {best.weight_decay:g})" if found.chosen else "the plain recipe",
     }
-    for k in (k for k in BUYS if k <= len(drawn)):
-        line[f"{k} drawn"] = said(sign * expected_best(drawn, k))
+    for k in (k for k in BUYS if k <= len(values)):
+        line[f"{k} drawn"] = said(sign * expected_best(values, k))
     line |= {"as good": f"{len(near(found))} of {len(found.trials)}", "their lr": f"× {number(span(found), 2)}"}
     return line | {SPREAD: f"{said(spread(found))} ({len(around(found))} trials)" if len(around(found)) > 1 else "one trial"}
 
@@ -153,7 +153,8 @@ def write(store: Store) -> Path:
         "# Tuning",
         f"Every trial is one part in {SHARE} of a budget with seeds {' and '.join(map(str, SEEDS))}, which no run has; what is shown is the"
         " mean of their best val metric of any evaluation. *plain* is the task's recipe; the others are Sobol points, learning rate within"
-        f" ×/÷ {REACH:g} of it and weight decay {DECAYS[0]:g} … {DECAYS[1]:g}. *k drawn* is what k of those are expected to find at best"
+        f" ×/÷ {REACH:g} of it and weight decay {DECAYS[0]:g} … {DECAYS[1]:g}; where the best rate is the last one of those, up to"
+        f" {FURTHER} more go further, ×/÷ {STEP:g} each. *k drawn* is what k draws are expected to find at best"
         " (unbiased estimate, arXiv 2004.13705): it flatters, as val chose. *as good* are the trials within a margin of the best"
         f" ({within}; {SHARE_NEAR:.0%} of the best for other metrics), *their lr* is how many times the largest rate among them is the"
         f" smallest: the wider, the flatter the optimum. *{SPREAD}* is how far val lies apart among the trials within ×/÷ {AROUND:g} of the"

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.plan import expected, tuned
 from bench.plan.grid import Cell, RequestError, cells
 from bench.plan.request import whole
-from bench.plan.trials import MOST, Trial, shortened, trials, tunable
+from bench.plan.trials import MOST, Trial, further, shortened, trials, tunable
 from bench.plan.tuned import Tuned
 from bench.run import session
 from bench.run.driver import CHANGED, Driver, Outcome, Underway, with_cell
@@ -60,6 +60,7 @@ class Tuner(Driver):
         super().__init__(store, blank, cells, engine, advance)
         self.n = n
         self.found: dict[str, Tuned] = {}
+        self.went: dict[tuple[str, Trial], tuple[int, float]] = {}  # trials further than drawn; what was trained before, in what time
 
     def kept(self, cell: Cell, trial: Trial, seed: int) -> Record | None:
         """One seed of a trial as the store has it, if today's code on today's data made it."""
@@ -70,9 +71,23 @@ class Tuner(Driver):
         stands = fingerprint.agree(fingerprint.packages(cell.model, cell.dataset), found) and self.same_files(cell, found)
         return found if stands else None
 
+    def every(self, cell: Cell) -> list[Trial]:
+        """The cell's trials, as far as those in the store say: after the drawn ones those further, where the best lies at an end."""
+        found = trials(cell.budget, self.n)
+        while (choice := self.judged(cell, found)) is not None and (more := further(cell.budget, found, found[choice.chosen])) is not None:
+            found.append(more)
+        return found
+
+    def judged(self, cell: Cell, every: list[Trial]) -> Tuned | None:
+        """What these trials say; None where one is missing, and where all diverged."""
+        runs = [(trial.number, self.kept(cell, trial, seed)) for trial in every for seed in trial.seeds]
+        # a trial may have the rates of another, and then its record: the number is the plan's
+        there = [record | {"trial": number} for number, record in runs if record is not None]
+        return tuned.judged(there) if len(there) == len(runs) else None
+
     def open(self, cell: Cell) -> Job:
         """The cell's job with what is missing of its trials."""
-        every = trials(cell.budget, self.n)
+        every = self.every(cell)
         left = [replace(t, seeds=tuple(seed for seed in t.seeds if self.kept(cell, t, seed) is None)) for t in every]
         missing = tuple(trial for trial in left if trial.seeds)
         seeds = {seed for trial in missing for seed in trial.seeds}
@@ -88,20 +103,25 @@ class Tuner(Driver):
         self.store.checkpoints.drop(message.records[0]["checkpoint"], list(message.group))
 
     def settle(self, cell: Cell, head: Record, trained: int, seconds: float) -> None:
-        """Choose among the trials, which are all there, and write down the choice."""
-        found = [self.kept(cell, trial, seed) for trial in trials(cell.budget, self.n) for seed in trial.seeds]
+        """Choose among the trials, which are all there, and write down the choice; or go further, once for each trial."""
+        every = self.every(cell)
+        found = [self.kept(cell, trial, seed) for trial in every for seed in trial.seeds]
         runs = tuple(record for record in found if record is not None)
         if len(runs) < len(found):
-            self.conclude(cell, head, "error", CHANGED)
+            if len(every) > self.n and (cell.id, every[-1]) not in self.went:
+                self.went[cell.id, every[-1]] = trained, seconds
+                self.waiting.append(cell.id)
+            else:
+                self.conclude(cell, head, "error", CHANGED)
             return
-        # a trial may have the rates of another, and then its record: the number is the plan's
-        numbers = [trial.number for trial in trials(cell.budget, self.n) for _ in trial.seeds]
-        choice = tuned.judged(record | {"trial": number} for record, number in zip(runs, numbers, strict=True))
+        choice = self.judged(cell, every)
         if choice is None:
             self.conclude(cell, head, "diverged", f"all {self.n} trials did: {runs[0]['reason']}")
             return
         tuned.write(choice)
         self.found[cell.id] = choice
+        before = [one for (name, _), one in self.went.items() if name == cell.id]
+        trained, seconds = trained + sum(n for n, _ in before), seconds + sum(time for _, time in before)
         self.outcomes[cell.id] = Outcome("ok", "", trained, runs, seconds)
 
     def conclude(self, cell: Cell, head: Record, status: str, reason: str, passing: bool = False) -> None:
