@@ -13,6 +13,7 @@ from bench.plan import expected
 from bench.plan.grid import Cell
 from bench.run.driver import Driver
 from bench.run.job import Job
+from bench.run.progress import Progress
 from bench.store.records import Store
 from datasets.task import Budget
 from tests.conftest import InProcess, table
@@ -44,3 +45,13 @@ def test_every_cell_that_is_done_is_read_at_once_and_the_time_for_it_is_bounded(
     grow.due, start = 0.0, time.monotonic()
     grow()
     assert grow.due - start >= 10 * (time.monotonic() - start) * 0.9
+
+
+@pytest.mark.parametrize(("done", "after", "left"), [(0.0, 0.0, 600.0), (0.0, 30.0, 900.0), (60.0, 60.0, 540.0), (30.0, 240.0, 1900.0)])
+def test_the_time_left_is_by_what_was_expected_until_enough_is_done(done: float, after: float, left: float) -> None:
+    bar = Progress(600.0)
+    bar.advance(done)
+    bar.bar.start_t -= after
+    known = bar.bar.format_dict
+    assert (known["total"] - known["n"]) / known["rate"] == pytest.approx(left, rel=0.01)
+    bar.close()

@@ -212,7 +212,9 @@ def test_tuning_goes_further_until_the_best_lies_between_others(tmp_path: Path, 
     assert (driver.outcomes[cell.id].status, driver.outcomes[cell.id].trained) == ("ok", 2 * len(found.trials))
     again, engine, _ = tune(tmp_path, n=8)
     assert (again.found[cell.id], engine.told) == (found, [])
-    assert len(tuning.row(found)) == len(tuning.row(replace(found, trials=found.trials[:8], chosen=0)))  # no draws, and so not among what draws buy
+    assert len(tuning.row(found)) == len(
+        tuning.row(replace(found, trials=found.trials[:8], chosen=0))
+    )  # no draws, and so not among what draws buy
 
 
 def test_what_has_no_learning_rate_is_passed_over() -> None:

@@ -6,11 +6,14 @@ import contextlib
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 from tqdm import tqdm
 
 from bench.plan import expected
 from bench.plan.grid import Cell
+
+BELIEVED = 60.0  # seconds: what is done in them weighs as much as what was expected of them
 
 
 class Lines:
@@ -26,17 +29,26 @@ class Lines:
         sys.stderr.flush()
 
 
+class Steady(tqdm):  # type: ignore[type-arg]
+    """Work is weighed in seconds of one core: until something is done, that is how long it takes."""
+
+    @property
+    def format_dict(self) -> Any:
+        known = super().format_dict
+        done = known["n"] - known["initial"]
+        return known | {"rate": (done + BELIEVED) / (known["elapsed"] + BELIEVED)}
+
+
 class Progress:
     """Counts weighted work. `uncaptured` is a context in which pytest lets output through."""
 
     def __init__(self, total: float, uncaptured: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext) -> None:
         self.uncaptured = uncaptured
         terminal = sys.stderr.isatty()
-        self.bar = tqdm(
+        self.bar = Steady(
             total=round(total, 2),
             file=sys.stderr if terminal else Lines(),
             bar_format="{percentage:3.0f}%|{bar}| {elapsed} elapsed, {remaining} left{postfix}",
-            smoothing=0,  # the time left is by all that was done: cells end in lumps
             mininterval=0.2 if terminal else 20,
             maxinterval=1 if terminal else 30,
             dynamic_ncols=terminal,
