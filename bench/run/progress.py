@@ -34,7 +34,7 @@ class Steady(tqdm):  # type: ignore[type-arg]
 
     @property
     def format_dict(self) -> Any:
-        known = super().format_dict
+        known: dict[str, Any] = dict(super().format_dict)
         done = known["n"] - known["initial"]
         return known | {"rate": (done + BELIEVED) / (known["elapsed"] + BELIEVED)}
 
