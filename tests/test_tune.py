@@ -214,8 +214,6 @@ def test_tuning_goes_further_until_the_best_lies_between_others(tmp_path: Path, 
     assert (again.found[cell.id], engine.told) == (found, [])
     within = replace(found, trials=found.trials[:8], chosen=0)
     assert len(tuning.row(found)) == len(tuning.row(within))  # further trials are no draws, and say nothing of what draws buy
-        tuning.row(replace(found, trials=found.trials[:8], chosen=0))
-    )  # no draws, and so not among what draws buy
 
 
 def test_what_has_no_learning_rate_is_passed_over() -> None:

@@ -29,7 +29,7 @@ class Lines:
         sys.stderr.flush()
 
 
-class Steady(tqdm):  # type: ignore[type-arg]
+class Steady(tqdm):
     """Work is weighed in seconds of one core: until something is done, that is how long it takes."""
 
     @property
