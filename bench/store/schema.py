@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from typing import Any
@@ -73,20 +72,24 @@ FIELDS: dict[str, Kind] = {
 NOTES: dict[str, Kind] = {"latency": [TEXT]}  # several of a timing, of all others one text
 NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")  # of folders and files
 DEEP, GREAT = 16, 2**63
+HARMLESS = {float, bool, type(None)}
 
 
-def plain(value: Any, depth: int = 0) -> None:
+def plain(value: dict[str, Any] | list[Any], depth: int = 0) -> None:
     """ValueError for what could stop a reader: numbers that no double holds, half characters, objects in objects without end."""
-    if isinstance(value, str):
-        value.encode()  # UnicodeEncodeError is a ValueError
-    elif isinstance(value, dict | list):
-        if depth == DEEP:
-            raise ValueError("fields lie too deep in each other")
-        for one in itertools.chain(value, value.values()) if isinstance(value, dict) else value:
-            if type(one) is not float:
-                plain(one, depth + 1)
-    elif isinstance(value, int) and abs(value) >= GREAT:
-        raise ValueError("a whole number is too great")
+    if depth == DEEP:
+        raise ValueError("fields lie too deep in each other")
+    parts = [*value, *value.values()] if isinstance(value, dict) else value
+    if set(map(type, parts)) <= HARMLESS:
+        return
+    for one in parts:
+        if isinstance(one, str):
+            if not one.isascii():
+                one.encode()  # UnicodeEncodeError is a ValueError
+        elif isinstance(one, dict | list):
+            plain(one, depth + 1)
+        elif isinstance(one, int) and abs(one) >= GREAT:
+            raise ValueError("a whole number is too great")
 
 
 def whole(value: Any) -> Any:
@@ -114,7 +117,8 @@ def match(value: Any, kind: Kind, where: str) -> None:
         raise TypeError(f"{where} is no object")
     else:
         for name, one in value.items():
-            if (own := kind.get(name, kind.get(EACH))) is not None:
+            own = kind.get(name, kind.get(EACH))
+            if own is not None and not (isinstance(own, tuple) and type(one) in own):
                 match(one, own, f"{where}.{name}")
 
 
