@@ -128,7 +128,7 @@ def check(record: Record) -> None:
     required = REQUIRED[record["kind"]]
     absent = [field for field in required if field not in record]
     for name, kind in FIELDS.items():
-        if name in record:
+        if name in record and not (isinstance(kind, tuple) and type(record[name]) in kind):
             match(record[name], kind, name)
     if "notes" in record:
         match(record["notes"], NOTES.get(record["kind"], TEXT), "notes")
