@@ -65,6 +65,10 @@ class Progress:
         with self.uncaptured():
             self.bar.update(min(weight, (self.bar.total or 0) - self.bar.n))
 
+    def more(self, weight: float) -> None:
+        """So much more is to be done than was known."""
+        self.bar.total = (self.bar.total or 0) + weight
+
     def part(self, cell: Cell, share: float) -> None:
         """So much more of a cell is done."""
         self.advance(share * expected.seconds(cell))

@@ -61,6 +61,7 @@ class Tuner(Driver):
         self.n = n
         self.found: dict[str, Tuned] = {}
         self.went: dict[tuple[str, Trial], tuple[int, float]] = {}  # trials further than drawn; what was trained before, in what time
+        self.further: Callable[[Cell], None] = lambda cell: None  # called when a trial is added
 
     def kept(self, cell: Cell, trial: Trial, seed: int) -> Record | None:
         """One seed of a trial as the store has it, if today's code on today's data made it."""
@@ -110,6 +111,7 @@ class Tuner(Driver):
         if len(runs) < len(found):
             if len(every) > self.n and (cell.id, every[-1]) not in self.went:
                 self.went[cell.id, every[-1]] = trained, seconds
+                self.further(cell)
                 self.waiting.append(cell.id)
             else:
                 self.conclude(cell, head, "error", CHANGED)
@@ -156,8 +158,14 @@ def run(options: argparse.Namespace, told: Callable[[Store], Path]) -> int:
         cells=asked,
     )
     request.store.writable()
-    bar = Progress(sum(map(expected.seconds, asked)))
-    driver = Tuner(request.store, request.blank, asked, request.engine, bar.part, n)
+
+    def part(cell: Cell, share: float) -> None:
+        if cell.id in driver.underway:  # a cell that needs nothing is no part of the work
+            bar.advance(share * len(driver.underway[cell.id].job.trials) * expected.seconds(cell))
+
+    driver = Tuner(request.store, request.blank, asked, request.engine, part, n)
+    bar = Progress(sum(len(driver.open(cell).trials) * expected.seconds(cell) for cell in asked if not cell.status))
+    driver.further = lambda cell: bar.more(expected.seconds(cell))
     outcomes = []
     try:
         for cell in asked:
