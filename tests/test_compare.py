@@ -237,7 +237,7 @@ def test_as_its_users_call_it(results: Path) -> None:
     command = [sys.executable, "-m", "bench", "compare", "vit", "cnn", "--results", str(results), "--csv"]
     done = subprocess.run(command, cwd=ROOT, env=environment(ROOT), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("dataset,budget_a,budget_b,metric,seeds,a,b,")
+    assert done.stdout.startswith("dataset,budget_a,budget_b,metric,split,seeds,a,b,")
 
 
 @pytest.mark.slow  # reads all reference results, twice; quick sibling: the test above

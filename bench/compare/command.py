@@ -11,11 +11,12 @@ from typing import Any
 from tabulate import tabulate
 
 from bench.compare import sides
+from bench.compare.answers import answered
 from bench.compare.pair import COLUMNS, SHOWN, Pair
 from bench.compare.sides import Side
 from bench.plan import grid
-from bench.plan.request import RequestError
 from bench.store.encoding import finite
+from bench.store.records import Store
 from bench.tables.column import as_csv, as_lines
 from bench.tables.family import FEWEST, SIZE
 from bench.tables.formatting import markdown
@@ -23,7 +24,7 @@ from bench.tables.formatting import markdown
 NOTE = (
     f"Differences are paired by seed; each 95 % interval stands alone. All of this is descriptive, outside the committed family of"
     f" {SIZE} comparisons that verdicts of the suite are read off: of many comparisons some come out by chance. The words are the"
-    f" suite's, with its margins; fewer than {FEWEST} seeds and smoke runs get none. *Disagree*: test samples of all seeds on which one"
+    f" suite's, with its margins; fewer than {FEWEST} seeds and smoke runs get none. *Disagree*: samples of all seeds on which one"
     " was right and the other wrong (of other tasks, whose loss is lower), as A's to B's; p is McNemar's exact test (the sign test),"
     " the median over seeds. Costs are A's over B's."
 )
@@ -31,16 +32,20 @@ UNTURNED = (
     "Latencies are each of one process, so that their ratio has no interval: two processes of one code differ by 5 to 18 %;"
     " python -m bench study length and gate time by turns."
 )
+ON_VAL = (
+    "On val: it chooses between variants of one model, and what it passed over has no test score. It chose the weights too, so that both"
+    " sides look better there than they are."
+)
 LATEX: dict[str, Any] = {"×": r"$\times$", "±": r"$\pm$", "−": "$-$", "†": r"\textdagger{}", "²": "$^2$"}
 
 
 def run(options: argparse.Namespace) -> int:
     """Print what was asked for. RequestError for what cannot be compared."""
     asked = [sides.read(text, options.results, options.budget) for text in (options.a, options.b)]
-    if len({(grid.located(side.folder), side.model, side.budget) for side in asked}) == 1:
-        raise RequestError(f"A and B are the same, {asked[0].said}; name another model, budget (MODEL:BUDGET) or folder (DIR::MODEL)")
+    sides.distinct(asked)
     rows, left_out = sides.pairs(asked, sides.table(asked, options.machine), options.datasets)
-    pairs = [Pair(*both) for both in rows]
+    stores = [Store(grid.located(side.folder)) for side in asked]
+    pairs = [Pair(*answered(both, stores)) for both in rows]
     if options.json:
         print(json.dumps(finite(facts(asked, pairs, left_out)), indent=1, allow_nan=False))
     elif options.csv:
@@ -64,9 +69,13 @@ def facts(asked: Sequence[Side], pairs: Sequence[Pair], left_out: dict[str, str]
             for seed in one.by_seed
         }
         seeds = [{"seed": seed, "a": one.a.values[seed], "b": one.b.values[seed], **by_seed.get(seed, {})} for seed in one.seeds]
-        told.append({column.name: column.of(one) for column in COLUMNS} | {"by_seed": seeds})
+        told.append({column.name: column.of(one) for column in COLUMNS} | {"by_seed": seeds, "untold": one.untold})
     a, b = ({"model": side.model, "budget": side.budget or None} for side in asked)
-    return {"a": a, "b": b, "note": NOTE, "datasets": told, "not_compared": left_out}
+    return {"a": a, "b": b, "note": note(pairs), "datasets": told, "not_compared": left_out}
+
+
+def note(pairs: Sequence[Pair]) -> str:
+    return " ".join([NOTE, *[ON_VAL] * any(one.split == "val" for one in pairs)])
 
 
 def lines(pairs: Sequence[Pair]) -> list[dict[str, str]]:
@@ -83,8 +92,9 @@ def text(asked: Sequence[Side], pairs: Sequence[Pair]) -> str:
     budgets = sorted({row.budget for one in pairs for row in (one.a, one.b)})
     timed = [UNTURNED] if any(one.ratio(key) for one in pairs for key in SHOWN) else []
     doubts = [f"† {one.a.dataset}: {one.doubt}" for one in pairs if one.doubt]
+    doubts += [f"Not told sample by sample, {one.a.dataset}: {one.untold}" for one in pairs if one.untold]
     return "\n\n".join(
-        [f"{heads[0]}, {heads[1]}; budgets: {', '.join(budgets)}", markdown(lines(pairs)), " ".join([NOTE, *timed]), *doubts]
+        [f"{heads[0]}, {heads[1]}; budgets: {', '.join(budgets)}", markdown(lines(pairs)), " ".join([note(pairs), *timed]), *doubts]
     )
 
 

@@ -1,4 +1,4 @@
-"""Two runs of one seed, test sample by test sample: on which of them one answered better than the other.
+"""Two runs of one seed, sample by sample of the split they are compared on: on which of them one answered better than the other.
 
 Of classes: right or wrong, and the exact test of McNemar (1947). Of all else: which loss is lower, and the exact sign test. Both ask
 whether of the samples on which the two differ half fall to each side; they speak of these two runs, not of two models.
@@ -20,7 +20,7 @@ ANSWERS, LOSSES = "answers", "losses"
 
 @dataclass(frozen=True)
 class Seed:
-    """`a`, `b`: the test samples, by their place, on which the one is better. `by`: answers or losses."""
+    """`a`, `b`: the samples, by their place, on which the one is better. `by`: answers or losses."""
 
     seed: int
     by: str
@@ -50,7 +50,8 @@ def differ(a: Record, b: Record) -> Seed | str:
     else:
         x, y = losses(a), losses(b)
         if x is None or y is None:
-            return "the runs do not keep what they made of each test sample"
+            untold = [run.get("examples", {}).get("untold", "") for run in (a, b)]
+            return next(filter(None, untold), "the runs do not keep what they made of each test sample")
         if x.shape != y.shape or a["examples"].get("target", "") != b["examples"].get("target", ""):
             return "tested on different samples"
         by, better, worse = LOSSES, x < y, y < x

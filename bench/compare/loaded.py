@@ -8,7 +8,7 @@ from torch import nn
 
 import datasets
 import models
-from bench.compare.sides import Side, known, table
+from bench.compare.sides import Side, called, known, table
 from bench.figures.subject import NoPicture, Subject
 from bench.plan.grid import located
 from bench.plan.request import RequestError
@@ -27,10 +27,10 @@ def chosen(found: list[Row], side: Side, dataset: str) -> Row:
 
 def load(results: str, model: str, dataset: str, budget: str | None, seed: int | None) -> nn.Module:
     """What bench.load_run gives."""
-    side = Side(results, model, budget or "")
+    side = Side(results, called(model), budget or "")
     row = chosen(table([side], None)[0], side, dataset)
     try:
-        datasets.task(dataset), models.source(model)
+        datasets.task(dataset), models.source(side.model)
     except KeyError as error:
         raise RequestError(f"{model} or {dataset} is registered nowhere; first import the plugin file that it comes from") from error
     if row.runs[0]["budget"].get("choose") == "test":

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.compare import val
 from bench.compare.disagreement import Seed, differ
 from bench.compare.sides import remark
 from bench.core.stats import LEVEL, interval
@@ -43,13 +44,25 @@ class Pair:
         found = replace(found, why=found.why or remark(self.a, self.b))
         return found if found.why else replace(found, word=judge(found.low, found.high, scale(found.metric).margin))
 
+    @property
+    def split(self) -> str:
+        return val.split(self.a)
+
+    @cached_property
+    def differing(self) -> list[Seed | str]:
+        runs = [{run["seed"]: run for run in row.runs} for row in (self.a, self.b)]
+        return [differ(runs[0][seed], runs[1][seed]) for seed in self.seeds]
+
+    @property
+    def untold(self) -> str:
+        """Why nobody can tell where the runs of some seed differ."""
+        return next((one for one in self.differing if isinstance(one, str)), "")
+
     @cached_property
     def by_seed(self) -> list[Seed]:
         """Where the runs of each seed differ; [] if any two cannot be told apart."""
-        runs = [{run["seed"]: run for run in row.runs} for row in (self.a, self.b)]
-        found = [differ(runs[0][seed], runs[1][seed]) for seed in self.seeds]
-        told = [one for one in found if isinstance(one, Seed)]
-        return told if len(told) == len(found) and len({one.by for one in told}) == 1 else []
+        told = [one for one in self.differing if isinstance(one, Seed)]
+        return told if not self.untold and len({one.by for one in told}) == 1 else []
 
     def ratio(self, name: str) -> float | None:
         """A cost of A over that of B, None where one is not known: counted, or a median time, `latency_cpu_b1` say."""
@@ -88,7 +101,7 @@ def of_budget(side: str) -> Callable[[Pair], str]:
 
 
 def counted(name: str) -> Callable[[Pair], int | None]:
-    """Over all seeds: test samples, or those on which A, or B, was better."""
+    """Over all seeds: samples, or those on which A, or B, was better."""
 
     def count(one: Pair) -> int | None:
         found = [getattr(seed, name) for seed in one.by_seed]
@@ -108,7 +121,7 @@ def told(one: Pair) -> str:
 
 
 def disagreement(one: Pair) -> str:
-    """'8.1 %: 310 to 240' of the test samples of all seeds."""
+    """'8.1 %: 310 to 240' of the samples of all seeds."""
     a, b, samples = (counted(name)(one) for name in ("a", "b", "samples"))
     if a is None or b is None or not samples:
         return ""
@@ -136,8 +149,13 @@ COLUMNS: list[Column[Any]] = [
     Column("budget_a", "text", of_budget("a"), "Budget of A."),
     Column("budget_b", "text", of_budget("b"), "Budget of B."),
     Column("metric", "text", lambda one: one.a.metric.name, "The metric that ranks.", head="metric"),
+    Column(
+        *("split", "text", lambda one: one.split, "test; val between variants of one model, of which val chooses."),
+        head="on",
+        say=lambda one: one.split if one.split == "val" else "",
+    ),
     Column("seeds", "count", lambda one: len(one.seeds), "Seeds that both have: n.", head="n"),
-    Column("a", "figure", mean("a"), "The metric of A on test, the mean over these seeds.", head="A", say=said("a")),
+    Column("a", "figure", mean("a"), "The metric of A on this split, the mean over these seeds.", head="A", say=said("a")),
     Column("b", "figure", mean("b"), "The metric of B.", head="B", say=said("b")),
     Column("compared_by", "text", lambda one: headline.compared_by(one.verdict), "What differences are of; `log`: a ratio of errors."),
     Column(
@@ -151,9 +169,9 @@ COLUMNS: list[Column[Any]] = [
     Column("margin", "figure", lambda one: scale(one.a.metric).margin, "A smaller difference is none."),
     Column("verdict", "text", lambda one: one.verdict.word, "beats, loses, equal or cannot tell.", head="verdict", say=told),
     Column("why", "text", lambda one: one.verdict.why, "Why there is no verdict."),
-    Column("compared_samples", "count", counted("samples"), "Test samples of all these seeds.", head="disagree", say=disagreement),
+    Column("compared_samples", "count", counted("samples"), "Samples of all these seeds.", head="disagree", say=disagreement),
     Column("compared_on", "text", lambda one: one.by_seed[0].by if one.by_seed else None, "answers: right or wrong; losses: lower."),
-    Column("a_better", "count", counted("a"), "Test samples on which only A was right, or its loss lower."),
+    Column("a_better", "count", counted("a"), "Samples on which only A was right, or its loss lower."),
     Column("b_better", "count", counted("b"), "Likewise of B."),
     Column(
         "p",

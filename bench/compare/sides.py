@@ -1,6 +1,7 @@
 """What is compared with what: two sides as a user writes them -> pairs of rows that may be compared, and why others may not.
 
 vit               a model under the budget of --budget, else the one that both sides have, with most seeds
+vit@lr=1e-3       a variant of it
 vit:reference     a model under that budget
 DIR::vit          a model in another results folder
 """
@@ -10,15 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import models
+from bench.compare import val
 from bench.compare.options import HOW
 from bench.core import machine
-from bench.plan import grid
+from bench.plan import grid, variants
 from bench.plan.opened import opened
 from bench.plan.request import RequestError
 from bench.store.records import Record
 from bench.tables.clock import clock
 from bench.tables.rows import Row, everything, tabulated
 from datasets.registry import did_you_mean
+from models.naming import changed, plain
+from models.variants import combinations
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,38 @@ class Side:
 
 
 def read(text: str, results: str, budget: str | None) -> Side:
-    """A side as it was written. RequestError for one that names no model."""
+    """A side as it was written, a variant by the name of its row. RequestError for no model, and for what a model does not take."""
     folder, _, rest = text.rpartition("::")
     model, colon, own = rest.partition(":")
     if not model or (colon and not own):
         raise RequestError(f"{text!r} names no {'budget' if model else 'model'}; write {HOW}")
-    return Side(folder or results, model, own or budget or "")
+    return Side(folder or results, called(model), own or budget or "")
+
+
+def called(name: str) -> str:
+    """The name by which a variant is stored, `vit@lr=0.001` for `vit@lr=1e-3`; of a model that nobody registered as it was written."""
+    try:
+        several = len(combinations(name)[1]) > 1
+        found = str(models.variant(name)) if not several and plain(name) in models.names(published=True) else name
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+    if several:
+        raise RequestError(f"{name} is several variants; name one of them")
+    return found
+
+
+def distinct(asked: Sequence[Side]) -> None:
+    """RequestError where both sides are one: one name, or two names of variants that are built and trained alike."""
+    if len({(grid.located(side.folder), side.budget) for side in asked}) > 1:
+        return
+    a, b = asked
+    if a.model == b.model:
+        raise RequestError(f"A and B are the same, {a.said}; name another model, budget (MODEL:BUDGET) or folder (DIR::MODEL)")
+    if {plain(side.model) for side in asked} <= {*models.names(published=True)}:
+        try:
+            variants.distinct([side.model for side in asked])
+        except ValueError as error:
+            raise RequestError(str(error)) from error
 
 
 def known(noun: str, name: str, names: Iterable[str], place: str) -> None:
@@ -60,19 +91,21 @@ def table(sides: Sequence[Side], asked: str | None) -> list[list[Row]]:
     for side in sides:
         runs, timings = kept[side.folder]
         known("model", side.model, (run["model"] for run in runs), side.folder)
-        own = [run for run in runs if run["model"] == side.model]
+        own = {run["budget"]["name"] for run in runs if run["model"] == side.model}
         if side.budget:
-            known(f"run of {side.model} under the budget", side.budget, (run["budget"]["name"] for run in own), side.folder)
-        found.append((own, [one for one in timings if one["model"] == side.model]))
+            known(f"run of {side.model} under the budget", side.budget, own, side.folder)
+        of_model = [run for run in runs if plain(run["model"]) == plain(side.model)]  # among which val chooses
+        found.append((of_model, [one for one in timings if one["model"] == side.model]))
     shared = set.intersection(*({machine.name_of(one) for one in timings} for _, timings in found))
     if asked is not None:
         known("timing of both models by the machine", asked, shared, " and ".join(kept))
     elif shared:
         asked = clock([], [one for _, timings in found for one in timings if machine.name_of(one) in shared])
-    return [
+    tables = [
         tabulated(runs, [one for one in timings if machine.name_of(one) == asked], asked if asked in shared else None)
         for runs, timings in found
     ]
+    return [[row for row in own if row.model == side.model] for side, own in zip(sides, tables, strict=True)]
 
 
 def other_data(a: Record, b: Record) -> str:
@@ -105,7 +138,7 @@ def remark(a: Row, b: Row) -> str:
         return f"trained in different arithmetics: {a.arithmetic}, {a.dtype} and {b.arithmetic}, {b.dtype}"
     if any(row.budget.startswith("published") for row in (a, b)):
         return "published budgets may choose on test"
-    if a.budget == b.budget and a.conditions != b.conditions:
+    if a.budget == b.budget and a.conditions != b.conditions and not changed(a.model) and not changed(b.model):
         return "one was trained under an older recipe; run it again"
     return ""
 
@@ -117,7 +150,7 @@ def worth(a: Row, b: Row) -> tuple[bool, bool, bool, int, int, str]:
 
 
 def pairs(sides: Sequence[Side], rows: Sequence[list[Row]], patterns: str | None) -> tuple[list[tuple[Row, Row]], dict[str, str]]:
-    """For each data set the pair of rows to compare, and of the others the reason why there is none.
+    """For each data set the pair of rows to compare, on test or as `val` has it, and of the others the reason why there is none.
 
     RequestError for data sets that neither side was run on, and if nothing can be compared.
     """
@@ -128,7 +161,7 @@ def pairs(sides: Sequence[Side], rows: Sequence[list[Row]], patterns: str | None
     reasons: dict[str, str] = {}
     for name in chosen:
         both = [
-            (a, b)
+            val.shut(a, b)
             for a in rows[0]
             for b in rows[1]
             if name == a.dataset == b.dataset
