@@ -137,10 +137,12 @@ def test_a_recipe_that_cannot_be_is_refused(asked: dict[str, object], message: s
     assert message in str(caught.value)
 
 
-def test_a_changed_recipe_is_what_is_trained_and_is_never_ranked_as_the_plain_one() -> None:
+def test_a_changed_recipe_is_what_is_trained_and_more_samples_are_not_ranked() -> None:
     plain, changed = (grid.cell(name, "xor", "default", None) for name in ("mlp", "mlp@optimizer=adamw@lr=0.1@samples=4x"))
     assert (changed.budget.optimizer, changed.budget.lr, changed.budget.samples) == ("adamw", 0.1, 4 * plain.budget.samples)
-    assert changed.why == "recipe changed on request: not ranked"
+    assert (changed.why, changed.standard) == ("recipe changed on request: not ranked", None)
+    rate = grid.cell("mlp@lr=0.1", "xor", "default", None)
+    assert (rate.why, rate.standard) == ("recipe changed on request", plain.budget)
     assert not changed.tuned
     fixed = grid.cell("ridge@lr=0.1", "digits", "default", None)
     assert (fixed.status, fixed.reason) == ("skipped", "it is not trained by gradient: there is no recipe to change")
@@ -201,7 +203,8 @@ def test_every_variant_is_a_row_and_val_says_which_of_them_test_is_shown_of(trai
     for row in table.values():
         assert bool(row.values) == (row is best or row.model == "heads"), row.model
         assert row.model == "heads" or f"{best.model} is the best of 4 variants on val" in row.reason
-    assert all("@" not in row.model for row in shown(list(table.values()))["xor"])
+    ranked = {row.model for row in shown(list(table.values()))["xor"] if row.values}
+    assert ranked == {"heads", best.model}
     report.write(Store(trained), draw=False)
     with open(trained / "runs.csv", newline="", encoding="utf-8") as file:
         seeds = list(csv.DictReader(file))
@@ -226,6 +229,22 @@ def test_val_alone_chooses(better: str) -> None:
     assert [bool(row.values) for row in (high, low)] == [better == "higher", better == "lower"]
     assert all(row.values for row in (plain, other, source))
     assert other.reason == ""
+
+
+def test_of_rates_the_chosen_one_is_ranked_and_the_terminal_tells_val(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two rates, far enough apart that it is certain which is better; longer training of another model is ranked nowhere."""
+    sweep = ["run", "--models", "linear@lr=1e-6,linear@lr=0.1,mlp,mlp@samples=2x", "--datasets", "iris", "--budget", "smoke"]
+    assert __main__.main([*sweep, "--results", str(tmp_path)]) == 0
+    lines = {line.split()[1]: line for line in capsys.readouterr().err.splitlines() if line.startswith("iris ")}
+    assert {model: "accuracy on val" in line for model, line in lines.items()} == {
+        **dict.fromkeys(("linear@lr=1e-06", "linear@lr=0.1", "mlp@samples=2x"), True),
+        "mlp": False,
+    }
+    own = {row.model: row for row in rows(Store(tmp_path))}
+    assert f"on val {100 * sum(own['linear@lr=0.1'].val.values()) / 2:.2f} ±" in lines["linear@lr=0.1"]
+    ranked = {row.model: row for row in shown([*own.values()])["iris"]}
+    assert set(ranked) == {"linear@lr=0.1", "mlp"} and all(row.values for row in ranked.values())
+    assert ranked["linear@lr=0.1"].reason == "linear@lr=0.1 is the best of 2 variants on val; recipe changed on request"
 
 
 def test_a_plugin_may_be_several_files_or_a_folder(tmp_path: Path) -> None:

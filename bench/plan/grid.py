@@ -35,7 +35,7 @@ COVERED = "smoke"  # the budget that shows whether everything works: where nothi
 class Cell:
     """A model on a data set. `status` is '' if it can be run, else skipped or error, and then `reason` says why.
 
-    `standard` is the task's budget where the model declares a recipe of its own or was tuned to another, and `why` says so.
+    `standard` is the task's budget where the model declares a recipe of its own or was tuned or changed to another, and `why` says so.
     `tuned`: the rates are those that tuning found, be they the plain ones.
     """
 
@@ -143,8 +143,9 @@ def cell(
         return Cell(model, dataset, task, used.budget, standard=standard, why=why, tuned=used.tuned)
     notes = [why, f"rates that were tuned for {plain(model)} as it is" if used.tuned else ""]
     if changed(model):
-        notes.append("recipe changed on request: not ranked")
-        standard = None  # it was trained under other conditions than what is ranked
+        more = "samples" in dict(models.variant(model).recipe)  # than what is ranked: other conditions
+        notes.append(f"recipe changed on request{': not ranked' if more else ''}")
+        standard = None if more else budget
     altered = variants.altered(used.budget, model)
     return Cell(model, dataset, task, altered, standard=standard, why="; ".join(filter(None, notes)))
 

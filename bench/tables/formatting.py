@@ -10,7 +10,9 @@ from tabulate import tabulate
 
 from bench.core.stats import Interval, interval
 from bench.store.records import Record
+from bench.tables.chosen import val
 from datasets.task import Metric
+from models.naming import plain
 
 
 def markdown(lines: Sequence[dict[str, Any]]) -> str:
@@ -69,11 +71,13 @@ def escape(text: str) -> str:
 
 
 def cell_line(model: str, dataset: str, status: str, reason: str, runs: Sequence[Record], trained: int, seconds: float) -> str:
-    """One line about a cell that has just been run, for the terminal."""
+    """One line about a cell that has just been run, for the terminal: of a variant, between which val chooses, what val says."""
     place = f"{dataset:18} {model:20}"
     if status != "ok":
         return f"{place} {status}: {reason}"
     metric = Metric(**runs[0]["metric"])
-    values = [run["test"]["best"][metric.name] for run in runs]
+    shut = model != plain(model) and runs[0]["budget"].get("choose") != "test"
+    values = [found for run in runs if (found := val(run) if shut else run["test"]["best"][metric.name]) is not None]
+    said = quality(interval(values) if values else None, metric)
     how = f"{len(runs)} seed{'s' * (len(runs) != 1)}, " + (f"{seconds:.1f} s" if trained else "from store")
-    return f"{place} {metric.name} {quality(interval(values), metric)} ({how}){' ' + reason if reason else ''}"
+    return f"{place} {metric.name}{' on val' * shut} {said} ({how}){' ' + reason if reason else ''}"
