@@ -20,6 +20,7 @@ from bench.gate import verdicts as verdicts_
 from bench.gate.plugged import Plugged
 from bench.gate.trio import Nursery
 from tests.conftest import ROOT, environment
+from tests.test_contributing import ASKED, TWELVE, follow
 from tests.test_gate import CLOCK, git, refused
 
 PLUGIN = '''"""Two models of a stranger's."""
@@ -144,6 +145,16 @@ def test_what_base_has_not_is_new_and_what_head_cannot_import_fails(
     code, found = gated(capsys, "--plugin", str(project / "models.py"), "--base", "HEAD")
     assert (code, {fact["latency"] for fact in found.values()}, set(found)) == (1, {"failing"}, {"looping", "steady", "older"})
     assert found["older"]["reason"].startswith("head: plugin models.py does not import: ModuleNotFoundError")
+
+
+@pytest.mark.usefixtures("shared")
+def test_the_example_in_an_empty_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As CONTRIBUTING prints it, by the real clock, but with fewer trios than decide: costs, which have no noise, fail it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pooled.py").write_text(TWELVE[0].code)
+    assert follow(ASKED[-1], tmp_path) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "of 1 cell; exact costs grew in 1" in said and "grew: params 16,835 → 33,347" in said
 
 
 PICKY = """
