@@ -28,6 +28,7 @@ from bench.tables.family import MIXERS
 from bench.tables.rows import rows
 from bench.tables.sections import shown
 from bench.tables.verdict import family
+from datasets.metrics import R2
 from tests.conftest import ROOT
 from tests.test_report import MODELS, run, value_of
 
@@ -125,6 +126,22 @@ def test_the_page_says_what_the_verdicts_say(tmp_path: Path) -> None:
     assert tree.xpath('//section[@id="answer"]//tbody//strong/text()') == ["beats"] * 4
     drawn = tree.xpath('//section[@id="answer"]//figure//*[contains(@class, "v-beats")]/title/text()')
     assert [text.split(". ")[0] for text in drawn] == [f"shapes, attention against {name}: beats" for name in view.OTHERS.values()]
+
+
+def test_routes_are_a_table_that_says_in_words_who_solves_which(store: Store) -> None:
+    for model, reached in (("backbone_attention", 0.99), ("backbone_conv", 0.01)):
+        for seed in range(2):
+            scores = {which: {"loss": 0.5, "r2": reached} for which in ("best", "last")}
+            own = run(model, seed, 0.1, dataset="copy_far", metric=R2.facts, test=scores, budget=BUDGET)
+            store.put_run(own | {"curve": own["curve"] | {"val_metric": [0.0, reached]}})
+    tree = page(store)
+    (section,) = tree.xpath('//section[@id="routes"]')
+    assert "attention solves copy_far; convolution solves 0 of 1" in said(section.xpath("./p")[0])
+    (line,) = section.xpath(".//tbody/tr")
+    places = [said(cell) for cell in line.xpath("./td")]
+    assert places == ["solved, R² 0.99 [0.99, 0.99] 20 samples", "not solved, R² 0.01 [0.01, 0.01]", *["not run"] * 4]
+    assert tree.xpath('//nav//a[@href="#routes"]')
+    assert not page(filled(store.folder / "without")).xpath('//*[@id="routes"] | //nav//a[@href="#routes"]')
 
 
 def test_a_data_set_shows_every_seed_and_what_bounds_them(store: Store) -> None:
@@ -368,8 +385,12 @@ def test_it_can_be_read_by_ear_and_by_keyboard(store: Store) -> None:
 
 
 def test_words_are_defined_where_they_stand(store: Store) -> None:
+    scores = {which: {"loss": 0.5, "r2": 0.6} for which in ("best", "last")}
+    store.put_run(run("cnn", 0, 0.5, dataset="plane", metric=R2.facts, test=scores))
     tree = page(store)
     linked = {word.text: word.get("title") for word in tree.xpath('//a[@class="word"]')}
-    assert {"cell", "budget", "val", "seed", "verdict", "Bonferroni"} <= linked.keys()
+    assert {"cell", "budget", "val", "seed", "verdict"} <= linked.keys()
     assert all(linked.values())
+    assert all(tree.get_element_by_id(word.get("href")[1:]).tag == "dt" for word in tree.xpath('//a[@class="word"]'))
+    assert tree.xpath('//article[@id="set-plane"]//a[@class="word"]/text()') == ["val", "R²", "budget", "Bounds"]
     assert "Holm" in said(tree.xpath('//section[@id="words"]')[0])

@@ -204,5 +204,5 @@ def test_the_price_is_the_crossing_at_batch_1() -> None:
     half = 3.182446 * math.log(1.02) * math.sqrt(2 / 3) / 2
     ends = f"{100 * math.exp(-half):.0f} to {100 * math.exp(half):.0f}"
     clause = f"attention costs more than convolution from 100 tokens on (95 % interval {ends})"
-    assert sentence.startswith(f"Forward, batch 1: {clause}, 0.16 × at 16 and 10 × at 1,024")
+    assert sentence.startswith(f"Forward, batch 1: {clause}, 0.16 × its time at 16 and 10 × at 1,024")
     assert sentence.endswith("(one thread of m).")

@@ -21,6 +21,7 @@ from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject, answer
 from bench.report.plots import PLAIN
 from bench.tables.formatting import number
+from bench.tables.scales import called
 from datasets.data import Data, Split
 from datasets.task import Task
 
@@ -141,10 +142,8 @@ def finding(subject: Subject) -> tuple[str, str]:
     if task.metric.name == "accuracy":
         blind = (test == train.mode().values).double().mean().item()
         return f"{100 * figure:.1f} % of the test points right", f"always the same class: {100 * blind:.1f} %"
-    if task.metric.name == "mse":
-        blind = (test - train.mean(0)).square().mean().item()
-        return f"mean squared error {number(figure)} on test", f"always the mean: {number(blind)}"
-    return f"{task.metric.name} {number(figure)} on test", ""
+    beside = f"always the mean: {number((test - train.mean(0)).square().mean().item())}" if task.metric.name == "mse" else ""
+    return f"{called(task.metric)} {number(figure)} on test", beside
 
 
 def last_step(subject: Subject) -> int:

@@ -13,6 +13,7 @@ from bench.figures.subject import NoPicture, Subject
 from bench.report.labels import spread
 from bench.report.plots import STYLE
 from bench.tables.formatting import number
+from bench.tables.scales import called
 from datasets.task import Task
 
 SAMPLES = (0, 1, 2)  # of test, the same for every model
@@ -21,7 +22,6 @@ LINES = {  # told apart by width and lightness too
     "target": {"color": "#56B4E9", "lw": 3.5},
     "prediction": {"color": "#B03A00", "lw": 1.2},
 }
-NAMES = {"mse": "mean squared error"}
 
 
 def of_signals(task: Task) -> bool:
@@ -77,7 +77,7 @@ def signals(subject: Subject) -> Figure:
             axes.plot(np.arange(len(line)), line, label=name, solid_capstyle="butt", **LINES[name])
         if i == 0:
             name_lines(axes, lines, high + 0.1 * (high - low))
-        axes.set_title(f"test sample {index[i]}: {NAMES.get(metric.name, metric.name)} {number(float(errors[i]))}", fontsize=8.5)
+        axes.set_title(f"test sample {index[i]}: {called(metric)} {number(float(errors[i]))}", fontsize=8.5)
         axes.set_ylabel("height")
     rows[-1].set_xlabel("position (samples)")
     rows[-1].set_xlim(-0.5, task.output.size - 0.5)
@@ -92,7 +92,7 @@ def finding(subject: Subject) -> str:
     """The error on test, and beside it that of the input as it came."""
     task, test = subject.task, subject.data.test
     error = subject.run["test"]["last"][task.metric.name]
-    words = f"{NAMES.get(task.metric.name, task.metric.name)} {number(error)} on test"
+    words = f"{called(task.metric)} {number(error)} on test"
     if test.x.shape != test.y.shape or task.metric.better != "lower":
         return words
     untouched = task.mean(task.metric.name, task.scores(test.x, test.y)[task.metric.name])

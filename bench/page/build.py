@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.page import view
+from bench.page import view, words
 from bench.page.svg import slug
 from bench.plan.grid import RequestError
 from bench.store.records import Store
@@ -29,7 +30,8 @@ def html(facts: dict[str, Any]) -> str:
     """The whole page. The same facts give the same text."""
     loader = FileSystemLoader(HERE)
     templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    templates.filters |= {"slug": slug, "plain": plain, "strong": view.strong}
+    templates.filters |= {"slug": slug, "plain": plain, "strong": partial(words.strong, seen=set())}
+    templates.globals["w"] = words.link
     colours = {family: (COLOURS[family], ON_DARK[family]) for family in COLOURS}
     style = templates.get_template("page.css").render(colours=colours, verdicts=VERDICTS, optional=facts["optional"])
     script = (HERE / "page.js").read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ from bench.tables.formatting import amount, number
 from bench.tables.look import Look
 from bench.tables.made import commits
 from bench.tables.rows import Row
+from bench.tables.scales import called
 
 MANY = 1000  # rows beyond which those that no data set ranks are shown when they are asked for
 FIRST = ("model", "value", "dataset", "budget")  # they lead, and are all that a cell without a run has
@@ -43,6 +44,8 @@ class Head:
         value = self.column.of(row)
         if value is None or value == self.page.blank:
             return ""
+        if self.cell == "metric":
+            return called(row.metric)
         if self.text or self.cell == "quality":
             return self.column.said(row) if self.cell == "quality" else str(value)
         if self.cell == "latency":

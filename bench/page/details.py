@@ -11,17 +11,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 import datasets
 import models
 from bench.core.machine import ROOT
 from bench.page import draw
 from bench.page.svg import sample
+from bench.page.words import strong
 from bench.report.beside import tried
 from bench.report.costs import COSTS
 from bench.tables.formatting import amount, number, quality
 from bench.tables.look import Look
 from bench.tables.rows import Row
-from bench.tables.scales import scale
+from bench.tables.scales import called, scale
 from bench.tables.sections import repeated
 from bench.tables.verdict import ranked
 from models.naming import plain
@@ -117,7 +120,7 @@ def bounds(task: Any, first: Row) -> dict[str, float]:
     return found
 
 
-def asked(task: Any, first: Row) -> str:
+def asked(task: Any, first: Row) -> Markup:
     """Its shapes, its metric and what a run may spend."""
     said = []
     if task is not None:
@@ -126,9 +129,9 @@ def asked(task: Any, first: Row) -> str:
             f"{task.input.kind} {shapes[0]} in, {shapes[1]} out; {', '.join(f'{n:,}' for n in task.sizes)} samples in train, val, test"
         )
     if first.metric.name:
-        said.append(f"scored by {first.metric.name}, {first.metric.better} is better")
+        said.append(f"scored by {called(first.metric)}, {first.metric.better} is better")
         said.append(f"budget {first.budget}: {first.samples:,} training samples")
-    return ". ".join(one[0].upper() + one[1:] for one in said)
+    return strong(re.sub(r"^\w", lambda found: found[0].upper(), "; ".join(said)), set())
 
 
 def twin(name: str) -> str:

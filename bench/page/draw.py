@@ -19,7 +19,7 @@ from bench.tables.formatting import amount, number, quality
 from bench.tables.headline import measured
 from bench.tables.look import Look
 from bench.tables.rows import Row
-from bench.tables.scales import scale
+from bench.tables.scales import called, scale
 from bench.tables.verdict import Verdict
 
 LINE = 17  # pixels from one model to the next
@@ -56,7 +56,7 @@ class Study:
     @property
     def measure(self) -> str:
         metric = self.rows[0].metric
-        return f"{metric.name}{' (%)' if metric.percent else ''}, {metric.better} is better"
+        return f"{called(metric)}{' (%)' if metric.percent else ''}, {metric.better} is better"
 
 
 def ends(row: Row) -> tuple[float, float]:

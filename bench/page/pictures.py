@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
-FOLDERS, KINDS, MAP = ("figures", "studies"), (".gif", ".png", ".webp"), "routes.png"
+FOLDERS, KINDS = ("figures", "studies"), (".gif", ".png", ".webp")
 ROOM = 3_400_000  # bytes of pictures in one page, as base64
 WIDEST = 1600  # pixels
 LARGEST = 64_000_000  # pixels of a file that is opened
@@ -64,7 +64,7 @@ def inside(path: Path) -> dict[str, object]:
 def found(folder: Path) -> list[Picture]:
     """Every picture there is: by data set, then by name; those that no longer fit are linked."""
     pictures, left = [], ROOM
-    paths = [(folder / top, path) for top in FOLDERS for path in (folder / top).rglob("*")] + [(folder, folder / MAP)]
+    paths = [(folder / top, path) for top in FOLDERS for path in (folder / top).rglob("*")]
     seen = [(top, p) for top, p in paths if p.suffix.lower() in KINDS and p.is_file() and not p.name.startswith(".")]
     for top, path in sorted(seen, key=lambda one: one[1].relative_to(folder).as_posix()):
         own, at = path.relative_to(top), path.relative_to(folder).as_posix()

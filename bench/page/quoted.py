@@ -25,6 +25,7 @@ from bench.tables import checks, lengths, routes
 from bench.tables.family import MIXERS
 from bench.tables.formatting import between, markdown, number, quality
 from bench.tables.rows import LATENCY, Row
+from bench.tables.scales import called
 from bench.tables.sections import shown
 
 MARK = re.compile(r"(<!-- computed: ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -85,7 +86,7 @@ def beside(results: Results, a: str, b: str) -> str:
             section = f"[{first.dataset}](../results/{name}/README.md#{first.dataset})"
             values = {f"`{row.model}`": quality(row.value, row.metric) for row in (first, second)}
             seeds = between([len(first.values), len(second.values)])
-            lines.append({"data set": section, "budget": first.budget, "metric": first.metric.name, **values, "seeds": seeds})
+            lines.append({"data set": section, "budget": first.budget, "metric": called(first.metric), **values, "seeds": seeds})
     if not lines:
         return f"`{a}` and `{b}` have not been trained alike on any data set yet."
     cells = f"{len(lines)} cell{'s' * (len(lines) != 1)}"

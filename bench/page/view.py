@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -16,40 +15,20 @@ from bench.claims import ledger as claims
 from bench.core import machine
 from bench.page import cells, details, draw, pictures
 from bench.page.svg import element, sample
+from bench.page.words import WORDS, strong
 from bench.plan.grid import RequestError
 from bench.report import readme, studied, studies
+from bench.report.routes import figure
 from bench.store.records import Record, Store
-from bench.tables import checks, headline, lengths
+from bench.tables import checks, headline, lengths, routes
 from bench.tables.columns import columns
-from bench.tables.family import OTHERS, SETS, SIZE
+from bench.tables.family import OTHERS, SETS
 from bench.tables.formatting import between, number
-from bench.tables.look import COLOURS, SHAPES, Look, looks
+from bench.tables.look import COLOURS, NAMES, SHAPES, Look, looks
 from bench.tables.made import commit, day
 from bench.tables.rows import Row, everything, newest_facts, tabulated
 from bench.tables.sections import shown
 from bench.tables.verdict import Verdict, family
-
-WORDS = {  # what a newcomer does not know, in the order of the page
-    "backbone": "a network of which only one part, the mixer, is swapped: what else differs between two models is nothing",
-    "mixer": "what lets one place of the input, a token, learn from others: attention, convolution, an MLP over places, recurrence",
-    "verdict": "beats, loses, equal (within the margin), or cannot tell; read off an interval, never off a mean",
-    "margin": "the difference that is too small to matter, stated before anything was measured",
-    "Bonferroni": f"each of {SIZE} intervals is so wide that all of them hold together in 95 of 100 cases; Holm's method is a sharper one",
-    "cell": "one model on one data set, under one budget",
-    "budget": "how many samples a run may see and the recipe that goes with it, the same for every model of a data set",
-    "seed": "a number that draws data, split, order and first weights; a result is the mean over several, and n says how many",
-    "val": "samples held back from training, by which the weights are chosen; test is looked at once, afterwards",
-    "interval": "where the true mean lies in 95 of 100 cases, as seeds tell (Student's)",
-    "FLOPs": "floating-point operations of one forward pass of one sample, counted",
-    "latency": "time of one forward pass, the median; † opens what was wrong with a timing, which is then drawn hollow",
-    "chance": "what guessing gives; the ceiling is the best there can be",
-}
-
-
-def strong(text: str) -> Markup:
-    """A line with *findings*, which the page prints bold."""
-    parts = re.split(r"\*+", text)
-    return Markup("").join(element("strong", part) if place % 2 else part for place, part in enumerate(parts))
 
 
 def answer(name: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[str, Any]:
@@ -64,7 +43,7 @@ def forests(compared: Sequence[Verdict]) -> list[Markup]:
     by_mixer = {other: [one for one in compared if one.other == other and one.dataset in sets] for other in OTHERS}
     return (
         [
-            element("figure", element("figcaption", f"minus {OTHERS[other]}"), draw.compared(own, OTHERS[other]))
+            element("figure", element("figcaption", f"attention minus {OTHERS[other]}"), draw.compared(own, OTHERS[other]))
             for other, own in by_mixer.items()
         ]
         if sets
@@ -72,10 +51,43 @@ def forests(compared: Sequence[Verdict]) -> list[Markup]:
     )
 
 
+def routed(sections: dict[str, list[Row]]) -> dict[str, Any]:
+    """The map of routes as a table, a line a route that was run, and what it says in a sentence; {} without any."""
+    found = routes.reached(sections)
+    run = [route for route in routes.ROUTES if any(place[1] == route for place in found)]
+    lines = [
+        {
+            "route": route,
+            "how": routes.ROUTES[route],
+            "task": sections[route][0].summary,
+            "places": [placed(found.get((model, route)), model, route) for model in routes.NAMES],
+        }
+        for route in run
+    ]
+    said = [strong(sentence) for sentence in routes.sentences(found)]
+    return {"lines": lines, "mixers": list(routes.NAMES.values()), "said": said, "halfway": f"{routes.HALFWAY:g}"} if lines else {}
+
+
+def placed(one: routes.Reached | None, model: str, route: str) -> dict[str, Any]:
+    """What a mixer reaches on a route, in words: {} where it was not run."""
+    if one is None:
+        return {}
+    interval = f" [{figure(one.value.low)}, {figure(one.value.high)}]" if one.seeds > 1 else ", one seed"
+    return {
+        "solved": one.value.mean >= routes.SOLVED,
+        "value": f"R² {figure(one.value.mean)}{interval}",
+        "samples": "" if one.samples is None else f"{one.samples:,.0f} samples",
+        "failed": one.fails(model, route),
+    }
+
+
 def priced(record: Record) -> dict[str, Any]:
-    """What attention costs as inputs grow, on one machine, in clauses."""
-    clauses = [f"{studies.doing(*work)}: {clause}" for work in lengths.WORKS for clause in studies.clauses(record, work)]
-    return {"machine": record["machine"]["slug"], "clauses": clauses}
+    """What attention costs as inputs grow, on one machine: a line for each other mixer, a place for each kind of work."""
+    found = lengths.medians(record["rows"])
+    works = [work for work in lengths.WORKS if any(tuple(rest) == work for _, _, *rest in found)]
+    others = [model for model in record["settings"]["models"] if model != lengths.REFERENCE]
+    lines = [(studies.named(other), [studies.brief(lengths.log_ratios(found, other, *work)) for work in works]) for other in others]
+    return {"machine": record["machine"]["slug"], "works": [studies.doing(*work) for work in works], "lines": lines}
 
 
 def ledger(folder: Path) -> list[dict[str, str]]:
@@ -149,21 +161,22 @@ def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
     heads = cells.heads(columns(table), table)
     lines = cells.lines(table, heads, sections, look)
     held = ledger(store.folder)
+    said = checks.answer(table, compared, checks.check(table, compared))
+    decided = 1 if any(one.word for one in compared) else len(said)  # how far verdicts reach stands beside them
     return {
         "question": headline.title(table),
         "finished": any(row.values for row in table),
-        "headline": [
-            paragraph.split("\n- ")
-            for paragraph in [*checks.answer(table, compared, checks.check(table, compared)), *studied.sentences(store)]
-        ],
-        "rule": strong(headline.RULE) if headline.asks(table) else "",
+        "headline": [paragraph.split("\n- ") for paragraph in [*said[:decided], *studied.sentences(store)]],
+        "reach": [paragraph.split("\n- ") for paragraph in said[decided:]],
+        "rule": strong(headline.RULE, set()) if headline.asks(table) else "",
         "words": WORDS,
         "others": list(OTHERS.values()),
         "forests": forests(compared),
         "answers": [answer(*one) for one in readme.compared_on(sections, compared)],
         "outside": [answer(*one) for one in readme.compared_on(sections, compared, True)],
+        "routes": routed(sections),
         "prices": [priced(record) for record in lengths.read(store)],
-        "families": {name: sample(Look(name, (), SHAPES[name][0])) for name in COLOURS},
+        "families": {NAMES[name]: sample(Look(name, (), SHAPES[name][0])) for name in COLOURS},
         "heads": heads,
         "optional": cells.optional(heads),
         "rows": lines,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench.tables.formatting import escape, markdown, number, quality
 from bench.tables.rows import Row
+from bench.tables.scales import called
 from models.naming import plain
 
 
@@ -15,7 +16,7 @@ def elsewhere(others: list[Row]) -> list[str]:
         {
             "budget": f"{row.budget}: {row.samples:,} samples{', ' + row.dtype if row.dtype != 'float32' else ''}",
             "model": row.model,
-            row.metric.name: quality(row.value, row.metric),
+            called(row.metric): quality(row.value, row.metric),
             "seeds": len(row.values),
             "train s": number(row.train_seconds),
             "": escape(row.reason),
@@ -40,7 +41,7 @@ def variants(dataset: str, table: Sequence[Row]) -> list[str]:
         {
             "variant": row.model,
             "budget": f"{row.budget}: {row.samples:,} samples",
-            f"{row.metric.name} on val": quality(row.on_val, row.metric),
+            f"{called(row.metric)} on val": quality(row.on_val, row.metric),
             "on test": quality(row.value, row.metric),
             "seeds": len(row.val),
             "parameters": number(row.costs.get("params")),

@@ -19,7 +19,7 @@ from bench.tables.columns import column
 from bench.tables.formatting import amount, number, seeded
 from bench.tables.look import looks
 from bench.tables.rows import LATENCY, Row
-from bench.tables.scales import scale
+from bench.tables.scales import called, scale
 from bench.tables.verdict import ranked
 
 WIDTH, PANEL, HEAD, FOOT, LEFT, GAP = 11.0, 2.6, 1.0, 0.5, 0.6, 0.6  # inches
@@ -136,7 +136,7 @@ def panel(axes: Axes, rows: Sequence[Row], cost: Cost, named: Collection[str]) -
     order = sorted({*best, *named} & set(found), key=lambda name: (name not in best, found[name].x, found[name].y, name))
     label(axes, {name: (found[name].x, found[name].y) for name in order}, {name: look[name].colour for name in order}, taken)
     axes.set_xlabel(cost.column.axis, fontsize=7.5)
-    axes.set_ylabel(f"test {metric.name}{' (%)' if metric.percent else ''}, {metric.better} is better", fontsize=7.5)
+    axes.set_ylabel(f"test {called(metric)}{' (%)' if metric.percent else ''}, {metric.better} is better", fontsize=7.5)
     axes.tick_params(labelsize=7, length=2)
 
 
@@ -145,11 +145,11 @@ def finding(dataset: str, rows: Sequence[Row], costs: Sequence[Cost]) -> str:
     best = ranked(rows)[0]
     value = f"{number((100 if best.metric.percent else 1) * best.value.mean, 4)}{' %' * best.metric.percent}"  # type: ignore[union-attr]
     if len(rows) == 1:
-        return f"{dataset}: {best.model} alone has a value, {best.metric.name} {value}"
+        return f"{dataset}: {best.model} alone has a value, {called(best.metric)} {value}"
     always = [row.model for row in rows if all(row.model in on_front(points(rows, cost), row.metric.better != "lower") for cost in costs)]
     whole = ", ".join(always) if len(always) <= 3 else f"{len(always)} of {len(rows)} models"
     kept = f"; on every front: {whole}" if costs and always else ""
-    return f"{dataset}: {best.model} has the {'high' if best.metric.better == 'higher' else 'low'}est {best.metric.name}, {value}{kept}"
+    return f"{dataset}: {best.model} has the {'high' if best.metric.better == 'higher' else 'low'}est {called(best.metric)}, {value}{kept}"
 
 
 @matplotlib.rc_context(STYLE)

@@ -15,7 +15,7 @@ from bench.report.plots import GREY, STYLE, headline
 from bench.tables.family import FEWEST, OTHERS, SETS
 from bench.tables.headline import measured, missing
 from bench.tables.look import VERDICTS
-from bench.tables.scales import scale
+from bench.tables.scales import called, scale
 from bench.tables.verdict import BEATS, EQUAL, LOSES, OPEN, Verdict
 
 FAR = 100  # margins: what lies beyond stands at the edge, as an arrow
@@ -80,7 +80,7 @@ def picture(family: Sequence[Verdict]) -> Figure | None:
     for axes, other in zip(panels, OTHERS, strict=True):
         panel(axes, other, {name: by_place[name, other] for name in sets})
     metrics = [next(one.metric for one in family if one.dataset == name and one.metric.name) for name in sets]
-    panels[0].set_yticks(range(len(sets)), [f"{name}\n{metric.name}" for name, metric in zip(sets, metrics, strict=True)], fontsize=8)
+    panels[0].set_yticks(range(len(sets)), [f"{name}\n{called(metric)}" for name, metric in zip(sets, metrics, strict=True)], fontsize=8)
     told = "Attention minus each mixer in one backbone, paired by seed, n seeds. Intervals hold together in 95 of 100 cases, over the"
     headline(figure, finding(family), f"{told} whole family; with fewer than {FEWEST} seeds they decide nothing")
     for place, (word, said) in enumerate(WORDS.items()):

@@ -11,6 +11,7 @@ from bench.store.records import Record
 from bench.tables.formatting import markdown
 from bench.tables.growth import Passing, certain, differences, first, means, passings
 from bench.tables.headline import listed
+from bench.tables.scales import called
 from datasets.task import Metric
 
 AHEAD = {1: "ahead of", -1: "behind"}
@@ -76,7 +77,7 @@ def text(record: Record, picture: str) -> str:
         {"training samples": f"{size:,}", **{named(model): value(line.get(size), metric) for model, line in own.items()}}
         for size in settings["sizes"]
     ]
-    unit = "points" if metric.percent else metric.name
+    unit = "points" if metric.percent else called(metric)
     apart = [
         {
             "training samples": f"{size:,}",
@@ -92,10 +93,10 @@ def text(record: Record, picture: str) -> str:
     parts = [
         f"# Who is ahead with how much data: {settings['dataset']}",
         f"{finding(record) or 'Too little was trained to compare'}.",
-        f"![test {metric.name} against training samples]({picture})",
+        f"![test {called(metric)} against training samples]({picture})",
         "The first samples of each seed's training split, in an order that the seed drew. Val is not cut, nor is test: weights are chosen"
         f" on more samples than the smallest sets train on. {settings['steps']:,} steps each, {settings['seeds']} seeds. {rates}",
-        f"## Test {metric.name}",
+        f"## Test {called(metric)}",
         markdown(values),
         f"## {me.capitalize()} minus the others, in {unit}, positive where {me} is better",
         "Paired by seed, with 95 % intervals (Student's, over seeds), each on its own; bold: without 0, and so certain for itself, which is"
@@ -112,7 +113,7 @@ def text(record: Record, picture: str) -> str:
 def picture(record: Record) -> bytes:
     """Test quality against training samples, titled by what is certain."""
     metric, settings = Metric(**record["metric"]), record["settings"]
-    what = f"test {metric.name}{', %' if metric.percent else ''}"
+    what = f"test {called(metric)}{', %' if metric.percent else ''}"
     told = (
         f"{settings['steps']:,} steps each; means of {settings['seeds']} seeds, bands: 95 % intervals; who is ahead is read off paired ones"
     )

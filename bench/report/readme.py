@@ -12,6 +12,7 @@ from bench.tables.columns import DOUBTED, timed
 from bench.tables.family import ATTENTION, OTHERS, SETS
 from bench.tables.formatting import amount, between, escape, markdown, number, quality
 from bench.tables.rows import LATENCY, Row, newest_facts
+from bench.tables.scales import called
 from bench.tables.verdict import Verdict, on, ranked
 from models.naming import changed
 
@@ -43,14 +44,14 @@ def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> 
     if first.summary:
         lines += [escape(f"{first.summary[0].upper()}{first.summary[1:]}."), ""]
     if metric.name:
-        lines += [f"Test {metric.name}, {metric.better} is better. Budget `{first.budget}`: {first.samples:,} samples seen.", ""]
+        lines += [f"Test {called(metric)}, {metric.better} is better. Budget `{first.budget}`: {first.samples:,} samples seen.", ""]
     if first.scored_by:
         by = escape(first.scored_by).replace("`", "'")
         lines += [f"Of the whole corpus, on lower-cased words split from punctuation, by sacrebleu: `{by}`.", ""]
     body = [
         {
             "model": row.model,
-            metric.name: quality(row.value, metric),
+            called(metric): quality(row.value, metric),
             "on val": quality(row.on_val, metric),
             "seeds": len(row.values),
             "parameters (active)": f"{number(row.costs.get('params'))} ({number(row.costs.get('params_active'))})",

@@ -30,7 +30,7 @@ from bench.tables.lengths import (
 )
 from bench.tables.look import of_families
 
-CONV = "backbone_conv"
+CONV, TIMES = "backbone_conv", "× its time"
 WIDTH, PANEL, FOOT = 11.0, 2.15, 1.0  # inches
 
 
@@ -64,9 +64,25 @@ def said(found: Crossing, other: str, ratios: dict[int, np.ndarray]) -> str:
     return f"attention costs more than {named(other)} from {number(found.tokens, 2)} tokens on ({inside})"
 
 
+def brief(ratios: dict[int, np.ndarray]) -> str:
+    """The same for a table: attention's price at the ends, and from where on it is more than 1; '' if too little was timed."""
+    if len(ratios) < 2:
+        return ""
+    found, places = crossing(ratios), []
+    if found.side in ("below", "beyond"):
+        places = ["more at every length" if found.side == "below" else "more at no length"]
+    elif found.side == "unclear":
+        places = [f"less up to {found.low:,.0f} tokens"] * (not math.isnan(found.low))
+        places += [f"more from {found.tokens:,.0f} tokens on"] * (not math.isnan(found.tokens))
+    else:
+        places = [f"more from {number(found.tokens, 2)} tokens on [{number(found.low, 2)}, {number(found.high, 2)}]"]
+    return f"{', '.join(places) or 'cannot be told'}: {ends(ratios).replace(TIMES, '×')}"
+
+
 def ends(ratios: dict[int, np.ndarray]) -> str:
     """What it is at the smallest and the largest length."""
-    return " and ".join(f"{number(over_processes(list(ratios[length])).mean, 2)} × at {length:,}" for length in (min(ratios), max(ratios)))
+    first, last = (f"{number(over_processes(list(ratios[length])).mean, 2)}" for length in (min(ratios), max(ratios)))
+    return f"{first} {TIMES} at {min(ratios):,} and {last} × at {max(ratios):,}"
 
 
 def clauses(record: Record, work: tuple[str, int]) -> list[str]:

@@ -12,7 +12,7 @@ from bench.tables.column import Column
 from bench.tables.family import ATTENTION, FEWEST, LEVEL, OTHERS, SETS, SIZE
 from bench.tables.formatting import number
 from bench.tables.rows import Row
-from bench.tables.scales import scale
+from bench.tables.scales import called, scale
 from bench.tables.verdict import BEATS, EQUAL, LOSES, OPEN, OUTSIDE, UNMIXED, Verdict
 
 QUESTION = "When does attention beat convolutions and MLPs, and what does it cost?"
@@ -68,7 +68,7 @@ def amount(verdict: Verdict, value: float) -> str:
 
 
 def unit(verdict: Verdict) -> str:
-    return " points" if verdict.metric.percent else f" {verdict.metric.name.upper()}"
+    return " points" if verdict.metric.percent else f" {called(verdict.metric)}"
 
 
 def measured(verdict: Verdict) -> str:
@@ -148,8 +148,8 @@ def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
             low, high = (f"{100 * end:.0f}" for end in share(ahead, n))
             shares.append(f"on {ahead} of {n} against {listed(names)} ({low} to {high} %)")
         second = (
-            f"Its mean is the better one {listed(shares)}; in brackets the 95 % interval of the probability that it is on a set not seen,"
-            " were sets drawn alike."
+            f"Attention's mean is the better one {listed(shares)}; in brackets the 95 % interval of the probability that it is on a set"
+            " not seen, were sets drawn alike."
         )
     first = "Among small models trained from scratch, alike but for how they mix 8 to 64 tokens, and on"
     first += "\n- ".join([f" {len(sets)} of {len(SETS)} data sets so far, attention", *parts])

@@ -51,9 +51,22 @@ def scale(metric: Metric) -> Scale:
     return SCALES.get(metric.name, SHARE if metric.percent else Scale(-math.inf, math.inf, 0))
 
 
+NAMES = {  # as people write them
+    "bleu": "BLEU",
+    "r2": "R²",
+    "auroc": "AUROC",
+    "mse": "mean squared error",
+    "mae": "mean absolute error",
+    "cross_entropy": "cross-entropy",
+}
 UNITS = {"bleu": "BLEU", "cross_entropy": "nats", "mse": "target squared", "mae": "target", "r2": "share of variance"}
 
 
 def unit(metric: Metric) -> str:
     """What a metric's values are counted in, '' for one that nobody listed; shares are from 0 to 1."""
     return UNITS.get(metric.name, "share" if metric.percent else "")
+
+
+def called(metric: Metric) -> str:
+    """A metric's name in words."""
+    return NAMES.get(metric.name, metric.name.replace("_", " "))
