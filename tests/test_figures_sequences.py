@@ -424,6 +424,7 @@ def test_the_share_found_equals_a_count_by_hand() -> None:
     )
     assert alignment.found(weights, x, said, known) == pytest.approx(3 / 4)
     assert math.isnan(alignment.found(weights, x, torch.full_like(said, 7), known))
+    assert alignment.peak(weights, x, said) == pytest.approx(((0.8 + 0.6 + 0.9 + 0.5 + 0.8) / 5, (2 / 2 + 3 / 3) / 5))  # of 2 and 3 words
 
 
 def test_the_longest_right_sentences_are_chosen() -> None:
@@ -450,7 +451,8 @@ def test_the_title_counts_what_is_drawn(sentences: Split, tmp_path: Path) -> Non
             all_ += 1
             hits += translates(word, translation.SOURCE[int(sentences.x[i, int(weights[i, t].argmax())])])
     assert all_
-    title = str(alignment.alignment(subject)._suptitle.get_text())  # type: ignore[attr-defined, union-attr]
+    title, told = (" ".join(text.get_text().split()) for text in alignment.alignment(subject).texts[:2])
+    assert told.endswith("12 test sentences; weights of the last step, seed 0. Rings: pairs of the dictionary")
     assert title.startswith(f"bahdanau on translation: {100 * hits / all_:.1f} % of content words look at the word they translate")
 
 

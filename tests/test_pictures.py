@@ -182,7 +182,10 @@ def test_nothing_lies_on_anything_and_nothing_is_cut(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_ticks_are_plain(name: str) -> None:
+def test_ticks_are_plain_and_tell_how_long_an_axis_is(name: str) -> None:
+    axes = [axis for panel in picture(name).figure.axes if panel.lines for axis in (panel.xaxis, panel.yaxis)]
+    shown = {axis: sum(tick.tick1line.get_visible() for tick in axis.get_major_ticks()) for axis in axes if axis.get_scale() == "log"}
+    assert all(count >= 3 for count in shown.values())
     ticks = [text.get_text() for text, _ in picture(name).texts if re.fullmatch(r"[-−+$\d].*", text.get_text())]
     assert [tick for tick in ticks if re.search(r"[$×]|\d\.?e[-−+]?\d", tick)] == []
 

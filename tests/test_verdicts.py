@@ -216,9 +216,12 @@ def test_the_forest_draws_what_was_found(tmp_path: Path) -> None:
     figure = forest.picture(found)
     assert figure is not None
     assert figure.texts[0].get_text() == (
-        "Of 36 comparisons with other mixers attention won 1 and lost 1; 2 are equal, 0 cannot be told, 32 have no\nverdict"
+        "Of 36 comparisons with other mixers attention won 1, lost 1 and equalled 2; 0 cannot be told, 32 have no\nverdict"
     )
-    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["shapes\nmse", "shapes_pairs\nmse"]
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == [
+        "shapes\nmean squared error",
+        "shapes_pairs\nmean squared error",
+    ]
     for axes, other in zip(figure.axes, OTHERS, strict=True):
         own = [one for one in found if one.other == other and not math.isnan(one.mean)]
         dots = [line for line in axes.lines if line.get_gid() == "mean"]

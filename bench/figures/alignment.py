@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import datasets
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject
-from bench.report.plots import STYLE
+from bench.report.plots import STYLE, headline
 from datasets import translation
 from datasets.task import Task
 from datasets.vocabulary import END, PAD, Vocabulary
@@ -76,6 +76,13 @@ def found(weights: Tensor, x: Tensor, said: Tensor, translates: Tensor) -> float
     return float(translates[said, looked][content].double().mean())
 
 
+def peak(weights: Tensor, x: Tensor, said: Tensor) -> tuple[float, float]:
+    """The largest of each word's weights (n, T, S), and what an even share would be: means over the words said."""
+    spoken = (said != PAD) & (said != END)
+    even = 1 / (x != PAD).sum(1, keepdim=True).expand_as(said)
+    return float(weights.amax(2)[spoken].double().mean()), float(even[spoken].double().mean())
+
+
 def chosen(x: Tensor, y: Tensor, said: Tensor) -> list[int]:
     """The longest sentences that were said right, then the longest others; the first of equals. NoPicture if no word was said."""
     right, length = (said == y).all(1), (x != PAD).sum(1) + (y != PAD).sum(1)
@@ -123,14 +130,22 @@ def alignment(subject: Subject) -> Figure:
     wide, high = (1.85, 2.6) if heads > 1 else (3.9, 3.9)
     block = max(0.2 + room + len(layers) * (wide + 0.12), 0.063 * max(len(line) for text in texts for line in text.splitlines()))
     tall, across = 0.2 + room + high + 0.9, 1 if heads > 1 else len(rows)
-    width, height = 0.7 + across * block, 0.5 + tall * (len(rows) // across)
+    width = 0.7 + across * block
+    title = f"{subject.title}: {finding(shares, peak(mean, x, said))}"
+    what = "cross-attention of the decoder's last layer" if heads > 1 else "attention"
+    told = f"The darker, the more {what} a word said (row) has on a source word (column)"
+    told += f". Counted: {'the mean over heads, ' * (heads > 1)}{len(x)} test sentences; {subject.weights}"
+    told += ". Rings: pairs of the dictionary" * (translates is not None)
+    head = headline(Figure(figsize=(width, 1)), title, told)
+    height = head + tall * (len(rows) // across)
     figure = Figure(figsize=(width, height))
+    headline(figure, title, told)
 
     def place(left: float, top: float, wide: float, high: float) -> Axes:
         return figure.add_axes((left / width, 1 - (top + high) / height, wide / width, high / height))
 
     for n, (i, (words, answer, _), text) in enumerate(zip(rows, sentences, texts, strict=True)):
-        left, top = n % across * block, 0.5 + n // across * tall
+        left, top = n % across * block, head + n // across * tall
         boxes = translates[said[i]][:, x[i]] if translates is not None else None
         for k, (name, w) in enumerate(layers.items()):
             axes = place(left + 0.2 + room + k * (wide + 0.12), top + 0.2 + room, wide, high)
@@ -139,20 +154,16 @@ def alignment(subject: Subject) -> Figure:
             axes.set_xlabel("source word")
             axes.set_ylabel("word said" if k == 0 else "")
         figure.text((left + 0.1) / width, 1 - (top + room + high + 0.5) / height, text, va="top", fontsize=7.5)
-    figure.colorbar(image, cax=place(width - 0.6, 0.7 + room, 0.12, min(high, 2.6)), label="attention weight")
-    figure.suptitle(title(subject, heads, shares), fontsize=10, x=0.1 / width, y=1 - 0.08 / height, ha="left")
+    figure.colorbar(image, cax=place(width - 0.6, head + 0.2 + room, 0.12, min(high, 2.6)), label="attention weight")
     return figure
 
 
-def title(subject: Subject, heads: int, shares: dict[str, float]) -> str:
-    """The finding: how often a content word looks at the word it translates."""
-    what = "the decoder's last cross-attention, mean of the heads" if heads > 1 else "its attention"
+def finding(shares: dict[str, float], most: tuple[float, float]) -> str:
+    """How often a content word looks at the word it translates; where nobody knows that, how narrowly a word looks."""
     if not shares:
-        return f"{subject.title}: which source word (across) each word said (down) looks at\nWeights of {what}, after the last step"
+        return f"a word said has {100 * most[0]:.0f} % of its attention on one source word, an even share is {100 * most[1]:.0f} %"
     share = next(iter(shares.values()))
-    words = "no content word is said" if math.isnan(share) else f"{100 * share:.1f} % of content words look at the word they translate"
-    counted = f"Largest weight of {what}, first {COUNTED} test sentences. Rings: the dictionary's pairs. After the last step"
-    return f"{subject.title}: {words}\n{counted}"
+    return "no content word is said" if math.isnan(share) else f"{100 * share:.1f} % of content words look at the word they translate"
 
 
 def vocabularies(subject: Subject) -> tuple[Vocabulary, Vocabulary]:

@@ -45,10 +45,10 @@ def finding(kept: dict[str, list[Row]], cost: Cost) -> str:
         count.update({found[name].family for name in on_front(found, own[0].metric.better == "higher")})
     (first, most), *others = sorted(count.items(), key=lambda item: (-item[1], item[0]))
     said = [
-        f"{NAMES[first]} is on {most} of {len(kept)} Pareto front{'s' * (len(kept) > 1)}",
+        f"{NAMES[first]} on {most} of {len(kept)} data set{'s' * (len(kept) > 1)}",
         *(f"{NAMES[name]} on {n}" for name, n in others),
     ]
-    return f"Quality against {cost.words}: {', '.join(said)}"
+    return f"Beaten by no model in both quality and {cost.words}: {', '.join(said)}"
 
 
 @matplotlib.rc_context(STYLE)

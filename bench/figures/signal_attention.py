@@ -154,7 +154,7 @@ def strip(axes: Axes, signal: Tensor, upright: bool, rule: Rule | None, target: 
         at = (high + 0.35 * (high - low), (first + last) / 2)
         axes.text(*(at if upright else at[::-1]), rule.marks[group] if rule else "", color=GROUPS[group], ha="center", va="center")
     if upright:
-        axes.text(-0.15, 0.5, "query position (samples)", transform=axes.transAxes, rotation=90, ha="right", va="center")
+        axes.text(-0.15, 0.5, "position that looks (query)", transform=axes.transAxes, rotation=90, ha="right", va="center")
     axes.set_axis_off()
 
 
@@ -211,7 +211,7 @@ def signal_attention(subject: Subject) -> Figure:
         axes.set_xticks(range(0, length, QUARTER))
         axes.set_yticks(range(0, length, QUARTER))
         axes.tick_params(labelbottom=row == rows - 1, labelleft=h == 0)
-        axes.set_xlabel("key position (samples)" if row == rows - 1 else "")
+        axes.set_xlabel("position looked at (key)" if row == rows - 1 else "")
     figure.colorbar(image, cax=figure.add_subplot(grid[1, -1]), label="weight (√ scale)")
     headline(figure, title, told)
     return figure

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject
 from bench.report.labels import spread
-from bench.report.plots import STYLE
+from bench.report.plots import STYLE, headline
 from bench.tables.formatting import number
 from bench.tables.scales import called
 from datasets.task import Task
@@ -67,7 +67,11 @@ def signals(subject: Subject) -> Figure:
     x, y = test.x[index], test.y[index]
     predicted = subject.predicted(x)
     errors = task.scores(predicted, y)[metric.name]
-    figure = Figure(figsize=(10, 1.75 * len(index) + 0.9), layout="constrained")
+    title, told = f"{subject.title}: {finding(subject)}", f"Task: {task.summary}. Test samples, {subject.weights}"
+    head = headline(Figure(figsize=(10, 1)), title, told)
+    figure = Figure(figsize=(10, height := 1.75 * len(index) + 0.3 + head))
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - head / height))
+    headline(figure, title, told)
     rows = figure.subplots(len(index), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     values = torch.cat([x.flatten(), y.flatten(), predicted.flatten()])
     low, high = float(values.min()), float(values.max())
@@ -82,9 +86,6 @@ def signals(subject: Subject) -> Figure:
     rows[-1].set_xlabel("position (samples)")
     rows[-1].set_xlim(-0.5, task.output.size - 0.5)
     rows[-1].set_ylim(low - 0.05 * (high - low), high + 0.3 * (high - low))
-    figure.suptitle(
-        f"{subject.title}: {finding(subject)}\nTask: {subject.task.summary}. Weights of the last step", fontsize=10, x=0.01, ha="left"
-    )
     return figure
 
 

@@ -17,6 +17,7 @@ from bench.report.plots import GREY, STYLE, headline, key
 from bench.tables.column import Column
 from bench.tables.columns import column
 from bench.tables.formatting import amount, number, seeded
+from bench.tables.headline import listed
 from bench.tables.look import looks
 from bench.tables.rows import LATENCY, Row
 from bench.tables.scales import called, scale
@@ -24,7 +25,7 @@ from bench.tables.verdict import ranked
 
 WIDTH, PANEL, HEAD, FOOT, LEFT, GAP = 11.0, 2.6, 1.0, 0.5, 0.6, 0.6  # inches
 CUT = 20  # an interval that goes on below this part of its value, on a logarithmic axis, runs to the panel's edge
-NOTE = "Grey: no model beats it in both quality and cost"
+NOTE = "Grey line: no model beats it in both quality and cost"
 HOLLOW = "Hollow: the timing's certificate has a doubt"
 
 
@@ -147,8 +148,8 @@ def finding(dataset: str, rows: Sequence[Row], costs: Sequence[Cost]) -> str:
     if len(rows) == 1:
         return f"{dataset}: {best.model} alone has a value, {called(best.metric)} {value}"
     always = [row.model for row in rows if all(row.model in on_front(points(rows, cost), row.metric.better != "lower") for cost in costs)]
-    whole = ", ".join(always) if len(always) <= 3 else f"{len(always)} of {len(rows)} models"
-    kept = f"; on every front: {whole}" if costs and always else ""
+    whole = listed(always) if len(always) <= 3 else f"{len(always)} of {len(rows)} models"
+    kept = f"; nothing beats {whole} in both quality and cost" if costs and always else ""
     return f"{dataset}: {best.model} has the {'high' if best.metric.better == 'higher' else 'low'}est {called(best.metric)}, {value}{kept}"
 
 

@@ -61,7 +61,7 @@ def panel(axes: Axes, other: str, found: dict[str, Verdict]) -> None:
     axes.set_xticklabels([f"{tick:g}".replace("-", "−") for tick in TICKS], fontsize=7.5)
     axes.tick_params(length=2, axis="x")
     axes.tick_params(length=0, axis="y")
-    axes.set_title(f"minus {OTHERS[other]}")
+    axes.set_title(f"attention minus {OTHERS[other]}", fontsize=8.5)
     axes.set_xlabel("← worse      margins      better →", fontsize=7.5)
     axes.grid(visible=False, axis="y")
 
@@ -100,6 +100,6 @@ def finding(family: Sequence[Verdict]) -> str:
         return f"No verdict yet, of {len(family)} comparisons: {missing(family)}"
     won, lost, equal, unsure = (words.count(word) for word in (BEATS, LOSES, EQUAL, OPEN))
     return (
-        f"Of {len(family)} comparisons with other mixers attention won {won} and lost {lost}; {equal} are equal, {unsure} cannot be told,"
+        f"Of {len(family)} comparisons with other mixers attention won {won}, lost {lost} and equalled {equal}; {unsure} cannot be told,"
         f" {len(family) - len(words)} have no verdict"
     )

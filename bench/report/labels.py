@@ -13,22 +13,24 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
 from bench.report.plots import plain
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top in pixels
 
 
+STEPS = ((10,), (10, 30), (10, 20, 50), (10, 20, 30, 50), (10, 15, 20, 30, 40, 50, 70))  # of a decade, the fewest that will do
+
+
 def ticks(low: float, high: float) -> list[float]:
-    """At most six round places of a logarithmic axis: powers of ten, and steps between where fewer than two are in sight."""
+    """Three to seven round places of a logarithmic axis: powers of ten, and steps between where fewer than three are in sight."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    found: list[float] = []
-    for steps in ((10,), (10, 30), (10, 20, 50), range(10, 100, 10), range(10, 100)):
+    for steps in STEPS:
         found = [place for decade in decades for step in steps if low <= (place := float(f"{step}e{decade - 1}")) <= high]
-        if len(found) >= 2:
-            break
-    return found[:: max(1, math.ceil(len(found) / 6))]
+        if len(found) >= 3:
+            return found[:: math.ceil(len(found) / 6)]
+    return [float(place) for place in MaxNLocator(5, steps=[1, 2, 5, 10], min_n_ticks=3).tick_values(low, high) if low <= place <= high]
 
 
 def logarithmic(axis: Axis, said: Callable[[float], str] = plain) -> None:

@@ -14,7 +14,7 @@ from bench.tables.rows import Row
 
 COLOURS = {"attention": "#DE6B0C", "convolution": "#092A6B", "mlp": "#00573A", "other": "#676767"}
 ON_DARK = {"attention": "#FF9F50", "convolution": "#6D92EE", "mlp": "#A6F0D2", "other": "#757575"}
-NAMES = {family: family for family in COLOURS} | {"mlp": "MLP", "other": "neither (recurrence, linear, none)"}  # as people write them
+NAMES = {family: family for family in COLOURS} | {"mlp": "MLP", "other": "others (recurrence, linear, none)"}  # as people write them
 VERDICTS = {"beats": ("#B34700", "#FF9F50"), "loses": ("#0B3A8C", "#8FB0FF")}  # attention, on light and on dark; others are grey
 DASHES: tuple[tuple[float, ...], ...] = (
     (),
