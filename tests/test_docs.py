@@ -211,7 +211,7 @@ def test_scores_quoted_are_those_of_the_table() -> None:
     for table in re.findall(r"<!-- computed: beside .*?<!-- end -->", text(ROOT / "docs" / "questions.md"), re.DOTALL):
         a, b = re.findall(r"`(\w+)`", table.split("\n\n")[1].splitlines()[0])
         for dataset, budget, *scores in re.findall(
-            r"^\| \[(\w+)\]\S* +\| (\w+) +\| \w+ +\| ([^|]*?) +\| ([^|]*?) +\|", table, re.MULTILINE
+            r"^\| \[(\w+)\]\S* +\| (\w+) +\| [^|]+\| ([^|]*?) +\| ([^|]*?) +\|", table, re.MULTILINE
         ):
             for model, score in zip((a, b), scores, strict=True):
                 scale = 100 if "%" in score else 1

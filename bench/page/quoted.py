@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.page.view import ledger
+from bench.page.words import WORDS
 from bench.plan.request import RequestError
 from bench.plan.tuned import FOLDER, read
 from bench.report import reference, studied, studies, tuning
@@ -182,6 +183,12 @@ def claims(results: Results) -> str:
         if counted:
             said.append(f"Of {counted.total()} {whose}: {', '.join(f'{word} {n}' for word, n in counted.most_common())}.")
     return " ".join(said) or "None has been judged yet."
+
+
+@quote
+def words(results: Results) -> str:
+    """What the page explains, the words that it and these pages share."""
+    return markdown([{"word": f"**{word}**", "meaning": meaning} for word, meaning in WORDS.items()])
 
 
 def filled(text: str, results: Results, name: str) -> str:
