@@ -147,13 +147,12 @@ def sentences(found: dict[tuple[str, str], Found]) -> list[str]:
     wanted: list[str] = []
     odds: dict[tuple[int, int], list[str]] = {}
     alike: dict[tuple[tuple[str, ...], ...], list[str]] = {}
-    few = len({dataset for (dataset, _), one in found.items() if one[0]}) < 4
     for name, said in MIXERS.items():
         mine = {dataset: one for (dataset, other), one in found.items() if other == name and one[0]}
         own = list(mine.values())
         if own:
             sets = tuple(tuple(d for d, one in mine.items() if one[0] == word) for word in ("beats", "loses", "equal", "cannot tell"))
-            alike.setdefault(sets if few else tuple(("",) * len(one) for one in sets), []).append(said)
+            alike.setdefault(tuple(one if len(one) < 4 else (f"{len(one)} data sets",) for one in sets), []).append(said)
         if len(own) > 2:
             odds.setdefault((sum(one[1] > 0 for one in own), len(own)), []).append(said)
     for places, names in alike.items():
@@ -165,12 +164,9 @@ def sentences(found: dict[tuple[str, str], Found]) -> list[str]:
                 over = {UNITS.get(d, " points") for d, _ in meant}
                 gaps = [f"{(1 if over == {' BLEU'} else 100) * gap:.2g}" for gap in sorted(abs(one[1]) for _, one in meant)]
                 by = f" (by {' to '.join(dict.fromkeys([gaps[0], gaps[-1]]))}{min(over)})" if word and len(over) == 1 and min(over) else ""
-                where = both(sets) if few else len(sets)
-                clauses.append(f"{verb} {whom} on {where}{by}")
+                clauses.append(f"{verb} {whom} on {both(sets)}{by}")
                 whom = "them" if len(names) > 1 else "it"
-        clause = both(clauses)
-        n = sum(map(len, places))
-        wanted.append(clause if few else f"{clause} of {n} data set{'s' * (n > 1)}")
+        wanted.append(both(clauses))
     if wanted:
         n = len({dataset for (dataset, _), one in found.items() if one[0]})
         shares = []
@@ -224,8 +220,10 @@ def hold(folder: Path) -> dict[tuple[str, str], Found]:
     needless = [dataset for dataset in SETS if unmixed(mixers(folder, dataset))]
     assert ("a network that mixes nothing does as well" in headline) == bool(needless)
     assert all(text in headline for text in [*sentences(found), *([f"On {both(needless)} a network"] if needless else [])]), headline
-    whole = "\n\n".join("\n- ".join(paragraph) for paragraph in view.facts(Store(folder))["headline"])
-    assert whole.startswith(headline)  # what follows is on cost
+    facts = view.facts(Store(folder))
+    first, *cost = facts["headline"]
+    whole = "\n\n".join("\n- ".join(paragraph) for paragraph in [first, *facts["reach"], *cost])
+    assert whole.startswith(headline)
     return found
 
 

@@ -117,25 +117,25 @@ def sizes(verdicts: Sequence[Verdict]) -> str:
 def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
     """The answer on quality: where attention beats, loses to or equals each mixer, a line each, and what that says of another set."""
     sets = {verdict.dataset for verdict in family if verdict.word}
-    alike: dict[tuple[tuple[tuple[str, str], ...], int], list[str]] = defaultdict(list)  # names by what is said of them, and where
+    alike: dict[tuple[tuple[str, str], ...], list[str]] = defaultdict(list)  # names by what is said of them, and where
     odds: dict[tuple[int, int], list[str]] = defaultdict(list)
     for other, name in OTHERS.items():
         own = decided(family, other)
         places = {word: [verdict.dataset for verdict in own if verdict.word == word] for word in VERBS}
-        said = {word: listed(where) if len(sets) <= NAMED else str(len(where)) for word, where in places.items() if where}
+        said = {word: listed(where) if len(where) <= NAMED else f"{len(where)} data sets" for word, where in places.items() if where}
         if own:
-            alike[tuple(said.items()), len(own)].append(name)
+            alike[tuple(said.items())].append(name)
         if len(own) >= ENOUGH:
             odds[sum(verdict.mean > 0 for verdict in own), len(own)].append(name)
     parts = []
-    for (words, n), names in alike.items():
+    for words, names in alike.items():
         named = [listed(names), *["it" if len(names) == 1 else "them"] * len(words)]
         meant = [one for one in family if OTHERS[one.other] in names]
         clauses = [
             f"{VERBS[word]} {whom} on {where}{sizes([one for one in meant if one.word == word])}"
             for (word, where), whom in zip(words, named, strict=False)
         ]
-        parts.append(listed(clauses) + (f" of {n} data set{'s' * (n != 1)}" if len(sets) > NAMED else ""))
+        parts.append(listed(clauses))
     if not parts:
         return (
             f"No verdict yet on small models trained from scratch; of the family's {SIZE} comparisons: {missing(family)}.",
