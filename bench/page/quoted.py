@@ -57,8 +57,9 @@ def quote(function: Callable[..., str]) -> Callable[..., str]:
 
 @quote
 def answer(results: Results) -> str:
-    """The paragraphs that results/README.md begins with."""
-    return "\n\n".join(filter(None, reference.findings(results.folder, results.rows)))
+    """Where attention wins and loses, and what it costs; results/README.md begins with the whole."""
+    quality = reference.findings(results.folder, results.rows)[0].split("\n\n")[0]
+    return "\n\n".join([quality, *(said for store in results.stores for said in studied.sentences(store, "length"))])
 
 
 @quote
