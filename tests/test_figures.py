@@ -61,6 +61,7 @@ def test_every_kind_that_fits_is_drawn_and_the_rest_is_told(trained: Path, figur
     for model in ("linear", "mlp", "backbone_attention"):
         assert f"xor/{model}-plane.png" in made and f"xor/{model}-plane_training.webp" in made
         assert f"digits/{model}-confusion.png" in made
+    assert {"xor/sample.png", "digits/sample.png"} <= {*made}
     assert "digits/backbone_attention-rollout.png" in made and "digits/mlp-rollout.png" not in made
     assert "attention: no layer of it shows attention weights (linear-digits, mlp-digits)" in done.stderr
     assert f"figures: {len(made)} in {trained / 'figures'}" in done.stdout

@@ -343,6 +343,18 @@ def test_pictures_are_inside_and_animations_have_a_still(store: Store) -> None:
     assert tree.xpath('//a[@href="figures/gaussian/torn.png"]')
 
 
+def test_samples_of_a_data_set_stand_on_its_card_with_what_its_file_says(store: Store) -> None:
+    store.put_run(run("linear", 0, 0.5, dataset="xor"))
+    for name in ("gaussian", "xor"):
+        pictured(store.folder / "figures", f"{name}/sample.png")
+    tree = page(store)
+    for name, told in (("gaussian", "Points in the plane"), ("xor", "Described with gaussian.")):
+        (card,) = tree.xpath(f'//article[@id="set-{name}"]')
+        assert card.xpath(".//img/@alt") == [f"sample on {name}"]
+        assert told in said(card)
+    assert not tree.xpath('//section[@id="pictures"]//img')
+
+
 def test_pictures_for_which_there_is_no_room_lie_beside(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("figures/one.png", "figures/two.png"):
         pictured(store.folder, name)

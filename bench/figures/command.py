@@ -1,6 +1,7 @@
 """python -m bench figures: every kind of picture for every cell it makes sense for, from the store, without training.
 
 DIR/figures/<dataset>/<model>-<kind>.png|webp       DIR/figures/<kind>.png for the whole suite, always of the rows that are ranked
+DIR/figures/<dataset>/<kind>.png of the data set itself
 
 Of rows that are not, the file's name also has the budget and the arithmetic. In the end the page is written anew, with what there is.
 """
@@ -23,6 +24,7 @@ from bench.figures import kinds
 from bench.figures.subject import NoPicture, Outdated, Subject
 from bench.page import build as page
 from bench.plan import grid, variants
+from bench.report.plots import small
 from bench.store.records import PICTURED, Store
 from bench.tables.rows import Row, rows
 from bench.tables.sections import shown
@@ -78,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     if not (folder / "runs").is_dir():
         raise grid.RequestError(f"no runs in {options.results}; make some: pytest bench --benchmark-only --results {options.results}")
     kinds.load()
-    every = [*kinds.cells, *kinds.suites]
+    every = [*kinds.cells, *kinds.sets, *kinds.suites]
     wanted = grid.select("kind of picture", options.kinds, every, every, f"; there are: {', '.join(every)}")
     grid.data_root(options.data, options.download)
     store = Store(folder)
@@ -96,6 +98,10 @@ def run(options: argparse.Namespace) -> int:
     def place(row: Row, kind: kinds.Kind) -> Path:
         return folder / "figures" / row.dataset / f"{stem(row, ranked)}-{kind.name}.{kind.suffix}"
 
+    def of_set(kind: str, dataset: str) -> bytes:
+        data, words = load(dataset), datasets.vocabularies(dataset, options.data, PICTURED)
+        return small(kinds.sets[kind](datasets.task(dataset), data, words))
+
     def put(path: Path, draw: Any, kind: str, name: str) -> None:
         nonlocal failures, made
         try:
@@ -112,7 +118,8 @@ def run(options: argparse.Namespace) -> int:
             made += 1
 
     torch.set_num_threads(1)  # single samples: more threads only wait for each other
-    with tqdm(chosen(table, ranked, options), unit="cell", file=sys.stderr, disable=None) as bar:
+    drawn = chosen(table, ranked, options)
+    with tqdm(drawn, unit="cell", file=sys.stderr, disable=None) as bar:
         for row in bar:
             name = f"{row.model}-{row.dataset}"
             bar.set_postfix_str(name)
@@ -130,6 +137,14 @@ def run(options: argparse.Namespace) -> int:
             for kind in own:
                 if kind.name in wanted:
                     put(place(row, kind), lambda kind=kind, one=one: kind.draw(one), kind.name, name)
+    for dataset in dict.fromkeys(row.dataset for row in drawn if row.dataset in datasets.names(published=True)):
+        for kind_name in kinds.sets.keys() & set(wanted):
+            put(
+                folder / "figures" / dataset / f"{kind_name}.png",
+                lambda kind=kind_name, name=dataset: of_set(kind, name),
+                kind_name,
+                dataset,
+            )
     for kind_name, draw in kinds.suites.items():
         if kind_name in wanted:
             put(folder / "figures" / f"{kind_name}.png", lambda draw=draw: draw(sections), kind_name, "the suite")

@@ -2,6 +2,9 @@
 
 @of_cell(lambda task: task.input.kind == "points")           @of_suite()
 def plane(subject: Subject) -> Figure: ...                   def costs(sections: dict[str, list[Row]]) -> bytes: ...
+
+@of_set
+def sample(task: Task, data: Data, words: Words) -> Figure: ...
 """
 
 from __future__ import annotations
@@ -17,10 +20,14 @@ from matplotlib.figure import Figure
 from bench.figures.subject import Subject
 from bench.report.plots import small
 from bench.tables.rows import Row
+from datasets.data import Data
 from datasets.task import Task
+from datasets.vocabulary import Vocabulary
 
 Suffix = Literal["png", "webp"]
 OfCell = Callable[[Subject], Figure] | Callable[[Subject], bytes]
+Words = tuple[Vocabulary, Vocabulary] | None
+OfSet = Callable[[Task, Data, Words], Figure]
 OfSuite = Callable[[dict[str, list[Row]]], bytes]
 Fits = Callable[[Task], bool]
 Drawn = TypeVar("Drawn", Callable[[Subject], Figure], Callable[[Subject], bytes])
@@ -42,12 +49,13 @@ class Kind:
 
 
 cells: dict[str, Kind] = {}
+sets: dict[str, OfSet] = {}
 suites: dict[str, OfSuite] = {}
 
 
 def free(name: str) -> None:
     """ValueError if a kind of this name is there already."""
-    if name in cells or name in suites:
+    if name in cells or name in sets or name in suites:
         raise ValueError(f"kind of picture {name!r} is already registered")
 
 
@@ -60,6 +68,13 @@ def of_cell(fits: Fits, suffix: Suffix = "png") -> Callable[[Drawn], Drawn]:
         return draw
 
     return add
+
+
+def of_set(draw: OfSet) -> OfSet:
+    """Add a picture of a data set, a PNG, under the function's name. It gets the splits of one seed, and what tokens mean."""
+    free(draw.__name__)
+    sets[draw.__name__] = draw
+    return draw
 
 
 def of_suite(name: str = "") -> Callable[[OfSuite], OfSuite]:

@@ -148,6 +148,7 @@ def set_card(name: str, own: Sequence[Row], look: dict[str, Look]) -> dict[str, 
     seen = [v for row in order for v in row.values.values()]
     shown = {word: at for word, at in guess.items() if min(seen) - 0.3 <= at <= max(seen) + 0.1}  # a far one would flatten the rest
     study = draw.Study(order[:MOST], look, shown)
+    text = described(datasets.source(name))[0] if task is not None else ""
     drawn = [draw.cost(study, cost) for cost in COSTS] if len(order) > 1 else []
     unit = 100 if first.metric.percent else 1
     return {
@@ -155,6 +156,7 @@ def set_card(name: str, own: Sequence[Row], look: dict[str, Look]) -> dict[str, 
         "summary": re.sub(r"^\w", lambda found: found[0].upper(), first.summary or (task.summary if task is not None else "")),
         "source": task.source if task is not None else "",
         "asks": asked(task, first),
+        "text": text,
         "bounds": [f"{word} {number(unit * at)}{' %' if first.metric.percent else ''}" for word, at in guess.items()],
         "without": [f"{row.model} {quality(row.value, row.metric)}" for row in order if what(row.model)[1] == "models/oracles.py"],
         "seeds": draw.seeds(study) if order else None,
@@ -172,4 +174,8 @@ def set_cards(table: Sequence[Row], sections: dict[str, list[Row]], look: dict[s
     known = sections | repeated(list(table), sections)
     rest = sorted({row.dataset for row in table} - set(known))
     elsewhere = {name: [replace(row, values={}) for row in table if row.dataset == name] for name in rest}
-    return [set_card(name, own, look) for name, own in sorted((known | elsewhere).items())]
+    cards = [set_card(name, own, look) for name, own in sorted((known | elsewhere).items())]
+    described_by: dict[str, str] = {}
+    for card in cards:  # those of one file have one text
+        card["beside"] = described_by.setdefault(card["text"], card["name"]) if card["text"] else ""
+    return cards

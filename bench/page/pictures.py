@@ -13,6 +13,7 @@ from PIL import Image, ImageSequence, UnidentifiedImageError
 FOLDERS, KINDS = ("figures", "studies"), (".gif", ".png", ".webp")
 ROOM = 3_400_000  # bytes of pictures in one page, as base64
 WIDEST = 1600  # pixels
+SAMPLE = "sample"  # the name of a picture of a data set itself
 LARGEST = 64_000_000  # pixels of a file that is opened
 
 
@@ -32,6 +33,11 @@ class Picture:
     def price(self) -> bool:
         """Whether it says what attention costs."""
         return self.address.startswith("studies/length")
+
+    @property
+    def sample(self) -> bool:
+        """Whether it shows samples of its data set, and stands with them."""
+        return bool(self.group) and self.name == SAMPLE
 
 
 def packed(frames: list[Image.Image], **how: object) -> str:

@@ -161,6 +161,8 @@ def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
     heads = cells.heads(columns(table), table)
     lines = cells.lines(table, heads, sections, look)
     held = ledger(store.folder)
+    shown_beside = pictures.found(store.folder)
+    samples = {one.group: one for one in shown_beside if one.sample}
     said = checks.answer(table, compared, checks.check(table, compared))
     decided = 1 if any(one.word for one in compared) else len(said)  # how far verdicts reach stands beside them
     return {
@@ -185,13 +187,13 @@ def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
         "choices": {name: sorted({getattr(row, name) for row in table} - {""}) for name in ("dataset", "family", "budget")},
         "clock": next((row.machine for row in table), ""),
         "trainer": next((row.trainer for row in table), ""),
-        "sets": details.set_cards(table, sections, look),
+        "sets": [card | {"sample": samples.get(card["name"])} for card in details.set_cards(table, sections, look)],
         "models": details.model_cards(table, sections, look),
         "claims": held,
         "verdicts": Counter(one["verdict"] for one in held),
         "version": tomllib.loads((machine.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
         "sources": claims.read(claims.FILE).sources,
-        "pictures": pictures.found(store.folder),
+        "pictures": shown_beside,
         "provenance": provenance(runs, timings),
         "machines": machines(table),
     }
