@@ -267,10 +267,10 @@ def test_how_flat_it_is_around_the_chosen_rate() -> None:
     assert tuning.of_spreads([found, found]) == "5"  # margins of a point
     assert tuning.row(chosen_of(best, lost))[tuning.SPREAD] == "diverged (2 trials)"
     assert tuning.row(chosen_of(best, far))[tuning.SPREAD] == "one trial"
-    assert [tuning.edge(chosen_of(best, *others)) for others in ([below, above], [below], [far], [])] == [
+    assert [chosen_of(best, *others).end for others in ([below, above], [below], [far], [])] == [
         "",
-        ", the largest tried",
-        ", the smallest tried",
+        "largest",
+        "smallest",
         "",
     ]
     assert tuning.of_spreads([]) == ""

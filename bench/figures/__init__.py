@@ -4,5 +4,5 @@
     kinds.py        the registry: a file of this folder adds a kind by decorating a function
     command.py      python -m bench figures
 
-Nothing here trains. A kind of one cell gets a Subject, of a data set its splits, of the whole suite the rows of the store; all give a picture.
+Nothing here trains. A kind of one cell gets a Subject, of a data set its splits, of the suite the rows of the store; all give a picture.
 """

@@ -62,6 +62,17 @@ class Tuned:
     def best(self) -> Tried:
         return self.trials[self.chosen]
 
+    @property
+    def end(self) -> str:
+        """largest or smallest, where the chosen learning rate is that one of those tried; '' where it lies between others."""
+        rates = {t.lr for t in self.trials}
+        ends = {max(rates): "largest", min(rates): "smallest"} if len(rates) > 1 else {}
+        return ends.get(self.best.lr, "")
+
+    def applied_as(self) -> str:
+        """What is written of runs with the chosen rates."""
+        return f"tuned: the best of {len(self.trials)} trials on val, lr {self.best.lr:g}, weight decay {self.best.weight_decay:g}"
+
     def recipe_differs(self, budget: Budget) -> str:
         """The first part of the recipe in which a budget is another one than was tuned from, in words, or ''."""
         now = asdict(budget)
@@ -231,5 +242,4 @@ def applied(model: str, task: Task, budget: Budget) -> Applied:
         return Applied(budget, note=f"not tuned: version {found.version} of the data was, this is {task.version}")
     if other := found.recipe_differs(budget):
         return Applied(budget, note=f"not tuned: another recipe was ({other})")
-    note = f"tuned: the best of {len(found.trials)} trials on val, lr {found.best.lr:g}, weight decay {found.best.weight_decay:g}"
-    return Applied(Trial(found.chosen, found.best.lr, found.best.weight_decay).of(budget), True, note)
+    return Applied(Trial(found.chosen, found.best.lr, found.best.weight_decay).of(budget), True, found.applied_as())

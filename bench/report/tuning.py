@@ -69,13 +69,6 @@ def span(found: Tuned) -> float:
     return max(rates) / min(rates)
 
 
-def edge(found: Tuned) -> str:
-    """', the largest tried' where a better learning rate may lie beyond, or '' where the chosen one lies between others."""
-    rates = [t.lr for t in found.trials]
-    ends = {max(rates): ", the largest tried", min(rates): ", the smallest tried"} if len(set(rates)) > 1 else {}
-    return ends.get(found.best.lr, "")
-
-
 def row(found: Tuned) -> dict[str, Any]:
     """A model's line. Trial 0 is no draw, and so stands beside what draws buy."""
     sign, scale = (1 if found.better == "higher" else -1), 100 if metrics.named(found.metric).percent else 1
@@ -85,10 +78,11 @@ def row(found: Tuned) -> dict[str, Any]:
 
     values = [-math.inf if t.val is None else sign * t.val for t in found.trials[1:] if drawn(found.trials[0].lr, t.lr)]
     best, plain = found.best, found.trials[0]
+    end = f", the {found.end} tried" if found.end else ""
     line = {
         "model": found.model,
         "plain": f"{said(plain.val)} (lr {plain.lr:g}, decay {plain.weight_decay:g})",
-        "chosen": f"{said(best.val)} (lr {best.lr:g}{edge(found)}, decay {best.weight_decay:g})" if found.chosen else "the plain recipe",
+        "chosen": f"{said(best.val)} (lr {best.lr:g}{end}, decay {best.weight_decay:g})" if found.chosen else "the plain recipe",
     }
     for k in (k for k in BUYS if k <= len(values)):
         line[f"{k} drawn"] = said(sign * expected_best(values, k))
@@ -130,7 +124,7 @@ def by_family(found: Sequence[Tuned]) -> str:
                 "trials as good (median)": f"{median(len(near(one)) / len(one.trials) for one in those):.0%}",
                 "their lr (median)": f"× {number(median(map(span, those)), 2)}",
                 f"{SPREAD}, in margins (median)": of_spreads([one for one in those if len(around(one)) > 1]),
-                "chosen at an end": f"{sum(bool(edge(one)) for one in those)} of {len(those)}",
+                "chosen at an end": f"{sum(bool(one.end) for one in those)} of {len(those)}",
                 "chosen lr / plain (median)": number(median(one.best.lr / one.trials[0].lr for one in those), 2),
             }
             for family, those in sorted(families.items())

@@ -14,6 +14,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import datasets
+from bench.plan import tuned
 from bench.tables.family import HALF_BUDGET, HALF_WIDTH, MIXERS, OTHERS, TWICE_DEPTH
 from bench.tables.formatting import markdown
 from bench.tables.headline import LONGER, RANKED, SMOKE, asks, listed, sentences, smoke, told
@@ -88,6 +90,18 @@ def sentence(found: Sequence[Check]) -> str:
     return "\n- ".join(["Checked with fewer seeds:", *lines]) if lines else ""
 
 
+def ends(table: Sequence[Row], compared: Sequence[Verdict]) -> str:
+    """Which rates that verdicts rest on are the last ones that tuning tried, '' if none: a better one may lie beyond."""
+    judged = {one.dataset for one in compared if one.word} & set(datasets.names())
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for row in (row for row in table if row.dataset in judged and row.model in MIXERS and row.tuned == "yes"):
+        path = tuned.home(row.model, row.dataset)
+        if path.is_file() and (choice := tuned.read(path)).end and choice.applied_as() in row.reason:
+            found[row.dataset][OTHERS.get(row.model, "attention")] = None
+    where_ = "; ".join(f"{listed(list(mixers))} on {dataset}" for dataset, mixers in found.items())
+    return f"The best learning rate was the last one that tuning tried for {where_}: a better one may lie beyond." if where_ else ""
+
+
 def answer(table: Sequence[Row], compared: Sequence[Verdict], found: Sequence[Check]) -> list[str]:
     """The paragraphs on quality that results begin with: the answer, then how far it reaches and what was checked of it. Smoke runs
     and studies of something else answer nothing, and say so."""
@@ -96,7 +110,7 @@ def answer(table: Sequence[Row], compared: Sequence[Verdict], found: Sequence[Ch
     if not asks(table):
         return [RANKED]
     first, second = sentences(compared)
-    return [first, " ".join(filter(None, [second, sentence(found)]))]
+    return [first, " ".join(filter(None, [second, ends(table, compared), sentence(found)]))]
 
 
 def page(found: Sequence[Check]) -> str:
