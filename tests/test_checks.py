@@ -60,6 +60,17 @@ def test_too_few_seeds_check_nothing_and_an_open_verdict_is_no_flip(tmp_path: Pa
     assert f"{len(lost)} cannot be told any more (" in checks.sentence(found(store))
 
 
+def test_a_check_at_rates_that_are_no_more_chosen_checks_nothing(tmp_path: Path) -> None:
+    put(store := Store(tmp_path), "shapes", MEANS)
+    put(store, "shapes", {f"{name}@samples=0.5x": mean for name, mean in MEANS.items()}, recipe="half")
+    assert len(found(store)) == 4
+    (changed,) = {run["model"] for run in store.runs() if run["model"].startswith("backbone_conv@")}
+    for run in store.runs():
+        if run["model"] == changed:
+            store.put_run(run | {"budget": run["budget"] | {"lr": 0.5}})
+    assert {one.whole.other for one in found(store)} == {"backbone_local", "backbone_mlp", "backbone_recurrent"}
+
+
 def test_half_the_width_is_half_of_what_the_backbone_has() -> None:
     for name in SETS:
         task = datasets.task(name)

@@ -48,15 +48,22 @@ class Check:
         return UNSURE if OPEN in (self.varied.word, self.whole.word) else FLIPS
 
 
+def rates(row: Row) -> set[tuple[float, float]]:
+    """Learning rates and weight decays of a row's runs: one of each."""
+    return {(run["budget"].get("lr"), run["budget"].get("weight_decay")) for run in row.runs}
+
+
 def check(table: Sequence[Row], compared: Sequence[Verdict]) -> list[Check]:
-    """Every verdict that the family has, in each way in which its mixers were also run."""
+    """Every verdict that the family has, in each way in which its mixers were also run, at the same rates: tuning may have changed them."""
     found = []
     for way, suffix in WAYS.items():
         for dataset in dict.fromkeys(one.dataset for one in compared if one.word):
             whole = {one.other: one for one in compared if one.dataset == dataset and one.word}
             names = {mixer + suffix(dataset): mixer for mixer in MIXERS}
             budgets = {one.budget for one in whole.values()}
-            own = [row for row in table if row.dataset == dataset and row.model in names and row.budget in budgets]
+            here = [row for row in table if row.dataset == dataset and row.budget in budgets]
+            plain = {row.model: rates(row) for row in here if row.model in MIXERS and row.values}
+            own = [row for row in here if row.model in names and rates(row) == plain.get(names[row.model])]
             varied = on(dataset, [replace(row, model=names[row.model], values=row.values or row.aside) for row in own])
             found += [Check(way, whole[one.other], one) for one in varied if one.other in whole and one.n]
     return found
