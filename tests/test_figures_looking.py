@@ -166,6 +166,13 @@ def test_the_frame_is_where_the_samples_come_from() -> None:
     assert looking.corners(torch.eye(2, 3)[None], 10, 20).tolist() == [[[0, 0], [20, 0], [20, 10], [0, 10]]]
 
 
+def test_the_finding_is_by_how_much_frames_are_turned_and_how_large_they_are() -> None:
+    angles = torch.deg2rad(torch.linspace(-50, 50, 11))
+    turns = torch.stack([torch.stack([angles.cos(), -angles.sin()], 1), torch.stack([angles.sin(), angles.cos()], 1)], 1)
+    found = looking.stn_finding(torch.cat([0.5 * turns, torch.zeros(11, 2, 1)], 2))
+    assert found == ("enlarges what it sees: 8 of 10 frames are turned by −40 to 40° and have 25 to 25 % of the image's area (median 25 %)")
+
+
 @pytest.mark.parametrize("model", EYES)
 @pytest.mark.parametrize("task", [SMALL, MNIST, COLOUR], ids=lambda task: str(task.input.shape))
 def test_the_path_is_that_of_forward(model: str, task: Task) -> None:

@@ -18,6 +18,7 @@ from bench.figures.subject import NoPicture, Outdated, Subject
 from bench.report.plots import PLAIN, headline, small
 from bench.store.encoding import unpack
 from bench.store.records import Record
+from bench.tables.formatting import seeded
 from datasets.task import Task
 
 MOST = 20  # classes whose counts can still be read
@@ -112,6 +113,5 @@ def confusion(subject: Subject) -> bytes:
     """Confusion matrix over the test splits of all seeds."""
     counts = matrix(subject)
     names = named(subject.row.dataset, len(counts))
-    seeds = len(finished(subject))
-    told = f"test samples of {seeds} seed{'s' * (seeds != 1)}, {counts.sum()} in all; weights that were best on validation"
+    told = f"test samples of {seeded([len(finished(subject))])}, {counts.sum()} in all; weights that were best on validation"
     return small(drawn(counts, names, f"{subject.title}: {finding(counts, names)}", told))

@@ -98,11 +98,13 @@ def stn_drawn(x: Tensor, y: Tensor, predicted: Tensor, straight: Tensor, frames:
 
 
 def stn_finding(affine: Tensor) -> str:
-    """What the transformations (n, 2, 3) do to the size of images: the area that is cut out, and how much that varies."""
-    area = torch.linalg.det(affine[:, :, :2].double()).abs()
-    low, half, high = (100 * torch.quantile(area, torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64))).tolist()
+    """What the transformations (n, 2, 3) do to images: by how much frames are turned, and the area that is cut out."""
+    square, shares = affine[:, :, :2].double(), torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
+    low, half, high = (100 * torch.quantile(torch.linalg.det(square).abs(), shares)).tolist()
+    left, _, right = torch.quantile(torch.rad2deg(torch.atan2(square[:, 1, 0], square[:, 0, 0])), shares).tolist()
     what = "enlarges what it sees" if half < 90 else "shrinks what it sees" if half > 110 else "keeps the size, on the whole"
-    return f"{what}: its frame has {half:.0f} % of the image's area (median; 8 of 10 have {low:.0f} to {high:.0f} %)"
+    turned = f"8 of 10 frames are turned by {round(left)} to {round(right)}°".replace("-", "−")
+    return f"{what}: {turned} and have {low:.0f} to {high:.0f} % of the image's area (median {half:.0f} %)"
 
 
 @of_cell(fits)
@@ -117,5 +119,5 @@ def stn(subject: Subject) -> bytes:
     with torch.no_grad():
         straight, localise = straighten(x), module.get_submodule("localise")
         affine, many = (localise(images).view(-1, 2, 3) for images in (x, subject.data.test.x[:512]))
-    told = f"the first test images, class by class; {subject.weights}; the area is of {len(many)} test samples"
+    told = f"the first test images, class by class; {subject.weights}; the angles and areas are of {len(many)} test samples"
     return small(stn_drawn(x, y, predicted, straight, corners(affine, *x.shape[2:]), f"{subject.title} {stn_finding(many)}", told))
