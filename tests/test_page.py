@@ -113,6 +113,7 @@ def test_the_page_says_what_the_verdicts_say(tmp_path: Path) -> None:
             store.put_run(run(model, seed, value_of(i, seed), dataset="shapes", budget=BUDGET))
     compared = family(shown(rows(store)))
     tree = page(store)
+    assert not tree.xpath('//svg[@role="img"]//a')  # whoever hears the page would not find them
     first, second = headline.sentences(compared)
     lead, *points = first.split("\n- ")
     assert points

@@ -191,4 +191,4 @@ def compared(own: Sequence[Verdict], against: str) -> Markup:
         title = element("title", f"{one.dataset}, attention against {against}: {one.word or one.why}. {measured(one)}")
         parts.append(element("g", title, *inside, class_=f"m v-{(one.word or 'none').split()[0]}"))
     label = "; ".join(f"{one.dataset}: {one.word or one.why} {measured(one)}".strip() for one in own)
-    return svg(320, bottom + 36, *parts, label=f"Attention minus {against}: {label}")
+    return svg(320, bottom + 36, *parts, label=f"Attention minus {against}: {label}", role="group")

@@ -74,8 +74,9 @@ def straight(points: Iterable[tuple[float, float]], class_: str, dashes: Sequenc
     return element("path", d=d, class_=class_, stroke_dasharray=" ".join(f"{2 * one:g}" for one in dashes) or None)
 
 
-def svg(width: float, height: float, *inside: object, label: str) -> Markup:
-    return element("svg", *inside, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=label)
+def svg(width: float, height: float, *inside: object, label: str, role: str = "img") -> Markup:
+    """A drawing; its role is `group` where there are links in it, which an image hides from who cannot see."""
+    return element("svg", *inside, viewBox=f"0 0 {width:g} {height:g}", role=role, aria_label=label)
 
 
 def sample(look: Look) -> Markup:
