@@ -135,7 +135,7 @@ def test_every_form_says_the_same(results: Path, capsys: pytest.CaptureFixture[s
     )
     latex = asked(capsys, results, "vit", "cnn", "--latex", "--datasets", "gauss*")
     assert latex.startswith(r"\begin{tabular}") and r"\toprule" in latex and "beats" in latex and "digits" not in latex
-    assert not {*"×±−"} & {*latex} and r"$\times$ the MSE" in latex
+    assert not {*"×±−"} & {*latex} and r"$\times$ the mean squared error" in latex
 
 
 def test_budgets_and_folders_are_compared_too(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
