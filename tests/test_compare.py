@@ -221,7 +221,7 @@ def test_what_cannot_be_compared_is_exit_code_2_and_says_the_way_out(results: Pa
         (("vit", "newer"), "gaussian: trained on different data: another version; run both again"),
         (("vit", "edited"), "gaussian: trained on different data: another content of a.csv; run both again"),
         (("vit", "ranked"), "gaussian: ranked by different metrics, mse and mae"),
-        (("vit", "hasty"), "gaussian: no budget in common: default of vit, smoke of hasty"),
+        (("vit", "hasty"), "gaussian: no budget in common: default of vit, smoke of hasty; two budgets are compared as MODEL:BUDGET"),
         (("vit", "broken"), "gaussian: broken under the budget default: diverged, 1 of 1 seeds: the loss stopped being finite"),
     ):
         assert words in refused(capsys, results, *options), options

@@ -215,6 +215,12 @@ def test_what_cannot_be_compared(project: Path, tmp_path: Path, capsys: pytest.C
     assert "git fetch --unshallow" in refused(capsys, "--plugin", plugin, "--base=-p")
     assert "needs --base" in refused(capsys, "--plugin", plugin)
     assert "none.py in" in refused(capsys, "--plugin", str(project / "none.py"), "--base", "HEAD")
+    (begun := tmp_path / "begun").mkdir()
+    git(begun, "init", "-q")
+    (begun / "models.py").touch()
+    assert "(nothing is committed there yet: git add, git commit)" in refused(
+        capsys, "--plugin", str(begun / "models.py"), "--base", "HEAD"
+    )
     outside = tmp_path / "outside.py"
     outside.touch()
     assert f"plugin {outside} lies in no checkout of a git repository" in refused(capsys, "--plugin", str(outside), "--base", "HEAD")

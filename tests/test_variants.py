@@ -151,6 +151,16 @@ def test_a_changed_recipe_is_what_is_trained_and_more_samples_are_not_ranked() -
     assert "backbone_attention" not in every
 
 
+def test_a_recipe_that_a_model_has_anyway_is_no_variant_of_it() -> None:
+    usual, other = (grid.cell("linear", name, "smoke", None).budget.lr for name in ("iris", "xor"))
+    assert usual != other
+    with pytest.raises(RequestError, match=r"linear and linear@lr=\S+ are the same: a recipe that it has anyway; leave one of them out"):
+        names(f"linear,linear@lr={usual}", "iris")
+    with pytest.raises(RequestError, match=r"mlp@lr=0.1 and mlp@lr=0.1@samples=1x are the same"):
+        names("mlp@lr=0.1,mlp@lr=0.1@samples=1x")
+    assert names(f"linear,linear@lr={usual}", "iris,xor") == ["linear", f"linear@lr={usual}"]  # on xor it is another
+
+
 def test_rates_tuned_for_a_model_serve_its_variants_but_do_not_count_as_theirs() -> None:
     plain, small = (grid.cell(name, "digits", "default", None) for name in ("backbone_conv", "backbone_conv[depth=1]"))
     assert plain.tuned

@@ -171,7 +171,8 @@ def pairs(sides: Sequence[Side], rows: Sequence[list[Row]], patterns: str | None
         ]
         if not both:
             had = [", ".join(sorted({row.budget for row in own if row.dataset == name and row.runs})) or "none" for own in rows]
-            reasons[name] = f"no budget in common: {had[0]} of {left.model}, {had[1]} of {right.model}"
+            more = "" if "none" in had else "; two budgets are compared as MODEL:BUDGET"
+            reasons[name] = f"no budget in common: {had[0]} of {left.model}, {had[1]} of {right.model}{more}"
             continue
         best = max(both, key=lambda pair: worth(*pair))
         if why := hindrance(*best):

@@ -97,7 +97,9 @@ def found(role: str, name: str, repository: Path, place: Path, *parts: str) -> t
     known, folder = commit(repository, name), place / role
     if known is None:
         what = "neither a revision nor a folder" if parts else f"no revision of {repository}"
-        raise RequestError(f"{role} {name} is {what} (git branch -a; a shallow clone needs: git fetch --unshallow)")
+        usual = "git branch -a; a shallow clone needs: git fetch --unshallow"
+        way = usual if commit(repository, "HEAD") else "nothing is committed there yet: git add, git commit"
+        raise RequestError(f"{role} {name} is {what} ({way})")
     folder.mkdir()
     index = f"{folder}.index"
     read = git(repository, "read-tree", known, index=index)

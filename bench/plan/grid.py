@@ -191,6 +191,7 @@ def cells(
     for one in found:
         if "[" in one.model and one.status == "error" and one.task is not None:
             raise RequestError(f"{one.model} cannot be built for {one.dataset}: {one.reason}; {models.takes(one.model)}")
+    variants.trained_apart((one.model, one.dataset, one.budget) for one in found if not one.status)
     return found if budget != COVERED or models_ or datasets_ else cover(found)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -94,6 +94,18 @@ def distinct(names: Sequence[str]) -> None:
         if other is not name:
             same = f"{name} is named twice" if other == name else f"{other} and {name} are the same: sizes that it has anyway"
             raise ValueError(f"{same}; leave one of them out ({models.takes(name)})")
+
+
+def trained_apart(cells: Iterable[tuple[str, str, Budget]]) -> None:
+    """RequestError where two models are built alike and get the same budget on every data set: a recipe that one of them has anyway."""
+    budgets: dict[str, dict[str, Budget]] = {}
+    for model, dataset, budget in cells:
+        budgets.setdefault(model, {})[dataset] = budget
+    first: dict[Any, str] = {}
+    for name, own in budgets.items():
+        other = first.setdefault((models.essence(name)[:2], *own.items()), name)
+        if other is not name:
+            raise RequestError(f"--models {other} and {name} are the same: a recipe that it has anyway; leave one of them out")
 
 
 def altered(budget: Budget, name: str) -> Budget:
