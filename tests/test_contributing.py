@@ -13,10 +13,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
 from sklearn.datasets import load_iris
 
 import datasets
 import models
+from bench import load_run
 from bench.__main__ import main
 from bench.plan import grid
 from bench.store.records import Store
@@ -116,6 +118,9 @@ def test_what_is_asked_of_results(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert r"\bottomrule" in said[latex.title] and "iris" in said[latex.title]
     (run,) = (run for run in Store(tmp_path / "results/sweep").runs() if (run["model"], run.get("seed")) == ("mlp", 1))
     assert float(said[weights.title]) == pytest.approx(run["test"]["best"]["accuracy"])
+    others = load_file(tmp_path / "mlp.safetensors")
+    module = load_run(tmp_path / "results/sweep", "mlp", "iris", seed=1)
+    assert others.keys() == {*module.state_dict()} and all(value.equal(others[name]) for name, value in module.state_dict().items())
 
 
 @pytest.mark.slow  # two minutes; quick siblings: the test above, and that of the gate in test_gate_elsewhere.py
