@@ -127,7 +127,8 @@ def test_every_form_says_the_same(results: Path, capsys: pytest.CaptureFixture[s
     said = asked(capsys, results, "vit", "cnn")
     assert "descriptive, outside the committed family of 36 comparisons" in said and "no interval" in said
     (digits,) = (line for line in said.splitlines() if line.startswith("| digits"))
-    assert "beats" in digits and " 1.5 " in digits
+    assert "| 1 point " in digits and "beats" in digits and " 1.5 " in digits
+    assert "| a factor 1.1 " in said
     rows = list(csv.DictReader(io.StringIO(asked(capsys, results, "vit", "cnn", "--csv"))))
     whole = facts(capsys, results, "vit", "cnn")["datasets"]
     assert {row["dataset"]: float(row["better_by"]) for row in rows} == pytest.approx(

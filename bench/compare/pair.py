@@ -96,6 +96,15 @@ def figure(name: str) -> Callable[[Pair], float | None]:
     return lambda one: None if math.isnan(value := getattr(one.verdict, name)) else value
 
 
+def margin(one: Pair) -> float:
+    return scale(one.a.metric).margin
+
+
+def within(one: Pair) -> str:
+    """The margin for people, '' where there is none."""
+    return headline.amount(one.verdict, margin(one)) if margin(one) else ""
+
+
 def of_budget(side: str) -> Callable[[Pair], str]:
     return lambda one: getattr(one, side).budget
 
@@ -166,7 +175,7 @@ COLUMNS: list[Column[Any]] = [
     ),
     Column("low", "figure", figure("low"), "Lower end of its 95 % interval.", digits=10),
     Column("high", "figure", figure("high"), "Upper end of that interval.", digits=10),
-    Column("margin", "figure", lambda one: scale(one.a.metric).margin, "A smaller difference is none."),
+    Column("margin", "figure", margin, "A smaller difference is none.", head="margin", say=within),
     Column("verdict", "text", lambda one: one.verdict.word, "beats, loses, equal or cannot tell.", head="verdict", say=told),
     Column("why", "text", lambda one: one.verdict.why, "Why there is no verdict."),
     Column("compared_samples", "count", counted("samples"), "Samples of all these seeds.", head="disagree", say=disagreement),

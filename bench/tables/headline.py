@@ -64,7 +64,8 @@ def amount(verdict: Verdict, value: float) -> str:
     """A difference without its sign, in points, in the metric's unit, or as a factor."""
     if scale(verdict.metric).ratio:
         return f"a factor {number(math.exp(abs(value)), 3)}"
-    return f"{number(abs(value) * (100 if verdict.metric.percent else 1), 2) or '0'}{unit(verdict)}"
+    figure = number(abs(value) * (100 if verdict.metric.percent else 1), 2) or "0"
+    return "1 point" if verdict.metric.percent and figure == "1" else f"{figure}{unit(verdict)}"
 
 
 def unit(verdict: Verdict) -> str:
