@@ -243,7 +243,7 @@ def test_val_alone_chooses(better: str) -> None:
 
 def test_of_rates_the_chosen_one_is_ranked_and_the_terminal_tells_val(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two rates, far enough apart that it is certain which is better; longer training of another model is ranked nowhere."""
-    sweep = ["run", "--models", "linear@lr=1e-6,linear@lr=0.1,mlp,mlp@samples=2x", "--datasets", "iris", "--budget", "smoke"]
+    sweep = ["run", "--models", "linear@lr=1e-6,linear@lr=0.1,mlp,mlp@samples=2x,ridge@lr=1", "--datasets", "iris", "--budget", "smoke"]
     assert __main__.main([*sweep, "--results", str(tmp_path)]) == 0
     lines = {line.split()[1]: line for line in capsys.readouterr().err.splitlines() if line.startswith("iris ")}
     assert {model: "accuracy on val" in line for model, line in lines.items()} == {
@@ -253,7 +253,7 @@ def test_of_rates_the_chosen_one_is_ranked_and_the_terminal_tells_val(tmp_path: 
     own = {row.model: row for row in rows(Store(tmp_path))}
     assert f"on val {100 * sum(own['linear@lr=0.1'].val.values()) / 2:.2f} ±" in lines["linear@lr=0.1"]
     ranked = {row.model: row for row in shown([*own.values()])["iris"]}
-    assert set(ranked) == {"linear@lr=0.1", "mlp"} and all(row.values for row in ranked.values())
+    assert {name: bool(row.values) for name, row in ranked.items()} == {"linear@lr=0.1": True, "mlp": True, "ridge@lr=1.0": False}
     assert ranked["linear@lr=0.1"].reason == "linear@lr=0.1 is the best of 2 variants on val; recipe changed on request"
 
 

@@ -27,13 +27,13 @@ def shown(table: list[Row]) -> dict[str, list[Row]]:
     """For each data set the rows that are ranked: of one budget and arithmetic.
 
     Which budget that is: `standing`; never a `published` one. Of a model's changed recipes the one that val chose is ranked, where it
-    saw as many samples as the others.
+    saw as many samples as the others; those that failed are told.
     Rows that were trained under other conditions (an older recipe or data set) keep their place but not their numbers.
     """
     sections: dict[str, list[Row]] = {}
     for dataset in sorted({row.dataset for row in table}):
         ours = [row for row in table if row.dataset == dataset and not row.budget.startswith("published")]
-        own = [row for row in ours if not changed(row.model) or (row.values and "@samples=" not in row.model)]
+        own = [row for row in ours if not changed(row.model) or (row.chosen and "@samples=" not in row.model)]
         if not own:
             continue
         alike: dict[tuple[str, ...], list[Row]] = defaultdict(list)
@@ -45,7 +45,7 @@ def shown(table: list[Row]) -> dict[str, list[Row]]:
         sections[dataset] = [
             r if r.conditions == lead.conditions or not r.runs else replace(r, values={}, runs=[], status="older", reason=old)
             for r in group
-            if r.conditions == lead.conditions or not changed(r.model)
+            if r.conditions == lead.conditions or not r.runs or not changed(r.model)
         ]
     return sections
 
