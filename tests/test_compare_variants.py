@@ -67,6 +67,16 @@ def test_test_is_told_only_of_what_val_chose(swept: Path, capsys: pytest.Capture
         assert "trained under an older recipe" not in found["why"]
 
 
+def test_a_folder_of_its_own_opens_no_test_to_a_variant(swept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In two folders val chose both, each as the only one: between them it still chooses."""
+    for folder, name in (("one", SLOW), ("two", FAST)):
+        for run in Store(swept).runs():
+            if run["model"] == name and run["kind"] == "run":
+                Store(tmp_path / folder).put_run(run)
+        assert table(tmp_path / folder)[name].chosen
+    assert facts(capsys, tmp_path / "one", SLOW, f"{tmp_path / 'two'}::{FAST}")["datasets"]["iris"]["split"] == "val"
+
+
 def test_what_cannot_be_told_sample_by_sample_says_why(swept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(swept / "runs", tmp_path / "runs")
     found = facts(capsys, tmp_path, SLOW, FAST)["datasets"]["iris"]

@@ -1,4 +1,4 @@
-"""python -m bench compare A B: two models, two budgets of one or two results folders, data set by data set, from the store."""
+"""python -m bench compare A B: two models, variants or budgets of one or two results folders, data set by data set, from the store."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ HOW = "MODEL, MODEL:BUDGET or DIR::MODEL[:BUDGET]"
 
 def add(commands: Any) -> None:
     """The command's options."""
-    compare = commands.add_parser("compare", help="two models, budgets or results folders, data set by data set; never trains")
+    compare = commands.add_parser("compare", help="two models, variants, budgets or folders, data set by data set; never trains")
     compare.add_argument("a", metavar="A", help=HOW)
     compare.add_argument("b", metavar="B", help="likewise; how much better A is than B")
     compare.add_argument("--datasets", help="names or patterns, comma-separated; default: all that both were run on")
