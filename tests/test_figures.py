@@ -13,8 +13,11 @@ import pytest
 import torch
 
 from bench.__main__ import main
-from bench.figures import kinds
+from bench.figures import command, kinds
+from bench.figures.subject import NoPicture
 from bench.plan import grid
+from bench.store.records import Store
+from bench.tables.rows import rows
 from tests.conftest import run_cell
 
 
@@ -154,3 +157,17 @@ def test_weights_that_do_not_fit_are_a_reason(trained: Path, tmp_path: Path, fig
     with pytest.warns(UserWarning, match="set aside as"):
         done = figures(folder, "--kinds", "plane")
     assert done.returncode == 0 and "plane: the store has no weights" in done.stderr
+
+
+def test_what_val_passed_over_has_no_picture_of_test_samples(tmp_path: Path) -> None:
+    for model in ("mlp[width=2]", "mlp[width=8]"):
+        run_cell(grid.cell(model, "iris", "smoke", 1), tmp_path)
+    table = {row.model: row for row in rows(Store(tmp_path))}
+    assert sorted(row.chosen for row in table.values()) == [False, True]
+    for row in table.values():
+        opened = lambda row=row: command.subject(row, Store(tmp_path), None, None)  # noqa: E731
+        if row.chosen:
+            assert opened().row is row
+        else:
+            with pytest.raises(NoPicture, match="val chose another variant"):
+                opened()

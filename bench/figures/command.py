@@ -68,6 +68,8 @@ def subject(row: Row, store: Store, root: str | None, load: Any) -> Subject:
     """NoPicture where the row has no run to draw from."""
     if models.plain(row.model) not in models.names(published=True) or row.dataset not in datasets.names(published=True):
         raise NoPicture("the model or the data set is not registered here; name its file with --plugin")
+    if not row.chosen:
+        raise Outdated("val chose another variant of the model, and pictures are of test samples")
     run = next((run for run in row.runs if run["seed"] == PICTURED and run["status"] == "ok"), None)
     if run is None:
         raise Outdated(f"no finished run of seed {PICTURED}{': ' + row.reason if row.reason else ''}")

@@ -50,4 +50,4 @@ def variants(dataset: str, table: Sequence[Row]) -> list[str]:
         for row in tried(dataset, table)
         if row.val
     ]
-    return ["Variants, chosen on val; a recipe changed on request is not ranked:", "", markdown(body), ""] if body else []
+    return ["Variants, chosen on val; those that saw other samples are not ranked:", "", markdown(body), ""] if body else []
