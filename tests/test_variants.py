@@ -197,7 +197,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_runs_of_variants_lie_with_their_model_and_each_is_found_again(trained: Path) -> None:
-    assert {path.parent.relative_to(trained).as_posix() for path in trained.rglob("*.json")} == {"runs/xor/heads"}
+    assert {path.parent.relative_to(trained).as_posix() for path in (trained / "runs").rglob("*.json")} == {"runs/xor/heads"}
     cells = grid.cells("heads,heads[width=4,16],heads@lr=0.02", "xor", "smoke", 2)
     assert [run_cell(cell, trained).trained for cell in cells] == [0, 0, 0, 0]
     assert Store(trained).cells() == [(cell.model, "xor", "smoke", 2) for cell in sorted(cells, key=lambda cell: cell.model)]
