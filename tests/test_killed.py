@@ -96,7 +96,7 @@ def numbers(folder: Path) -> dict[str, Any]:
 
 def leftovers(folder: Path) -> list[str]:
     """All files that are neither records nor weights."""
-    kept = ("runs", "weights")
+    kept = ("machines", "runs", "weights")
     return [
         str(path.relative_to(folder))
         for path in folder.rglob("*")
