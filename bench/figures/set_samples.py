@@ -67,7 +67,8 @@ def of_signal(figure: Figure, room: float, split: Split, task: Task, words: Word
             line(axes, split.y[i, 0], "target")
         axes.set_xlabel("position")
     if not several:
-        panels[0].legend(fontsize=7, loc="best")
+        of = panels[0].get_legend_handles_labels()
+        figure.legend(*of, loc="upper right", bbox_to_anchor=(0.99, room + 0.02), ncols=2, fontsize=7, frameon=False)
 
 
 def told(task: Task, y: Tensor) -> str:
