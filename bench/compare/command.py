@@ -36,7 +36,8 @@ ON_VAL = (
     "On val: it chooses between variants of one model, and what it passed over has no test score. It chose the weights too, so that both"
     " sides look better there than they are."
 )
-LATEX: dict[str, Any] = {"×": r"$\times$", "±": r"$\pm$", "−": "$-$", "†": r"\textdagger{}", "²": "$^2$"}
+LATEX: dict[str, Any] = {raised: f"$^{{{plain}}}$" for plain, raised in zip("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹", strict=True)}
+LATEX |= {"×": r"$\times$", "±": r"$\pm$", "−": "$-$", "†": r"\textdagger{}", "²": "$^2$"}
 
 
 def run(options: argparse.Namespace) -> int:

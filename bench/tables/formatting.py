@@ -14,6 +14,8 @@ from bench.tables.chosen import val
 from datasets.task import Metric
 from models.naming import plain
 
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def markdown(lines: Sequence[dict[str, Any]]) -> str:
     """A table, one column a key; figures stay as they were written."""
@@ -21,13 +23,14 @@ def markdown(lines: Sequence[dict[str, Any]]) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A figure for people: 3 significant digits, thousands separated, '' if there is none."""
+    """A figure for people: 3 significant digits, thousands separated, tiny ones as 9.7 × 10⁻⁵; '' if there is none."""
     if value is None or value != value:
         return ""
     rounded = float(f"{value:.{digits}g}")
     if abs(rounded) >= 10 ** (digits - 1):
         return f"{value:,.0f}"
-    return f"{rounded:.{digits}g}"
+    mantissa, _, power = f"{rounded:.{digits}g}".partition("e")
+    return f"{mantissa} × 10{str(int(power)).translate(RAISED)}" if power else mantissa
 
 
 def amount(value: float | None) -> str:
