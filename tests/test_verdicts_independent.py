@@ -31,7 +31,7 @@ MIXERS = {"conv": "convolution", "local": "local attention", "mlp": "MLP", "recu
 SETS = ["digits", "digits_affine", "digits_translated", "mnist", "mnist1d", "mnist_5k", "shapes", "shapes_pairs", "translation"]
 SHARES = {"mnist": 10 / 55, "mnist1d": 10 / 35, "mnist_5k": 10 / 35} | dict.fromkeys(SETS[:3], 350 / 1097)
 MARGINS = {"accuracy": 0.01, "bleu": 1.0, "mse": math.log(1.1)}
-UNITS = {"shapes": "", "shapes_pairs": "", "translation": " BLEU"}  # of differences; else points
+UNITS = {"shapes": " × its error", "shapes_pairs": " × its error", "translation": " BLEU"}  # of differences; else points
 BEST = {"accuracy": 1.0, "bleu": 100.0}
 LZMA = [{"id": lzma.FILTER_LZMA1, "dict_size": 2**20, "lc": 0, "lp": 0, "pb": 0}]
 TAIL = 0.05 / (4 * 9) / 2
@@ -161,10 +161,14 @@ def sentences(found: dict[tuple[str, str], Found]) -> list[str]:
             if sets:
                 word = {"beats": "beats", "loses to": "loses"}.get(verb)
                 meant = [(d, one) for (d, other), one in found.items() if MIXERS[other] in names and one[0] == word]
-                over = {UNITS.get(d, " points") for d, _ in meant}
-                gaps = [f"{(1 if over == {' BLEU'} else 100) * gap:.2g}" for gap in sorted(abs(one[1]) for _, one in meant)]
-                by = f" (by {' to '.join(dict.fromkeys([gaps[0], gaps[-1]]))}{min(over)})" if word and len(over) == 1 and min(over) else ""
-                clauses.append(f"{verb} {whom} on {both(sets)}{by}")
+                gaps: dict[str, list[str]] = {}
+                for d, one in sorted(meant, key=lambda pair: abs(pair[1][1])):
+                    of = UNITS.get(d, " points")
+                    size = math.exp(-one[1]) if of.startswith(" ×") else (100 if of == " points" else 1) * abs(one[1])
+                    gaps.setdefault(of, []).append(f"{size:.2g}")
+                spans = {of: " to ".join(dict.fromkeys([own[0], own[-1]])) for of, own in gaps.items()}
+                by = ", ".join(f"{span}{of}" if of.startswith(" ×") else f"by {span}{of}" for of, span in spans.items())
+                clauses.append(f"{verb} {whom} on {both(sets)}" + (f" ({by})" if word else ""))
                 whom = "them" if len(names) > 1 else "it"
         wanted.append(both(clauses))
     if wanted:
