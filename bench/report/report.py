@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.core.apart import answers
 from bench.core.machine import cores
+from bench.report import tuning
 from bench.report.readme import FOREST, MAP, MARKED, Sections, readme
 from bench.store import json_schema
 from bench.store.records import Store
@@ -40,6 +41,7 @@ def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bo
         sources[row.model, row.dataset] |= sources_of(row) if row.runs else set()
     write_data(store, table, latency_table.lines(timings, sources), compared)
     store.write(store.folder / "comparison.md", comparison(table).encode())
+    tuning.write(store, blank=False)
     store.write(store.folder / "latency.md", latency_page.page(timings, sources).encode())
     pictured = {name for name, own in sections.items() if any(row.runs for row in own)}
     if draw:

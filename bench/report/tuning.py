@@ -11,10 +11,11 @@ from statistics import median
 from typing import Any
 
 import models
-from bench.plan.trials import DECAYS, FURTHER, REACH, SEEDS, SHARE, STEP, drawn
+from bench.plan.trials import DECAYS, FURTHER, REACH, SEEDS, SHARE, STEP, UNTUNED, drawn
 from bench.plan.tuned import FOLDER, Tried, Tuned, judged, read
 from bench.store.records import Record, Store
 from bench.tables.formatting import markdown, number
+from bench.tables.scales import called
 from datasets import metrics
 
 BUYS = (1, 2, 4, 8, 16, 32, 64)  # trials
@@ -104,9 +105,14 @@ def latest(records: Sequence[Record]) -> list[Tuned]:
 
 
 def committed(store: Store, known: Sequence[Tuned]) -> list[Tuned]:
-    """What committed files say of cells that the store has runs of and no trials."""
+    """What committed files say of cells that the store has no trials of, and runs that use them."""
     told = {(one.dataset, one.model, one.budget) for one in known}
-    found = [read(path) for path in sorted(FOLDER.glob("*/*.json")) if (store.folder / "runs" / path.parent.name / path.stem).is_dir()]
+
+    def used(path: Path) -> bool:
+        runs = (store.folder / "runs" / path.parent.name / path.stem).glob("*-s*.json")
+        return any(not run.name.startswith(UNTUNED) for run in runs)
+
+    found = [read(path) for path in sorted(FOLDER.glob("*/*.json")) if used(path)]
     return [one for one in found if (one.dataset, one.model, one.budget) not in told]
 
 
@@ -138,11 +144,14 @@ def of_spreads(found: Sequence[Tuned]) -> str:
     return "∞" if math.isinf(middle) else number(middle, 2)
 
 
-def write(store: Store) -> Path:
-    """Rebuild the report. StoreError if the folder cannot be written to."""
+def write(store: Store, blank: bool = True) -> Path:
+    """Rebuild the report, with `blank` even where nothing is tuned. StoreError if the folder cannot be written to."""
     found = latest(list(store.records("trials")))
     found = sorted([*found, *committed(store, found)], key=lambda one: (one.dataset, one.budget, one.model))
-    within = ", ".join(f"{number(most)} {name}" for name, most in NEAR.items())
+    path = store.folder / "tuning.md"
+    if not (found or blank):
+        return path
+    within = ", ".join(f"{number(most)} {called(metrics.named(name))}" for name, most in NEAR.items())
     parts = [
         "# Tuning",
         f"Every trial is one part in {SHARE} of a budget with seeds {' and '.join(map(str, SEEDS))}, which no run has; what is shown is the"
@@ -161,5 +170,5 @@ def write(store: Store) -> Path:
     for (dataset, budget), those in sets.items():
         unit = " in %" if metrics.named(those[0].metric).percent else ""
         parts += [f"## {dataset}, {budget}: {those[0].metric}{unit}", markdown([row(one) for one in those])]
-    store.write(store.folder / "tuning.md", ("\n\n".join(parts) + "\n").encode())
-    return store.folder / "tuning.md"
+    store.write(path, ("\n\n".join(parts) + "\n").encode())
+    return path
