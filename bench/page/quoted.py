@@ -26,7 +26,7 @@ from bench.tables import checks, lengths, routes
 from bench.tables.family import MIXERS
 from bench.tables.formatting import between, markdown, number, quality
 from bench.tables.rows import LATENCY, Row
-from bench.tables.scales import called
+from bench.tables.scales import called, scale
 from bench.tables.sections import shown
 
 MARK = re.compile(r"(<!-- computed: ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -143,21 +143,30 @@ def grown(results: Results) -> str:
 
 
 @quote
-def tuned(results: Results, dataset: str) -> str:
-    """What tuning gained on val over the plain recipe, and how far tuned mixers lie apart on test."""
+def tuned(results: Results, *sets: str) -> str:
+    """What tuning gained on val over the plain recipe, and how far tuned mixers lie apart on test, a line for each data set."""
+    return "\n".join(f"- {tuned_on(results, dataset)}" for dataset in sets)
+
+
+def tuned_on(results: Results, dataset: str) -> str:
     found = [read(path) for path in sorted((FOLDER / dataset).glob("*.json"))]
     own = [row for sections in results.sections.values() for row in sections.get(dataset, []) if row.tuned == "yes" and row.value]
     means = [row.value.mean for row in own if row.value and row.model in MIXERS]
     if not found or len(means) < 2:
         return f"`{dataset}` has not been tuned and trained yet."
-    gains = [tuning.lost(one, one.trials[0]) for one in found]
     near = sum(one.trials[0] in tuning.near(one) for one in found)
-    most, apart = (
-        f"{number(100 * value, 2)} points" if own[0].metric.percent else number(value, 2) for value in (max(gains), np.ptp(means))
-    )
+    metric, tried = own[0].metric, max(len(one.trials) for one in found)
+    if scale(metric).ratio:
+        factor = max(one.trials[0].val / one.best.val for one in found if one.trials[0].val and one.best.val)
+        gained = f"divided the {called(metric)} on val by up to {number(factor, 2)}, from what the plain recipe gives"
+        apart = f"the best one's error is {number(min(means) / max(means), 2)} × that of the worst"
+    else:
+        gains = max(tuning.lost(one, one.trials[0]) for one in found), float(np.ptp(means))
+        most, gap = (f"{number(100 * value, 2)} points" if metric.percent else f"{number(value, 2)} {called(metric)}" for value in gains)
+        gained, apart = f"gained at most {most} of val over the plain recipe", f"they lie {gap} apart"
     return (
-        f"On `{dataset}` {len(found[0].trials)} trials gained at most {most} of val over the plain recipe, which was as good as the best"
-        f" for all we know in {near} of {len(found)} models. Tuned, {len(means)} mixers lie {apart} apart on test."
+        f"On `{dataset}` up to {tried} trials {gained}, which was as good as the best for all we know in {near} of {len(found)} models."
+        f" On test, tuned, of {len(means)} mixers {apart}."
     )
 
 
@@ -198,8 +207,10 @@ def filled(text: str, results: Results, name: str) -> str:
     def said(found: re.Match[str]) -> str:
         head, asked, _, end = found.groups()
         function, *words = asked.split()
-        if function not in QUOTES or len(words) + 1 != len(inspect.signature(QUOTES[function]).parameters):
-            raise RequestError(f"{name}: nothing computes {asked!r}; bench/page/quoted.py has {', '.join(QUOTES)}")
+        try:
+            inspect.signature(QUOTES[function]).bind(results, *words)
+        except (KeyError, TypeError):
+            raise RequestError(f"{name}: nothing computes {asked!r}; bench/page/quoted.py has {', '.join(QUOTES)}") from None
         return f"{head}{QUOTES[function](results, *words)}\n{end}"
 
     if text.count("<!-- computed:") != len(MARK.findall(text)):
