@@ -1,4 +1,4 @@
-"""Curves as a record keeps them: losses were computed in float32, of whose digits eight tell all, and nothing is said twice.
+"""Curves as a record keeps them: six digits, more than any table or picture shows, and nothing is said twice.
 
 `val_scores` holds the metrics on val that are neither the one of `val_metric` nor the same numbers as `val_loss`.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 DIGITS = {"seconds": 5}
-USUAL = 8
+USUAL = 6
 
 
 def short(curve: dict[str, Any]) -> dict[str, Any]:
