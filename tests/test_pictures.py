@@ -187,6 +187,7 @@ def test_ticks_are_plain_and_tell_how_long_an_axis_is(name: str) -> None:
     shown = {axis: sum(tick.tick1line.get_visible() for tick in axis.get_major_ticks()) for axis in axes if axis.get_scale() == "log"}
     assert all(count >= 3 for count in shown.values())
     ticks = [text.get_text() for text, _ in picture(name).texts if re.fullmatch(r"[-−+$\d].*", text.get_text())]
+    ticks = [tick for tick in ticks if ", n = " not in tick]  # what is said of a row
     assert [tick for tick in ticks if re.search(r"[$×]|\d\.?e[-−+]?\d", tick)] == []
 
 
