@@ -19,7 +19,7 @@ from bench.store.encoding import finite
 from bench.store.records import Store
 from bench.tables.column import as_csv, as_lines
 from bench.tables.family import FEWEST, SIZE
-from bench.tables.formatting import markdown
+from bench.tables.formatting import RAISED, markdown
 
 NOTE = (
     f"Differences are paired by seed; each 95 % interval stands alone. All of this is descriptive, outside the committed family of"
@@ -36,7 +36,7 @@ ON_VAL = (
     "On val: it chooses between variants of one model, and what it passed over has no test score. It chose the weights too, so that both"
     " sides look better there than they are."
 )
-LATEX: dict[str, Any] = {raised: f"$^{{{plain}}}$" for plain, raised in zip("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹", strict=True)}
+LATEX: dict[str, Any] = {chr(raised): f"$^{{{chr(digit)}}}$" for digit, raised in RAISED.items()}
 LATEX |= {"×": r"$\times$", "±": r"$\pm$", "−": "$-$", "†": r"\textdagger{}", "²": "$^2$"}
 
 

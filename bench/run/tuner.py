@@ -61,7 +61,7 @@ class Tuner(Driver):
         self.n = n
         self.found: dict[str, Tuned] = {}
         self.went: dict[tuple[str, Trial], tuple[int, float]] = {}  # trials further than drawn; what was trained before, in what time
-        self.further: Callable[[Cell], None] = lambda cell: None  # called when a trial is added
+        self.added: Callable[[Cell], None] = lambda cell: None  # called when a trial is added
 
     def kept(self, cell: Cell, trial: Trial, seed: int) -> Record | None:
         """One seed of a trial as the store has it, if today's code on today's data made it."""
@@ -72,12 +72,13 @@ class Tuner(Driver):
         stands = fingerprint.agree(fingerprint.packages(cell.model, cell.dataset), found) and self.same_files(cell, found)
         return found if stands else None
 
-    def every(self, cell: Cell) -> list[Trial]:
-        """The cell's trials, as far as those in the store say: after the drawn ones those further, where the best lies at an end."""
+    def every(self, cell: Cell) -> tuple[list[Trial], Tuned | None]:
+        """The cell's trials, as far as those in the store say: after the drawn ones those further, where the best lies at an end. And
+        what they say together, as `judged`."""
         found = trials(cell.budget, self.n)
         while (choice := self.judged(cell, found)) is not None and (more := further(cell.budget, found, found[choice.chosen])) is not None:
             found.append(more)
-        return found
+        return found, choice
 
     def judged(self, cell: Cell, every: list[Trial]) -> Tuned | None:
         """What these trials say; None where one is missing, and where all diverged."""
@@ -88,7 +89,7 @@ class Tuner(Driver):
 
     def open(self, cell: Cell) -> Job:
         """The cell's job with what is missing of its trials."""
-        every = self.every(cell)
+        every, _ = self.every(cell)
         left = [replace(t, seeds=tuple(seed for seed in t.seeds if self.kept(cell, t, seed) is None)) for t in every]
         missing = tuple(trial for trial in left if trial.seeds)
         seeds = {seed for trial in missing for seed in trial.seeds}
@@ -105,18 +106,17 @@ class Tuner(Driver):
 
     def settle(self, cell: Cell, head: Record, trained: int, seconds: float) -> None:
         """Choose among the trials, which are all there, and write down the choice; or go further, once for each trial."""
-        every = self.every(cell)
+        every, choice = self.every(cell)
         found = [self.kept(cell, trial, seed) for trial in every for seed in trial.seeds]
         runs = tuple(record for record in found if record is not None)
         if len(runs) < len(found):
             if len(every) > self.n and (cell.id, every[-1]) not in self.went:
                 self.went[cell.id, every[-1]] = trained, seconds
-                self.further(cell)
+                self.added(cell)
                 self.waiting.append(cell.id)
             else:
                 self.conclude(cell, head, "error", CHANGED)
             return
-        choice = self.judged(cell, every)
         if choice is None:
             self.conclude(cell, head, "diverged", f"all {self.n} trials did: {runs[0]['reason']}")
             return
@@ -165,7 +165,7 @@ def run(options: argparse.Namespace, told: Callable[[Store], Path]) -> int:
 
     driver = Tuner(request.store, request.blank, asked, request.engine, part, n)
     bar = Progress(sum(len(driver.open(cell).trials) * expected.seconds(cell) for cell in asked if not cell.status))
-    driver.further = lambda cell: bar.more(expected.seconds(cell))
+    driver.added = lambda cell: bar.more(expected.seconds(cell))
     outcomes = []
     try:
         for cell in asked:

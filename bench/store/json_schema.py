@@ -13,7 +13,6 @@ TYPES: dict[type, str] = {
     float: "number",
     bool: "boolean",
     str: "string",
-    list: "array",
     dict: "object",
     type(None): "null",
 }
