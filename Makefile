@@ -27,7 +27,7 @@ figures: venv
 # All tests, also those marked slow; the quick ones: make test ARGS='-m "not slow"'.
 # A process for each core, each with one thread: small tests only wait for a second one.
 test: venv
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m 'slow or not slow' $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'slow or not slow' $(ARGS)
 
 harness: venv
 	$(BIN)/python -m pytest bench -m harness --benchmark-only $(ARGS)

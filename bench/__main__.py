@@ -89,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     merging = commands.add_parser("merge", help="copy records of other results folders into one; never changes what is there")
     merging.add_argument("folders", nargs="+", metavar="DIR", help="results folders, made anywhere")
     merging.add_argument("--results", required=True, metavar="OUT", help="where to; made if it is not there")
+    merging.add_argument("--brief", action="store_true", help="of samples that other seeds do not share only the first seed's answers")
     merging.set_defaults(run=merge_)
 
     name = commands.add_parser("machine", help="this machine's short name and what a run records about it")
@@ -208,7 +209,7 @@ def merge_(options: argparse.Namespace) -> int:
             raise grid.RequestError(f"no results in {name}: it has none of the folders {', '.join(merge.FOLDERS)}")
     store = Store(grid.located(options.results))
     store.writable()
-    merged = merge.merge(folders, store)
+    merged = merge.merge(folders, store, options.brief)
     for name, why in merged.refused.items():
         print(f"attention-bench: refused {name}: {why}", file=sys.stderr)
     for name in merged.kept:

@@ -32,6 +32,16 @@ if (
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
+# Files whose tests start processes for minutes.
+LONGEST = (
+    "test_suite.py",
+    "test_gate_elsewhere.py",
+    "test_engines.py",
+    "test_gate.py",
+    "test_interrupt.py",
+    "test_page.py",
+    "test_report.py",
+)
 PATIENCE = 900  # seconds until a session counts as hanging: other work on the machine may slow it tenfold
 Bench = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -44,7 +54,8 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Minutes of training are spent only when asked for: pytest -m slow."""
+    """Minutes of training are spent only when asked for: pytest -m slow. What takes longest begins, so that no worker is left with it."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     if not config.option.markexpr:
         slow = [item for item in items if item.get_closest_marker("slow")]
         items[:] = [item for item in items if item not in slow]
@@ -119,9 +130,9 @@ def run_cell(cell: Cell, folder: Path, stop: Callable[[float], None] | None = No
         driver.close()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test registers is forgotten after it, plugins included: processes that build models import all of them."""
+    """What a test registers is forgotten after it, plugins included: another test may ask for all models, processes import all plugins."""
     plugged = list(PLUGGED)
     for registry in (datasets._registry, models._registry):
         monkeypatch.setattr(registry, "_things", dict(registry._things))
@@ -132,7 +143,7 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def plugin(folder: Path, line: str) -> Path:
-    """A plugin file whose one line registers a data set, imported; tests that call it use `registries`."""
+    """A plugin file whose one line registers a data set, imported until the test ends."""
     file = folder / f"plugin{abs(hash((folder, line)))}.py"
     file.write_text(f"import datasets\n{line}\n")
     grid.plugin(str(file))

@@ -194,7 +194,7 @@ def broken(task):
 """
 
 
-def test_what_a_model_does_to_its_process_is_no_error_of_the_next(tmp_path: Path, registries: None) -> None:
+def test_what_a_model_does_to_its_process_is_no_error_of_the_next(tmp_path: Path) -> None:
     file = tmp_path / "spoils.py"
     file.write_text(SPOILS)
     grid.plugin(str(file))

@@ -28,7 +28,6 @@ from datasets.task import Budget, Task
 from datasets.weighted import Weighted
 from tests.conftest import plugin, run_cell
 
-pytestmark = pytest.mark.usefixtures("registries")
 CPU = torch.device("cpu")
 G = np.random.default_rng(0)
 Y = np.array(["rare"] * 10 + ["common"] * 190)  # common before rare: the order of their names

@@ -77,7 +77,6 @@ def test_there_are_twelve_examples_of_at_most_thirty_lines() -> None:
     assert all(0 < sum(len(code.splitlines()) + bool(line) for code, line in example.steps) <= 31 for example in TWELVE)
 
 
-@pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize("title", [title for title in EXAMPLES if title not in LIBRARIES])
 def test_an_example_trains(title: str, tmp_path: Path) -> None:
     example = EXAMPLES[title]
@@ -150,7 +149,6 @@ def test_an_example_runs_by_its_command(title: str, tmp_path: Path) -> None:
     assert statuses == ({"ok", "skipped"} if title in LIBRARIES else {"ok"})
 
 
-@pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize(("section", "model", "dataset"), [("Add a model", "wide", "digits"), ("Add a data set", "linear", "parity")])
 def test_what_a_model_and_a_data_set_look_like(section: str, model: str, dataset: str, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(re.findall(r"```python\n(.*?)```", TEXT.split(f"## {section}\n")[1], re.DOTALL)[0])

@@ -127,7 +127,6 @@ def test_an_option_that_there_is_not_is_found() -> None:
             parsed(shlex.split(command))
 
 
-@pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_models_and_data_sets_of_commands_exist(page: Path, tmp_path: Path) -> None:
     if page.name == "tutorial.md":

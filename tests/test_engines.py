@@ -157,6 +157,7 @@ def lingers(task):
 """
 
 
+@pytest.mark.slow
 def test_a_thread_that_a_model_leaves_behind_is_not_waited_for(tmp_path: Path) -> None:
     plugin = tmp_path / "lingers.py"
     plugin.write_text(LINGERS)

@@ -189,7 +189,6 @@ def laid(project: Path, tmp_path: Path) -> Path:
     return trees.found("base", "HEAD", project, tmp_path)[1]
 
 
-@pytest.mark.usefixtures("registries")
 def test_what_python_finds_in_the_checkout_it_finds_in_the_revision(laid: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [sys.path[0], str(project / "src"), *sys.path[1:]])
     one = Plugged([str(laid / "models.py")], str(laid), str(project))
@@ -197,7 +196,6 @@ def test_what_python_finds_in_the_checkout_it_finds_in_the_revision(laid: Path, 
     assert (one.error, sys.modules.pop("stranger_layers").__file__) == ("", str(laid / "src" / "stranger_layers.py"))
 
 
-@pytest.mark.usefixtures("registries")
 def test_code_of_the_checkout_on_both_sides_is_no_comparison(laid: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     module = ModuleType("stranger_layers")
@@ -236,6 +234,7 @@ def test_a_plugin_without_models_says_what_to_do(project: Path, capsys: pytest.C
     assert "plugin blocks.py does not import" in refused(capsys, "--plugin", plugin, "--base", "HEAD")
 
 
+@pytest.mark.slow
 def test_a_folder_with_a_models_py_of_its_own_does_not_hide_ours(project: Path) -> None:
     line = [sys.executable, "-m", "bench", "list", "--plugin", "models.py", "--models", "steady", "--datasets", "iris"]
     done = subprocess.run(line, cwd=project, env=environment(ROOT), capture_output=True, text=True, check=False)

@@ -33,7 +33,10 @@ def scored(module: torch.nn.Module, dataset: str, seed: int) -> float:
     return task.mean(task.metric.name, task.scores(module(test.x), test.y, None)[task.metric.name])
 
 
-@pytest.mark.parametrize(("model", "dataset"), [("mlp", "iris"), ("backbone_attention", "shapes"), ("nearest_neighbours", "iris")])
+@pytest.mark.parametrize(
+    ("model", "dataset"),
+    [("mlp", "iris"), pytest.param("backbone_attention", "shapes", marks=pytest.mark.slow), ("nearest_neighbours", "iris")],
+)
 def test_it_scores_what_is_reported(model: str, dataset: str, tmp_path: Path) -> None:
     runs = trained(model, dataset, tmp_path)
     for one in runs:

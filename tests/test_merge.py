@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import datasets
 from bench.__main__ import main
 from bench.claims.evidence import Evidence
 from bench.core import machine
 from bench.page import view
 from bench.report import report
 from bench.run import session
-from bench.store.encoding import pack
+from bench.store.encoding import pack, unpack
+from bench.store.examples import keep, scores, storable
 from bench.store.records import Store
 from bench.tables.latency_table import OTHER_SOURCE
 from bench.tables.rows import rows
@@ -97,6 +100,45 @@ def test_a_table_of_the_machine_that_is_asked_for(tmp_path: Path, two: tuple[Pat
     assert {row["machine"] for row in json.loads(capsys.readouterr().out)} == {"one"}
     assert main(["report", "--results", str(out), "--machine", "three"]) == 2
     assert "nothing is of the machine 'three'; there are one, two" in capsys.readouterr().err
+
+
+def answered(model: str, seed: int, draw: int, task: datasets.Task) -> dict[str, Any]:
+    """A run with what forty samples got, whose targets follow from `draw`."""
+    scores = torch.randn(40, 2, generator=torch.Generator().manual_seed(seed))
+    y = torch.randint(2, (40,), generator=torch.Generator().manual_seed(100 + draw))
+    made = trained(model, seed) | {"examples": keep(torch.rand(40), scores.argmax(1), scores, y, task), "model": model}
+    return made | {"derived": storable(made)}
+
+
+def test_briefly_every_figure_stays_and_what_one_seed_s_samples_got(tmp_path: Path) -> None:
+    task = datasets.task("two_gaussians")
+    folder, out = tmp_path / "full", Store(tmp_path / "out")
+    for model, draws in (("linear", (5, 5, 6)), ("linear@lr=0.1", (5, 5, 6)), ("mlp", (7, 7, 7))):
+        for seed, draw in enumerate(draws):
+            Store(folder).put_run(answered(model, seed, draw, task) | {"recipe": model.replace("@lr=", "-")})
+    assert main(["merge", str(folder), "--results", str(out.folder), "--brief"]) == 0
+    kept = {(run["model"], run["seed"]): run.get("examples", {}).keys() for run in out.runs()}
+    full = {"kind", "loss", "prediction", "target", "scores"}
+    shared = [("linear", 0), ("linear", 1), ("linear@lr=0.1", 0), *(("mlp", seed) for seed in range(3))]
+    assert {which for which, names in kept.items() if "target" in names} == {*shared, ("linear@lr=0.1", 1)}
+    assert all(kept[which] == full for which in shared if which[0] != "linear@lr=0.1")
+    assert kept["linear", 2] == kept["linear@lr=0.1", 2] == set()
+    assert kept["linear@lr=0.1", 1] == full - {"scores"} | {"left_out", "derived"}
+    for was, now in zip(Store(folder).runs(), out.runs(), strict=True):
+        assert was["derived"].keys() >= {"auroc", "macro_f1"}
+        assert scores(was) == scores(now)
+    before = contents(out.folder)
+    assert main(["merge", str(folder), "--results", str(out.folder)]) == 0  # the same numbers: no conflict, nothing is written
+    assert contents(out.folder) == before
+
+
+def test_timed_calls_are_kept_to_one_part_in_4096(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).lognormal(0, 3, 5_000).astype("<f4")
+    Store(tmp_path).put_latency(timed("linear", 1.0) | {"samples_ms": pack(samples), "medians_ms": [1.23456789]})
+    (record,) = Store(tmp_path).latencies()
+    np.testing.assert_allclose(unpack(record["samples_ms"]), samples, rtol=1 / 4096)
+    assert len(record["samples_ms"]) < 0.7 * len(pack(samples))
+    assert record["medians_ms"] == [1.23457]
 
 
 def test_rows_are_of_one_arithmetic(tmp_path: Path) -> None:

@@ -27,7 +27,6 @@ from datasets.task import Input, Output, Task
 from tests.conftest import plugin, run_cell
 from tests.test_report import run
 
-pytestmark = pytest.mark.usefixtures("registries")
 G = np.random.default_rng(0)
 X, CLASSES = G.normal(3, 2, (100, 4)), np.arange(100) % 3
 

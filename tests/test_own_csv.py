@@ -11,8 +11,6 @@ import pytest
 import datasets
 from datasets.task import Input, Output
 
-pytestmark = pytest.mark.usefixtures("registries")
-
 
 def rows(n: int = 40, **spoiled: str) -> list[str]:
     """Lines of length, kind and price; `spoiled` by their number, as an editor counts where the header is 1: line3="…"."""

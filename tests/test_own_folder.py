@@ -10,8 +10,6 @@ from PIL import Image
 
 import datasets
 
-pytestmark = pytest.mark.usefixtures("registries")
-
 
 @pytest.mark.parametrize(
     ("files", "asked", "reason"),

@@ -15,7 +15,6 @@ import datasets
 from datasets.task import Input, Output
 from datasets.weighted import Weighted
 
-pytestmark = pytest.mark.usefixtures("registries")
 X = np.random.default_rng(0).normal(3, 2, (100, 4))
 FRAME = pd.DataFrame(X, columns=["a", "b", "c", "d"])
 CLASSES = np.arange(100) % 3

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 import datasets
 import models
-from bench.store.records import Store
+from bench.plan import grid
 from bench.train.faithful import stays_alone
 from bench.train.rehearsal import otherwise
 from datasets.task import Budget, Task
-from tests.conftest import Bench
+from tests.conftest import run_cell
 
 BUDGET = Budget("short", samples=640, batch=32, optimizer="adamw", weight_decay=0.1)
 CPU = torch.device("cpu")
@@ -112,7 +112,7 @@ def test_a_model_that_breaks_in_it_is_trained_alone() -> None:
     assert otherwise(build, datasets.task("circle"), BUDGET).startswith("does not stack: ZeroDivisionError: not today")
 
 
-def test_the_reason_stands_in_the_record(bench: Bench, tmp_path: Path) -> None:
+def test_the_reason_stands_in_the_record(tmp_path: Path) -> None:
     plugin = tmp_path / "masked.py"
     plugin.write_text(
         "import torch\nimport models\n\n"
@@ -125,7 +125,7 @@ def test_the_reason_stands_in_the_record(bench: Bench, tmp_path: Path) -> None:
         "    made.mask = torch.rand(task.input.size)\n"
         "    return made\n"
     )
-    asked = ("--plugin", str(plugin), "--models", "masked,linear", "--datasets", "xor", "--seeds", "2")
-    assert bench(*asked, what="bench/test_training.py").returncode == 0
-    alone = {run["model"]: run["alone"] for run in Store(tmp_path / "results").runs() if run["kind"] == "run"}
+    grid.plugin(str(plugin))
+    outcomes = {model: run_cell(grid.cell(model, "xor", "smoke", 2), tmp_path) for model in ("masked", "linear")}
+    alone = {model: run["alone"] for model, outcome in outcomes.items() for run in outcome.runs}
     assert alone == {"masked": "two seeds trained together for a few steps came out otherwise than alone", "linear": ""}

@@ -44,7 +44,7 @@ class Narrow(Wide):
 
 
 @pytest.fixture(autouse=True)
-def models_of_a_test(registries: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def models_of_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "LONG", 0.0)
 
     @models.register

@@ -20,7 +20,7 @@ TOML = 'plugins = "own.py"\nresults = "found"\nmodels = ["own", "linear"]\ndatas
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registries: None) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "own.py").write_text(PLUGIN)
     (tmp_path / "bench.toml").write_text(TOML)
     monkeypatch.chdir(tmp_path)

@@ -97,7 +97,7 @@ def rates(seed: int, truth: Truth) -> tuple[float, float, float, float]:
     return a, b, c, d
 
 
-@pytest.mark.parametrize(("truth", "least"), [(null, 0.02), (effect, 0.25)])
+@pytest.mark.parametrize(("truth", "least"), [pytest.param(null, 0.02, marks=pytest.mark.slow), (effect, 0.25)])
 def test_a_family_is_wrong_in_at_most_one_grid_of_twenty(truth: Truth, least: float) -> None:
     false, unequal, missed, decided = rates(1, truth)
     assert false <= WRONG and unequal <= WRONG and missed <= WRONG, (false, unequal, missed)

@@ -30,7 +30,6 @@ ATTENTION, CONV, MLP = "backbone_attention", "backbone_conv", "backbone_mlp"
 ACCURACY = {"name": "accuracy", "better": "higher", "percent": True}
 NOISE = (-0.01, 0.0, 0.01)  # of three seeds, the same for every model: pairing takes it away
 Value = Callable[[int], float]
-pytestmark = pytest.mark.usefixtures("registries")  # data sets of studies stand in lists once they were asked for
 
 
 def record(study: str, settings: dict[str, Any], rows: list[dict[str, Any]], metric: dict[str, Any] = ACCURACY) -> dict[str, Any]:

@@ -181,27 +181,27 @@ def test_cells_that_fail_are_rows_and_the_rest_goes_on(extended: tuple[Path, str
     assert str(results.parent) not in kept + (results / "comparison.csv").read_text()
 
 
-WRONG = [
+WRONG = [  # of each option one that .ci/run tries
     (("--models", "vti"), "unknown model 'vti'; did you mean 'vit'? (python -m bench list)"),
-    (("--datasets", "digit"), "unknown data set 'digit'; did you mean 'digits'"),
+    pytest.param(("--datasets", "digit"), "unknown data set 'digit'; did you mean 'digits'", marks=pytest.mark.slow),
     (("--budget", "smok"), "unknown budget 'smok'; did you mean 'smoke'?"),
     (("--devices", "gpu"), "unknown device 'gpu'; there are cpu and cuda"),
     (("--dtypes", "fp61"), "unknown dtype 'fp61'"),
     (("--workers", "0"), "--workers takes a whole number from 1 to 1024, not '0'"),
-    (("--workers", "many"), "leave it out for one a core"),
+    pytest.param(("--workers", "many"), "leave it out for one a core", marks=pytest.mark.slow),
     (("--engine", "slurm"), "unknown engine 'slurm'; there are local and ray"),
     (("--address", "10.0.0.1:6379"), "--address names a Ray cluster; pass --engine ray with it"),
     (("--shard", "3/2"), "--shard takes I/N with I from 1 to N, 2/8 say, not '3/2'"),
-    (("--shard", "0/2"), "--shard takes I/N"),
-    (("--shard", "half"), "--shard takes I/N"),
+    pytest.param(("--shard", "0/2"), "--shard takes I/N", marks=pytest.mark.slow),
+    pytest.param(("--shard", "half"), "--shard takes I/N", marks=pytest.mark.slow),
     (("--seeds", "0"), "--seeds takes a whole number from 1 to 1000, not '0'"),
-    (("--seeds", "many"), "--seeds takes a whole number from 1 to 1000, not 'many'"),
+    pytest.param(("--seeds", "many"), "--seeds takes a whole number from 1 to 1000, not 'many'", marks=pytest.mark.slow),
     (("--plugin", "nowhere.py"), "plugin nowhere.py: no such file"),
     (("--data", "/no/such/folder"), "data root /no/such/folder is not a folder"),
-    (("--data", "~nobody-of-this-name/x"), "~nobody-of-this-name/x: "),
-    (("--results", "~nobody-of-this-name/x"), "~nobody-of-this-name/x: "),
+    pytest.param(("--data", "~nobody-of-this-name/x"), "~nobody-of-this-name/x: ", marks=pytest.mark.slow),
+    pytest.param(("--results", "~nobody-of-this-name/x"), "~nobody-of-this-name/x: ", marks=pytest.mark.slow),
     (("--results", ""), "an empty path was given"),
-    (("--plugin", "~nobody-of-this-name/x.py"), "~nobody-of-this-name/x.py: "),
+    pytest.param(("--plugin", "~nobody-of-this-name/x.py"), "~nobody-of-this-name/x.py: ", marks=pytest.mark.slow),
 ]
 
 

@@ -145,7 +145,7 @@ def test_a_report_is_the_same_bytes_under_hostile_settings(tmp_path: Path) -> No
     assert found[0] == found[1]
 
 
-def test_a_plugin_may_be_in_any_encoding_that_python_reads(tmp_path: Path, registries: None) -> None:
+def test_a_plugin_may_be_in_any_encoding_that_python_reads(tmp_path: Path) -> None:
     path = tmp_path / "latin.py"
     text = '# -*- coding: latin-1 -*-\n"""Größe."""\nimport models\n\n@models.register\ndef latin(task):\n    """Für zwei."""\n'
     path.write_bytes(text.encode("latin-1"))
@@ -155,7 +155,7 @@ def test_a_plugin_may_be_in_any_encoding_that_python_reads(tmp_path: Path, regis
 
 
 @pytest.mark.parametrize("read", ["ledger", "tuned", "plugin", "record of another folder", "settings"])
-def test_files_may_begin_with_a_byte_order_mark(read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registries: None) -> None:
+def test_files_may_begin_with_a_byte_order_mark(read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mark = b"\xef\xbb\xbf"
     if read == "ledger":
         (tmp_path / "claims.toml").write_bytes(mark + ledger.FILE.read_bytes())

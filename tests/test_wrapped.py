@@ -18,7 +18,6 @@ from datasets.task import Task
 from models.wrapped import with_channels
 from tests.conftest import ROOT, environment, run_cell
 
-pytestmark = pytest.mark.usefixtures("registries")
 DIGITS, IRIS = datasets.task("digits"), datasets.task("iris")
 
 

@@ -1,4 +1,4 @@
-"""Curves as a record keeps them: six digits, more than any table or picture shows, and nothing is said twice.
+"""Curves and times as a record keeps them: more digits than any table or picture shows, and nothing is said twice.
 
 `val_scores` holds the metrics on val that are neither the one of `val_metric` nor the same numbers as `val_loss`.
 """
@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from bench.store.encoding import pack, unpack
+
 DIGITS = {"seconds": 5}
 USUAL = 6
+PARTS = 2**12  # a timed call is kept to one in so many: what is below is noise, which does not compress
 
 
 def short(curve: dict[str, Any]) -> dict[str, Any]:
@@ -18,6 +23,14 @@ def short(curve: dict[str, Any]) -> dict[str, Any]:
         said = [cut.get("val_metric"), cut.get("val_loss")]
         cut["val_scores"] = {name: values for name, values in cut["val_scores"].items() if values not in said}
     return cut
+
+
+def coarse(latency: dict[str, Any]) -> dict[str, Any]:
+    """A latency record with its timed calls, and the medians of its processes, as exact as anybody can use them."""
+    fraction, exponent = np.frexp(unpack(latency["samples_ms"]).astype("f8"))
+    samples = np.ldexp(np.round(fraction * PARTS) / PARTS, exponent).astype("<f4")
+    medians = {name: rounded(latency[name], USUAL) for name in ("medians_ms", "twin_ms", "noop_ms") if name in latency}
+    return latency | {"samples_ms": pack(samples)} | medians
 
 
 def rounded(value: Any, digits: int) -> Any:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.store.curves import short
+from bench.store.brief import brief
+from bench.store.curves import coarse, short
 from bench.store.encoding import as_record, as_text, finite
 from bench.store.machines import joined
 from bench.store.places import TOPS, place
@@ -37,7 +38,7 @@ CIRCUMSTANCES |= {
     "family",
     "packages",
 }
-SINCE = {"files"}  # fields that older records lack: compared where both have them
+SINCE = {"files", "examples", "derived"}  # fields that older or brief records lack, all or parts of: compared where both have them
 
 
 @dataclass
@@ -83,6 +84,8 @@ def read(path: Path, known: bool) -> Record:
 def said(record: Record) -> dict[str, Any]:
     """What a record says, without its circumstances, comparable."""
     found = {name: finite(value) for name, value in record.items() if name not in CIRCUMSTANCES}
+    if found.get("kind") == "latency":
+        return coarse(found)
     if isinstance(curve := found.get("curve"), dict):
         found["curve"] = {name: values for name, values in short(curve).items() if name != "seconds"}
     return found
@@ -96,8 +99,11 @@ def difference(ours: Record, theirs: Record) -> str:
     if ours.get("kind") == "cell" and theirs.get("kind") == "cell" and (ours.get("passing") or theirs.get("passing")):
         return ""
     a, b = said(ours), said(theirs)
-    compared = (a.keys() | b.keys()) - (SINCE - (a.keys() & b.keys()))
-    return ", ".join(sorted(name for name in compared if a.get(name) != b.get(name)))
+    for name in SINCE:
+        one, other = a.pop(name, {}), b.pop(name, {})
+        both = (one.keys() & other.keys()) - {"left_out", "derived"}
+        a[name], b[name] = ({part: side[part] for part in both} for side in (one, other))
+    return ", ".join(sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name)))
 
 
 def files(folder: Path) -> Iterator[Path]:
@@ -106,8 +112,8 @@ def files(folder: Path) -> Iterator[Path]:
         yield from (path for path in sorted((folder / top).glob("*/*/*.json")) if not path.name.startswith("."))
 
 
-def merge(folders: list[Path], out: Store) -> Merged:
-    """Copy what is new. StoreError where nothing can be written."""
+def merge(folders: list[Path], out: Store, shorten: bool = False) -> Merged:
+    """Copy what is new; `shorten`: as briefly as we publish it. StoreError where nothing can be written."""
     merged = Merged()
     for folder in folders:
         machines: dict[str, Record] = {}
@@ -124,10 +130,15 @@ def merge(folders: list[Path], out: Store) -> Merged:
                     record["machine"] = joined(record["machine"], machines[record["machine"]["facts"]])
                 target = out.folder / name
                 if not target.exists():
+                    if shorten and record["kind"] == "run":
+                        beside = out.folder / name.with_name(f"{name.stem.rpartition('-')[0]}-s0.json")
+                        record = brief(record, as_record(beside.read_text()) if beside.is_file() else None)
                     if record["kind"] in ("run", "trial"):
                         out.put_run(record, record["kind"])
-                    elif record["kind"] in ("cell", "latency"):
-                        out.put(record["kind"], record)
+                    elif record["kind"] == "cell":
+                        out.put_cell(record)
+                    elif record["kind"] == "latency":
+                        out.put_latency(record)
                     else:
                         out.write(target, as_text(record).encode())
                     merged.copied.append(name.as_posix())

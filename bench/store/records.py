@@ -16,14 +16,14 @@ import torch
 
 from bench.store.checkpoints import Checkpoints
 from bench.store.claim import Claim, claimed
-from bench.store.curves import short
+from bench.store.curves import coarse, short
 from bench.store.encoding import as_record, as_text
 from bench.store.files import LARGEST_RECORD, StoreError, partial, set_aside, sweep, tensors, usable
 from bench.store.fingerprint import SHORT, digest
 from bench.store.machines import apart, joined
 from bench.store.places import TOPS, place
-from bench.store.schema import SCHEMA, Record, check, whole
-from models.naming import plain
+from bench.store.schema import SCHEMA, Record, check, plain, tame, whole
+from models.naming import plain as module
 
 DEVICES, BATCHES = ("cpu", "cuda"), (1, 64)  # what latencies are measured for: batch 1, and 64 for throughput
 FINISHED = ("ok", "diverged")
@@ -104,7 +104,13 @@ class Store:
         """A run or a trial. Its probe, the same for all seeds, is kept once, and before the first record that names it."""
         probe = record.get("probe")
         if isinstance(probe, dict) and "version" in probe:
-            found = {"schema": SCHEMA, "kind": "probe", "dataset": record["dataset"], "model": plain(record["model"]), "probe": probe}
+            found = {
+                "schema": SCHEMA,
+                "kind": "probe",
+                "dataset": record["dataset"],
+                "model": module(record["model"]),
+                "probe": probe,
+            }
             self.put_once(found)
             record = record | {"probe": digest(probe)}
         self.put(kind, record | {"curve": short(record["curve"])})
@@ -113,7 +119,7 @@ class Store:
         """The probe that a run names, or holds itself as those up to 0.6 do; {} if there is none."""
         probe: Record | str = run.get("probe", {})
         if isinstance(probe, str):
-            named = self.read(self.folder / TOPS["probe"] / run["dataset"] / plain(run["model"]) / f"{probe}.json")
+            named = self.read(self.folder / TOPS["probe"] / run["dataset"] / module(run["model"]) / f"{probe}.json")
             probe = named["probe"] if named is not None else {}
         return probe if "version" in probe else {}
 
@@ -121,10 +127,12 @@ class Store:
         self.put("cell", record)
 
     def put_latency(self, record: Record) -> None:
-        self.put("latency", record)
+        self.put("latency", coarse(record))
 
     def weights_of(self, run: Record) -> Path:
-        return self.folder / "weights" / run["dataset"] / plain(run["model"]) / f"{run['budget']['name']}-{run['recipe']}-s{run['seed']}.pt"
+        return (
+            self.folder / "weights" / run["dataset"] / module(run["model"]) / f"{run['budget']['name']}-{run['recipe']}-s{run['seed']}.pt"
+        )
 
     def put_weights(self, run: Record, content: bytes) -> None:
         """Beside a run's record, what `pack_weights` made of its weights."""
@@ -155,7 +163,7 @@ class Store:
         """
 
         def checked(record: Record) -> None:
-            check(record)
+            check(record, tamed=True)  # load saw to that
             if (own := place(record)) != path.relative_to(self.folder):
                 raise ValueError(f"says of itself that it is {own.as_posix()}")
 
@@ -170,7 +178,9 @@ class Store:
         if (text := usable(path, LARGEST_RECORD)) is None:
             return None
         try:
-            record = as_record(text.decode("utf-8-sig"))
+            record = as_record(said := text.decode("utf-8-sig"))
+            if not tame(said):
+                plain(record)
             if isinstance(record["schema"], int) and record["schema"] > schema:
                 warnings.warn(f"{path.name} was written by a later version and is left out", stacklevel=2)
                 return None
@@ -201,7 +211,7 @@ class Store:
 
     def finished(self, model: str, dataset: str, budget: str, recipe: str, seeds: list[int], top: str = "runs") -> dict[int, Record]:
         """Runs, or trials, of these seeds that need no more training: those that ended well, or diverged and would again."""
-        folder = self.folder / top / dataset / plain(model)
+        folder = self.folder / top / dataset / module(model)
         found = {seed: self.read(folder / f"{budget}-{recipe}-s{seed}.json") for seed in seeds}
         return {seed: record for seed, record in found.items() if record is not None and record["status"] in FINISHED}
 

@@ -72,24 +72,29 @@ FIELDS: dict[str, Kind] = {
 NOTES: dict[str, Kind] = {"latency": [TEXT]}  # several of a timing, of all others one text
 NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")  # of folders and files
 DEEP, GREAT = 16, 2**63
+WILD = re.compile(r"\\u[dD]|[0-9]{19}")
 HARMLESS = {float, bool, type(None)}
 
 
-def plain(value: dict[str, Any] | list[Any], depth: int = 0) -> None:
+def tame(text: str) -> bool:
+    """Whether a record's text holds neither half characters nor great whole numbers, so that `plain` need not look for them."""
+    return text.isascii() and WILD.search(text) is None
+
+
+def plain(value: Any, depth: int = 0) -> None:
     """ValueError for what could stop a reader: numbers that no double holds, half characters, objects in objects without end."""
-    if depth == DEEP:
-        raise ValueError("fields lie too deep in each other")
-    parts = [*value, *value.values()] if isinstance(value, dict) else value
-    if set(map(type, parts)) <= HARMLESS:
-        return
-    for one in parts:
-        if isinstance(one, str):
-            if not one.isascii():
-                one.encode()  # UnicodeEncodeError is a ValueError
-        elif isinstance(one, dict | list):
-            plain(one, depth + 1)
-        elif isinstance(one, int) and abs(one) >= GREAT:
-            raise ValueError("a whole number is too great")
+    if isinstance(value, str):
+        if not value.isascii():
+            value.encode()  # UnicodeEncodeError is a ValueError
+    elif isinstance(value, dict | list):
+        if depth == DEEP:
+            raise ValueError("fields lie too deep in each other")
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        if not set(map(type, parts)) <= HARMLESS:
+            for one in parts:
+                plain(one, depth + 1)
+    elif isinstance(value, int) and abs(value) >= GREAT:
+        raise ValueError("a whole number is too great")
 
 
 def whole(value: Any) -> Any:
@@ -104,32 +109,44 @@ def whole(value: Any) -> Any:
 
 
 def match(value: Any, kind: Kind, where: str) -> None:
-    """TypeError where a field is not what `FIELDS` says."""
-    if isinstance(kind, tuple):
+    """TypeError where a field is not what `FIELDS` says; ValueError where one that is not listed is not plain."""
+    if kind is None:
+        if isinstance(value, dict | list):
+            plain(value, 1)
+    elif isinstance(kind, tuple):
         if type(value) not in kind:
             raise TypeError(f"{where} is {type(value).__name__}, not {' or '.join(one.__name__ for one in kind)}")
+        if type(value) is dict:
+            plain(value, 1)
     elif isinstance(kind, list):
         if not isinstance(value, list):
             raise TypeError(f"{where} is no list")
-        if isinstance(kind[0], tuple) and not set(map(type, value)) <= set(kind[0]):
+        if not set(map(type, value)).issubset(kind[0]):
             raise TypeError(f"{where} is not made of {'numbers' if kind[0] == NUMBER else ' or '.join(one.__name__ for one in kind[0])}")
     elif not isinstance(value, dict):
         raise TypeError(f"{where} is no object")
     else:
-        for name, one in value.items():
-            own = kind.get(name, kind.get(EACH))
-            if own is not None and not (isinstance(own, tuple) and type(one) in own):
-                match(one, own, f"{where}.{name}")
+        match_each(value, kind, f"{where}.")
 
 
-def check(record: Record) -> None:
-    """Raise KeyError if something that tables need is not there, TypeError or ValueError if it is not what it should be."""
-    plain(record)
+def match_each(fields: dict[str, Any], kinds: dict[str, Kind], where: str = "") -> None:
+    each = kinds.get(EACH)
+    for name, value in fields.items():
+        kind, own = kinds.get(name, each), type(value)
+        if not (type(kind) is tuple and own in kind and own is not dict):
+            match(value, kind, where + name)
+
+
+def check(record: Record, tamed: bool = False) -> None:
+    """Raise KeyError if something that tables need is not there, TypeError or ValueError if it is not what it should be.
+
+    `tamed`: it was read from text that is `tame`, or was found `plain`.
+    """
+    if not tamed:
+        plain(record)
     required = REQUIRED[record["kind"]]
     absent = [field for field in required if field not in record]
-    for name, kind in FIELDS.items():
-        if name in record and not (isinstance(kind, tuple) and type(record[name]) in kind):
-            match(record[name], kind, name)
+    match_each(record, FIELDS)
     if "notes" in record:
         match(record["notes"], NOTES.get(record["kind"], TEXT), "notes")
     absent += ["machine.slug"] if "machine" in required and "slug" not in record.get("machine", {}) else []
