@@ -22,7 +22,7 @@ from bench.tables.column import as_csv, as_lines, filled
 from bench.tables.columns import columns, scores, written
 from bench.tables.dictionary import Table
 from bench.tables.formatting import markdown
-from bench.tables.rows import Row, rows
+from bench.tables.rows import Row, everything, rows, tabulated
 from bench.tables.rows import sources as sources_of
 from bench.tables.sections import repeated, shown
 from bench.tables.verdict import Verdict, family
@@ -32,10 +32,10 @@ TERMS = ("model", "dataset", "budget", "dtype", "arithmetic")  # what names a li
 
 def write(store: Store, say: Callable[[str], None] = lambda text: None, draw: bool = True, machine: str | None = None) -> Path:
     """Make everything from what is in the store, or all but the pictures; returns the path of the page. Times are of `machine`."""
-    table = rows(store, machine)
+    trained, timings = everything(store)
+    table = tabulated(trained, timings, machine)
     sections = shown(table)
     compared = family(sections)
-    timings = store.latencies()
     sources: dict[tuple[str, str], set[str]] = defaultdict(set)
     for row in table:
         sources[row.model, row.dataset] |= sources_of(row) if row.runs else set()

@@ -62,7 +62,7 @@ def as_record(text: str) -> dict[str, Any]:
     record = json.loads(text)
     if not isinstance(record, dict):
         raise TypeError("no object")
-    return record | {name: numbers(record[name]) for name in NUMERIC if name in record}
+    return record | {name: numbers(record[name]) for name in NUMERIC if name in record} if "null" in text else record
 
 
 def pack(values: np.ndarray) -> str:

@@ -164,7 +164,7 @@ class Store:
 
         def checked(record: Record) -> None:
             check(record, tamed=True)  # load saw to that
-            if (own := place(record)) != path.relative_to(self.folder):
+            if not str(path).endswith(str(own := place(record))):
                 raise ValueError(f"says of itself that it is {own.as_posix()}")
 
         if (record := self.load(path, SCHEMA, checked)) is None:
@@ -178,8 +178,8 @@ class Store:
         if (text := usable(path, LARGEST_RECORD)) is None:
             return None
         try:
-            record = as_record(said := text.decode("utf-8-sig"))
-            if not tame(said):
+            record = as_record(text.decode("utf-8-sig"))
+            if not tame(text):
                 plain(record)
             if isinstance(record["schema"], int) and record["schema"] > schema:
                 warnings.warn(f"{path.name} was written by a later version and is left out", stacklevel=2)

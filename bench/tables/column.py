@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 T = TypeVar("T")
 Kind = Literal["text", "count", "figure"]
+FORMULA = ("=", "+", "-", "@")  # how what a spreadsheet computes begins
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Column(Generic[T]):
 
 def harmless(text: str) -> str:
     """Text that a spreadsheet takes for text: what it would take for a formula begins with an apostrophe."""
-    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+    return f"'{text}" if text.lstrip()[:1] in FORMULA else text
 
 
 def filled(columns: Sequence[Column[T]], rows: Sequence[T]) -> list[Column[T]]:
