@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,8 @@ def named(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Modules of this project that a file imports, `package` or `package.module`."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -52,7 +54,7 @@ def imports(path: Path) -> set[str]:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-    return {name for name in found if name.split(".")[0] in ("bench", "datasets", "models")}
+    return frozenset(name for name in found if name.split(".")[0] in ("bench", "datasets", "models"))
 
 
 def reaches(*start: str) -> set[str]:

@@ -222,6 +222,7 @@ def test_an_arm_that_dies_while_timing_fails_its_cell_and_no_other(nursery: Nurs
     assert all(sample.ratio == pytest.approx(0) and sample.ms == pytest.approx(0.02) for sample in cells["linear"].first)
 
 
+@pytest.mark.slow
 def test_a_model_that_hangs_fails_and_its_process_ends(nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trio, "PATIENCE", 3.0)  # an arm has to import its tree in that time, on a busy machine too
     monkeypatch.setattr(trio, "GRACE", 3.0)

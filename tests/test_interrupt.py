@@ -72,9 +72,10 @@ def test_the_second_ends_the_process_whether_the_first_is_held_or_was_answered(i
     assert left == [130]
 
 
-PYTEST = pytest.param(("pytest", "bench/test_training.py", "--benchmark-only", "-p", "no:cacheprovider"), marks=pytest.mark.slow)
+PYTEST = ("pytest", "bench/test_training.py", "--benchmark-only", "-p", "no:cacheprovider")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [PYTEST, ("bench", "run")], ids=["pytest", "run"])
 def test_ctrl_c_twice_ends_at_once_and_quietly(tmp_path: Path, command: tuple[str, ...]) -> None:
     """The first while a cell trains, the second before tables and pictures are written, which takes seconds."""

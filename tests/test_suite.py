@@ -241,6 +241,7 @@ def test_a_results_folder_that_is_none_is_refused(command: str, capsys: pytest.C
         assert capsys.readouterr().err.startswith("attention-bench: ")
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     listing = subprocess.Popen(
         [sys.executable, "-m", "bench", "list", "--json", "--datasets", "xor,digits"],
@@ -274,6 +275,7 @@ Driver.outcome = KeptClock.again = over
 """
 
 
+@pytest.mark.slow
 def test_outcomes_of_pytests_own_lose_no_other_benchmark(bench: Bench, tmp_path: Path) -> None:
     """As a time limit fails a test: by what is no Exception, in the middle of what is timed."""
     (tmp_path / "limited.py").write_text(LIMITED)

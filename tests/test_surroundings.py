@@ -35,6 +35,7 @@ with matplotlib.rc_context(STYLE):
 HOSTILE = "text.usetex: True\nsavefig.dpi: 300\nfont.family: monospace\nlines.linewidth: 9\nfigure.facecolor: red\nsavefig.bbox: tight\n"
 
 
+@pytest.mark.slow
 def test_pictures_are_the_same_bytes_under_any_matplotlibrc(tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text(HOSTILE)
     drawn = [

@@ -25,7 +25,7 @@ def short(curve: dict[str, Any]) -> dict[str, Any]:
     return cut
 
 
-def coarse(latency: dict[str, Any]) -> dict[str, Any]:
+def short_times(latency: dict[str, Any]) -> dict[str, Any]:
     """A latency record with its timed calls, and the medians of its processes, as exact as anybody can use them."""
     fraction, exponent = np.frexp(unpack(latency["samples_ms"]).astype("f8"))
     samples = np.ldexp(np.round(fraction * PARTS) / PARTS, exponent).astype("<f4")

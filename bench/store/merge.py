@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.store.brief import brief
-from bench.store.curves import coarse, short
+from bench.store.curves import short, short_times
 from bench.store.encoding import as_record, as_text, finite
 from bench.store.machines import joined
 from bench.store.places import TOPS, place
@@ -85,7 +85,7 @@ def said(record: Record) -> dict[str, Any]:
     """What a record says, without its circumstances, comparable."""
     found = {name: finite(value) for name, value in record.items() if name not in CIRCUMSTANCES}
     if found.get("kind") == "latency":
-        return coarse(found)
+        return short_times(found)
     if isinstance(curve := found.get("curve"), dict):
         found["curve"] = {name: values for name, values in short(curve).items() if name != "seconds"}
     return found

@@ -16,7 +16,7 @@ import torch
 
 from bench.store.checkpoints import Checkpoints
 from bench.store.claim import Claim, claimed
-from bench.store.curves import coarse, short
+from bench.store.curves import short, short_times
 from bench.store.encoding import as_record, as_text
 from bench.store.files import LARGEST_RECORD, StoreError, partial, set_aside, sweep, tensors, usable
 from bench.store.fingerprint import SHORT, digest
@@ -127,7 +127,7 @@ class Store:
         self.put("cell", record)
 
     def put_latency(self, record: Record) -> None:
-        self.put("latency", coarse(record))
+        self.put("latency", short_times(record))
 
     def weights_of(self, run: Record) -> Path:
         return (
