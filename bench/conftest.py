@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "harness: benchmarks of the harness itself (run with -m harness)")
     config.addinivalue_line("markers", "peers: our models beside those of others (run with -m peers)")
     try:
-        session = asked(lambda name: config.getoption(f"--{name}"))
+        session = asked(config.getoption)
         if not config.option.collectonly:
             session.store.writable()
             if not (session.store.folder / "runs").is_dir():  # whatever is asked for has to be trained

@@ -16,6 +16,7 @@ import datasets
 from bench.plan import grid
 from bench.plan.request import RequestError
 from bench.store.records import Record, Store, pack_weights
+from bench.train import snapshots
 from tests.conftest import ROOT, run_cell
 from tests.test_report import run
 
@@ -92,3 +93,13 @@ def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
     path.write_text(json.dumps((record := json.loads(path.read_text())) | {"budget": record["budget"] | {"choose": "test"}}))
     with pytest.raises(RequestError, match="best test score of any evaluation"):
         bench.load_run(tmp_path, "linear", "iris")
+
+
+def test_weights_of_large_models_are_kept_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "LARGEST", 1)
+    cell = grid.cell("mlp", "xor", "smoke", 2)
+    run_cell(cell, tmp_path)
+    with pytest.raises(RequestError, match="the store has no weights of this run"):
+        bench.load_run(tmp_path, "mlp", "xor", budget="smoke")
+    run_cell(cell, tmp_path, retrain=True, keep_weights=True)
+    assert bench.load_run(tmp_path, "mlp", "xor", budget="smoke", seed=1) is not None

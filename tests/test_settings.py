@@ -28,8 +28,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def asked(**given: object) -> session.Session:
-    names = [name.removeprefix("--") for name in options.OPTIONS]
-    nothing = {"engine": "local", "plugin": [], "retrain": False, "download": False, "untuned": False}
+    names = [name.removeprefix("--").replace("-", "_") for name in options.OPTIONS]
+    nothing = {"engine": "local", "plugin": [], "retrain": False, "keep_weights": False, "download": False, "untuned": False}
     return session.asked(lambda name: (dict.fromkeys(names) | nothing | given)[name])
 
 
@@ -38,6 +38,7 @@ def test_a_request_is_what_the_file_says_and_the_command_line_wins(project: Path
     assert [cell.id for cell in one.cells] == ["linear-xor", "own-xor"]
     assert one.budget == "smoke" and one.store.folder == project / "found" and one.cells[0].budget.seeds == 1
     assert one.blank.plugins == (str(project / "own.py"),)
+    assert asked(keep_weights=True).blank.keep_weights and not one.blank.keep_weights
     other = asked(models="own", budget="default", seeds="2", results="elsewhere")
     assert [cell.id for cell in other.cells] == ["own-xor"]
     assert (other.budget, other.cells[0].budget.seeds, other.store.folder) == ("default", 2, project / "elsewhere")

@@ -85,6 +85,7 @@ def test_large_models_keep_fewer_snapshots_and_the_largest_nothing(monkeypatch: 
     assert (steps[0], steps[-1]) == (all_steps[0], all_steps[-1]) and len(steps) < len(all_steps) and steps == sorted(steps)
     monkeypatch.setattr(snapshots, "LARGEST", 1)
     assert taken.kept(trained) is None
+    assert (large := taken.kept(trained, large=True)) is not None and large.keys() == whole.keys()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"\x80\x04N."])

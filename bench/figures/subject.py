@@ -64,7 +64,7 @@ class Subject:
             raise Outdated("the data set has another version than when it was trained; train it again")
         kept = self.store.weights(self.run)
         if kept is None and 4 * self.run["costs"]["params"] > LARGEST:
-            raise NoPicture(f"runs keep no weights of models over {LARGEST >> 20} MiB")
+            raise NoPicture(f"runs keep weights of models over {LARGEST >> 20} MiB with --keep-weights only; train it again with --retrain")
         if kept is None:
             raise NoPicture("the store has no weights of this run; train it again with --retrain")
         if not all(bool(value.isfinite().all()) for value in kept["last"].values()):

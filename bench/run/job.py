@@ -42,6 +42,7 @@ class Job:
     plugins: tuple[str, ...] = ()
     download: bool = False
     retrain: bool = False
+    keep_weights: bool = False  # whatever their size
     train: bool = True  # if not, doubts are settled and no more
     threads: int = 1  # that the model asks for; an engine gives as many as it has
     first_alone: bool = False  # of seeds that do not stack only the first is trained: there is room for the others beside it

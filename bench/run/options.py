@@ -26,6 +26,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     **variants.OPTIONS,
     "--untuned": {"action": "store_true", "help": "with the tasks' plain recipes, not with what tuning found"},
     "--retrain": {"action": "store_true", "help": "train again what is in the store"},
+    "--keep-weights": {"action": "store_true", "help": "keep the weights of models over 64 MiB, too"},
 }
 
 

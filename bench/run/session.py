@@ -85,6 +85,7 @@ def begin(
     results: str | None = None,
     plugins: list[str] | None = None,
     retrain: bool = False,
+    keep_weights: bool = False,
     download: bool = False,
     workers: str | None = None,
     engine: str = "local",
@@ -118,6 +119,7 @@ def begin(
         plugins=tuple(grid.plugin_files(plugins or [])),
         download=download,
         retrain=retrain,
+        keep_weights=keep_weights,
         checkpoint_every=between_checkpoints(),
     )
     return Session(cells, chosen, arithmetics, budget, store, blank, chosen_engine(engine, address, parse_workers(workers, chosen[0])))
@@ -125,7 +127,7 @@ def begin(
 
 def asked(value: Callable[[str], Any]) -> Session:
     """The session of a request, by what `value` says of each option, else bench.toml. RequestError if it cannot be served."""
-    names = [option.removeprefix("--") for option in OPTIONS]
+    names = [option.removeprefix("--").replace("-", "_") for option in OPTIONS]
     given = {name: value(name) for name in names}
     given |= {name: said for name, said in settings().items() if given[name] in (None, [])}
     return begin(**{ARGUMENTS.get(name, name): said for name, said in given.items() if said is not None})

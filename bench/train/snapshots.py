@@ -50,12 +50,12 @@ class Snapshots:
         """What `Training.snapshot` gives, and what was taken."""
         return self.training.snapshot() | {"snapshots": self.taken}
 
-    def kept(self, one: Trained) -> dict[str, Any] | None:
+    def kept(self, one: Trained, large: bool = False) -> dict[str, Any] | None:
         """The weights of this seed that were best on val, of the pictured seed also those after the last step and the snapshots.
 
-        None for large models. Where the last step was best, both are the same tensors, which are stored once.
+        None for models over 64 MiB unless `large`. Where the last step was best, both are the same tensors, which are stored once.
         """
-        if sum(value.nbytes for value in one.last.values()) > LARGEST:
+        if not large and sum(value.nbytes for value in one.last.values()) > LARGEST:
             return None
         best = {name: value.detach().cpu().clone() for name, value in one.best.items()}
         if one.seed != PICTURED:
