@@ -34,13 +34,18 @@ def student(n: int) -> float:
     return float(special.stdtrit(n - 1, 0.5 + LEVEL / 2))
 
 
+def mean(values: Sequence[float]) -> float:
+    """Of a few numbers: numpy takes ten times as long."""
+    return float(sum(values) / len(values))
+
+
 def interval(values: Sequence[float]) -> Interval:
     """Mean and interval of independent values, one per seed."""
-    n, mean = len(values), float(np.mean(values))
+    n, middle = len(values), mean(values)
     if n < 2:
-        return Interval(mean, math.nan, math.nan, n)
-    half = float(student(n) * np.std(values, ddof=1) / math.sqrt(n))
-    return Interval(mean, mean - half, mean + half, n)
+        return Interval(middle, math.nan, math.nan, n)
+    half = student(n) * math.dist(values, [middle] * n) / math.sqrt(n * (n - 1))
+    return Interval(middle, middle - half, middle + half, n)
 
 
 def share(successes: int, n: int) -> tuple[float, float]:

@@ -12,9 +12,9 @@ from bench.store.records import Record
 ASKED = ("metric", "budget")
 
 
-def asked(run: Record, name: str) -> str:
-    """What a run was asked in one respect, as text; how many seeds there were to be is no part of it."""
-    return json.dumps({key: value for key, value in run.get(name, {}).items() if key != "seeds"}, sort_keys=True)
+def asked(run: Record, name: str) -> Record:
+    """What a run was asked in one respect; how many seeds there were to be is no part of it."""
+    return {key: value for key, value in run.get(name, {}).items() if key != "seeds"}
 
 
 def agreeing(records: list[Record]) -> list[Record]:
@@ -24,7 +24,10 @@ def agreeing(records: list[Record]) -> list[Record]:
     be known.
     """
     for name in ASKED:
-        said = [asked(one, name) for one in records]
+        answers = [asked(one, name) for one in records]
+        if all(one == answers[0] for one in answers):
+            continue
+        said = [json.dumps(one, sort_keys=True) for one in answers]
         usual = Counter(said).most_common(1)[0][0]  # the first of equals is the first that was met
         for one, own in zip(records, said, strict=True):
             if own != usual:

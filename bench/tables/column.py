@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
@@ -61,10 +61,14 @@ class Column(Generic[T]):
 
     def field(self, row: T) -> str:
         """The column's field of a CSV file."""
-        value = self.of(row)
-        if value is None or value != value:
-            return ""
-        return f"{value:.{self.digits}g}" if self.kind == "figure" else harmless(str(value))
+        return self.fields([row])[0]
+
+    def fields(self, rows: Iterable[T]) -> list[str]:
+        """The same of many rows."""
+        spec, values = f".{self.digits}g", map(self.of, rows)
+        if self.kind == "figure":
+            return ["" if value is None or value != value else format(value, spec) for value in values]
+        return ["" if value is None or value != value else harmless(str(value)) for value in values]
 
     def said(self, row: T) -> str:
         """The column's cell of a Markdown table."""
@@ -86,7 +90,7 @@ def as_csv(columns: Sequence[Column[T]], rows: Sequence[T]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([harmless(column.name) for column in columns])
-    writer.writerows([column.field(row) for column in columns] for row in rows)
+    writer.writerows(zip(*(column.fields(rows) for column in columns), strict=True))
     return text.getvalue()
 
 

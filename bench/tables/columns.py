@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import datasets
+from bench.core.stats import mean
 from bench.store.records import BATCHES
 from bench.tables import latency_table
 from bench.tables.column import Column, OnPage, filled
@@ -54,7 +55,7 @@ def bound(name: str) -> Callable[[Row], float | None]:
 
 
 def last(row: Row) -> float | None:
-    return float(np.mean(list(row.values_last.values()))) if row.values_last else None
+    return mean([*row.values_last.values()]) if row.values_last else None
 
 
 def deviation(row: Row) -> float | None:
@@ -62,7 +63,7 @@ def deviation(row: Row) -> float | None:
 
 
 def score(name: str) -> Callable[[Row], float | None]:
-    return lambda row: float(np.mean(values)) if (values := row.scores.get(name)) else None
+    return lambda row: mean(values) if (values := row.scores.get(name)) else None
 
 
 def said_amount(name: str) -> Callable[[Row], str]:

@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from bench.core import machine
 from bench.core.objects import freeze
-from bench.core.stats import Interval, interval
+from bench.core.stats import Interval, interval, mean
 from bench.store import examples
 from bench.store.records import FINISHED, Record, Store
 from bench.tables import latency_table
@@ -108,7 +106,7 @@ class Row:
 
     @property
     def train_seconds(self) -> float | None:
-        return float(np.mean([run["train_seconds"] for run in self.clocked])) if self.values and self.clocked else None
+        return mean([run["train_seconds"] for run in own]) if self.values and (own := self.clocked) else None
 
 
 def newest_facts(table: Sequence[Row]) -> dict[str, dict[str, Any]]:
