@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,22 @@ def test_files_that_change_while_they_are_read_are_read_again(tmp_path: Path, mo
     monkeypatch.setattr(datasets, "load", reading(lambda: path.write_text(str(len(reads)))))
     with pytest.raises(datasets.Corrupt, match=r"written while they are read: a\.txt"):
         loading.load("iris", tmp_path, 1, False)
+    loading.load.cache_clear()
+
+
+def test_what_a_loader_keeps_belongs_to_later_seeds_and_may_not_change_under_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, data = tmp_path / "a.txt", datasets.load("iris")
+    path.write_text("1")
+    read = lru_cache(lambda: path.read_text())
+    monkeypatch.setattr(datasets, "load", lambda *_: (read(), data)[1])
+    loading.load.cache_clear()
+    files = [loading.load("iris", tmp_path, seed, False)[1] for seed in range(3)]
+    assert files[0].keys() == {"a.txt"} and files[1] == files[2] == files[0]
+    path.write_text("22")
+    with pytest.raises(datasets.Corrupt, match=r"its loader keeps what it read before: a\.txt; start again"):
+        loading.load("iris", tmp_path, 3, False)
+    read.cache_clear()
+    assert loading.load("iris", tmp_path, 3, False)[1] != files[0]
     loading.load.cache_clear()
 
 

@@ -13,14 +13,16 @@ from datasets.data import Corrupt, Data
 
 MARGIN = 10_000_000  # nanoseconds: the clock of files moves in steps
 TRIES = 3  # to read files that are replaced meanwhile
+READ: dict[tuple[str, Path], dict[str, str]] = {}  # what loaders read in this process: they may keep it for later seeds
 
 
 @lru_cache(maxsize=5)
 def load(dataset: str, root: Path, seed: int, download: bool) -> tuple[Data, dict[str, str]]:
     """Data of one seed, kept for the next group of the same data set, and digests of the files they were read from.
 
-    ValueError if they are not what the task says, Corrupt if their files change while they are read.
+    ValueError if they are not what the task says, Corrupt if their files change while they are read, or while the loader keeps them.
     """
+    earlier = READ.setdefault((dataset, root), {})
     source = datasets.source(dataset)
     folders = opened.places(root, data=source)
     before: dict[str, str] | None = None
@@ -29,7 +31,11 @@ def load(dataset: str, root: Path, seed: int, download: bool) -> tuple[Data, dic
         with opened.watch(folders) as names:
             data = datasets.load(dataset, root, seed, download)
         names |= opened.while_imported("data", source)
-        files = opened.digests(folders, names)
+        files = opened.digests(folders, names | earlier.keys())
+        if stale := [name for name in earlier.keys() - names if files.get(name) != earlier[name]]:
+            told = f"files of {dataset} were changed, and its loader keeps what it read before"
+            raise Corrupt(f"{told}: {', '.join(sorted(stale))}; start again")
+        earlier |= files
         if files == before or not opened.changed(folders, names, start - MARGIN):
             check(data, datasets.task(dataset))
             return data, files
