@@ -46,9 +46,9 @@ class Block(nn.Module):
 class Backbone(nn.Module):
     """(batch, *input.shape) -> (batch, *output.shape); `mixer(dim, grid)` makes one block's mixer, None makes none."""
 
-    def __init__(self, task: Task, mixer: Mixer | None, dim: int, depth: int) -> None:
+    def __init__(self, task: Task, mixer: Mixer | None, dim: int, depth: int, patch: int | None = None) -> None:
         super().__init__()
-        self.tokens = Tokens(task, dim)
+        self.tokens = Tokens(task, dim, patch)
         self.positions = nn.Parameter(torch.randn(self.tokens.count, dim))
         self.blocks = nn.Sequential(*(Block(dim, mixer(dim, self.tokens.grid) if mixer else None) for _ in range(depth)))
         self.norm = nn.LayerNorm(dim)
@@ -58,38 +58,48 @@ class Backbone(nn.Module):
         return self.answer(self.norm(self.blocks(self.tokens(x) + self.positions)))
 
 
-def sized(task: Task, mixer: Mixer | None, dim: int | None, depth: int | None) -> Backbone:
+def sized(task: Task, mixer: Mixer | None, dim: int | None, depth: int | None, patch: int | None) -> Backbone:
     """The usual sizes: 32 wide and 2 deep; images 64 wide, and 3 deep from 17 pixels on."""
     image = task.input.kind == "image"
     large = image and min(task.input.shape[1:]) > 16
-    return Backbone(task, mixer, dim or (64 if image else 32), depth or (3 if large else 2))
+    return Backbone(task, mixer, dim or (64 if image else 32), depth or (3 if large else 2), patch)
 
 
 @register(family="attention")
-def backbone_attention(task: Task, *, dim: int | None = None, depth: int | None = None, heads: int = 4) -> Backbone:
-    return sized(task, lambda dim, grid: SelfAttention(dim, heads), dim, depth)
+def backbone_attention(
+    task: Task, *, dim: int | None = None, depth: int | None = None, patch: int | None = None, heads: int = 4
+) -> Backbone:
+    return sized(task, lambda dim, grid: SelfAttention(dim, heads), dim, depth, patch)
 
 
 @register(family="convolution")
-def backbone_conv(task: Task, *, dim: int | None = None, depth: int | None = None, kernel: int | None = None) -> Backbone:
-    return sized(task, partial(ConvMixer, kernel=kernel), dim, depth)
+def backbone_conv(
+    task: Task, *, dim: int | None = None, depth: int | None = None, patch: int | None = None, kernel: int | None = None
+) -> Backbone:
+    return sized(task, partial(ConvMixer, kernel=kernel), dim, depth, patch)
 
 
 @register(family="mlp")
-def backbone_mlp(task: Task, *, dim: int | None = None, depth: int | None = None, hidden: int | None = None) -> Backbone:
-    return sized(task, partial(TokenMLP, hidden=hidden), dim, depth)
+def backbone_mlp(
+    task: Task, *, dim: int | None = None, depth: int | None = None, patch: int | None = None, hidden: int | None = None
+) -> Backbone:
+    return sized(task, partial(TokenMLP, hidden=hidden), dim, depth, patch)
 
 
 @register(family="attention")
-def backbone_local(task: Task, *, dim: int | None = None, depth: int | None = None, heads: int = 4, kernel: int | None = None) -> Backbone:
-    return sized(task, lambda dim, grid: LocalAttention(dim, heads, grid, kernel), dim, depth)
+def backbone_local(
+    task: Task, *, dim: int | None = None, depth: int | None = None, patch: int | None = None, heads: int = 4, kernel: int | None = None
+) -> Backbone:
+    return sized(task, lambda dim, grid: LocalAttention(dim, heads, grid, kernel), dim, depth, patch)
 
 
 @register
-def backbone_recurrent(task: Task, *, dim: int | None = None, depth: int | None = None, width: int | None = None) -> Backbone:
-    return sized(task, partial(MinGRU, width=width), dim, depth)
+def backbone_recurrent(
+    task: Task, *, dim: int | None = None, depth: int | None = None, patch: int | None = None, width: int | None = None
+) -> Backbone:
+    return sized(task, partial(MinGRU, width=width), dim, depth, patch)
 
 
 @register
-def backbone_none(task: Task, *, dim: int | None = None, depth: int | None = None) -> Backbone:
-    return sized(task, None, dim, depth)
+def backbone_none(task: Task, *, dim: int | None = None, depth: int | None = None, patch: int | None = None) -> Backbone:
+    return sized(task, None, dim, depth, patch)

@@ -8,7 +8,8 @@
     signal                 a linear layer at every token, which answers for the p samples of its piece
     tokens                 a linear layer at every token, which answers for one word: all words at once, none knows the others
 
-p is the task's `patch`, else the largest that divides the length or both sides: up to 4, for images of 8 pixels or less up to 2.
+p is the model's own `patch`, else the task's, else the largest that divides the length or both sides: up to 4, for images of 8
+pixels or less up to 2.
 """
 
 from __future__ import annotations
@@ -31,17 +32,19 @@ def patch_size(*lengths: int) -> int:
 class Tokens(nn.Module):
     """Cuts an input, (batch, *input.shape), into tokens and projects each, (batch, tokens, dim).
 
-    `grid` is (rows, columns) for images, else (tokens,).
+    `grid` is (rows, columns) for images, else (tokens,). Unsupported if `patch` does not divide the input, or it is not cut.
     """
 
-    def __init__(self, task: Task, dim: int) -> None:
+    def __init__(self, task: Task, dim: int, patch: int | None = None) -> None:
         super().__init__()
         self.kind, shape = task.input.kind, task.input.shape
+        if patch is not None and (self.kind not in ("signal", "image") or patch < 1 or any(length % patch for length in shape[1:])):
+            raise Unsupported(f"a {self.kind} input of shape {shape} is not cut into whole patches of {patch}")
         self.grid: tuple[int, ...] = shape
         self.patch = width = 1
         if self.kind in ("signal", "image"):
             channels, *lengths = shape
-            self.patch = task.patch or patch_size(*lengths)
+            self.patch = patch or task.patch or patch_size(*lengths)
             self.grid = tuple(length // self.patch for length in lengths)
             width = channels * self.patch ** len(lengths)
         if self.kind == "tokens":

@@ -1,8 +1,10 @@
-"""Whether the family's verdicts stand at half the budget, half the width and twice the depth: the same mixers as variants of themselves.
+"""Whether the family's verdicts stand at half the budget, half the width, twice the depth and with inputs cut otherwise: the same
+mixers as variants of themselves.
 
     python -m bench run --models 'backbone_*@samples=0.5x' --datasets SET --budget reference --seeds 5
     python -m bench run --models 'backbone_*[dim=32]' --datasets SET --budget reference --seeds 5
     python -m bench run --models 'backbone_*[depth=4]' --datasets SET --budget reference --seeds 5
+    python -m bench run --models 'backbone_*[patch=4]' --datasets SET --budget reference --seeds 5
 
 Depth says whether a mixer that reaches near lacked no more than layers. A verdict *stands* where the check says the same word and
 *flips* where both are decided and differ; else one of them cannot tell. These scores change no verdict and no choice among variants.
@@ -16,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import datasets
 from bench.plan import tuned
-from bench.tables.family import HALF_BUDGET, HALF_WIDTH, MIXERS, OTHERS, TWICE_DEPTH
+from bench.tables.family import HALF_BUDGET, HALF_WIDTH, MIXERS, OTHERS, PATCH, TWICE_DEPTH
 from bench.tables.formatting import markdown
 from bench.tables.headline import LONGER, RANKED, SMOKE, asks, listed, sentences, smoke, told
 from bench.tables.rows import Row
@@ -27,6 +29,7 @@ WAYS = {
     "half the budget": lambda dataset: HALF_BUDGET,
     "half the width": lambda dataset: f"[dim={HALF_WIDTH[dataset]}]",
     "twice the depth": lambda dataset: f"[depth={TWICE_DEPTH[dataset]}]",
+    "another size of tokens": lambda dataset: f"[patch={PATCH.get(dataset, 0)}]",  # 0: not cut, nobody runs it
 }
 
 

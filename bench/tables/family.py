@@ -24,6 +24,7 @@ LEVEL = 1 - 0.05 / SIZE
 FEWEST = 5  # seeds below which nothing is said
 HALF_BUDGET = "@samples=0.5x"  # variants in which a verdict is checked, see checks.py
 HALF_WIDTH = {name: 32 if name.startswith(("digits", "mnist")) and name != "mnist1d" else 16 for name in SETS}
+PATCH = {"digits": 1, "digits_affine": 1, "digits_translated": 1, "mnist": 7, "mnist1d": 4, "mnist_5k": 7, "shapes": 2, "shapes_pairs": 2}
 TWICE_DEPTH = {name: 6 if name in ("mnist", "mnist_5k") else 4 for name in SETS}
 
 # Of a limited pool of samples: test / training samples. Runs on later sets tell it themselves; others are drawn afresh for every seed.
