@@ -341,6 +341,7 @@ def test_a_start_sweeps_what_killed_processes_left_and_nothing_else(tmp_path: Pa
     swept = [tmp_path / f".probe-{gone}", tmp_path / f".probe.{gone}", runs / f".a.json.{gone}", runs / f".a.pt.{HERE}-{gone}"]
     swept += [tmp_path / "checkpoints" / ".r.claim"]
     left = [partial(runs / "b.json"), runs / f".c.json.{'0' * 8}-{gone}", tmp_path / ".gitignore"]
+    left += [tmp_path / f".notes.{gone}", runs / f".d.json.{'9' * 23}", runs / f".e.json.{HERE}-{'9' * 23}"]  # nothing that we ever wrote
     for path in (*swept, *left):
         path.touch()
     held = store.claim("held")

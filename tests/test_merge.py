@@ -132,6 +132,18 @@ def test_briefly_every_figure_stays_and_what_one_seed_s_samples_got(tmp_path: Pa
     assert contents(out.folder) == before
 
 
+def test_beside_a_broken_first_seed_nothing_is_copied_briefly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task, out = datasets.task("two_gaussians"), Store(tmp_path / "out")
+    for seed in range(2):
+        Store(tmp_path / "full").put_run(answered("linear", seed, seed, task))
+    out.put_run(answered("linear", 0, 0, task))
+    (path,) = out.folder.glob("runs/*/*/*.json")
+    path.write_text("{")
+    assert main(["merge", str(tmp_path / "full"), "--results", str(out.folder), "--brief"]) == 1
+    assert f"{path.name} beside it cannot be used" in capsys.readouterr().err
+    assert path.read_text() == "{"
+
+
 def test_timed_calls_are_kept_to_one_part_in_4096(tmp_path: Path) -> None:
     samples = np.random.default_rng(0).lognormal(0, 3, 5_000).astype("<f4")
     Store(tmp_path).put_latency(timed("linear", 1.0) | {"samples_ms": pack(samples), "medians_ms": [1.23456789]})

@@ -21,7 +21,8 @@ from bench.store.claim import claimed
 
 LARGEST_RECORD = 2**26  # bytes; no record is nearly as large
 HERE = f"{zlib.crc32(platform.node().encode()):08x}"  # process ids say nothing of processes of another machine on the same folder
-LEFT = re.compile(r"\.(?:probe-|.+\.(?:([0-9a-f]{8})-)?)(\d+)")  # what `partial` makes; without the machine: what versions up to 0.6 made
+# What `partial` makes; without the machine: what versions up to 0.6 made, of records and weights.
+LEFT = re.compile(r"\.(?:probe[-.]|.+\.([0-9a-f]{8})-|.+\.(?:json|pt)\.)([0-9]{1,9})")
 
 
 class StoreError(RuntimeError):

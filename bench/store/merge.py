@@ -112,6 +112,15 @@ def files(folder: Path) -> Iterator[Path]:
         yield from (path for path in sorted((folder / top).glob("*/*/*.json")) if not path.name.startswith("."))
 
 
+def first_seed(path: Path) -> Record | None:
+    """The record of the first seed beside a run's. Refused if it cannot be used."""
+    beside = path.with_name(f"{path.stem.rpartition('-')[0]}-s0.json")
+    try:
+        return read(beside, known=True) if beside.is_file() else None
+    except Refused as why:
+        raise Refused(f"{beside.name} beside it {why}") from why
+
+
 def merge(folders: list[Path], out: Store, shorten: bool = False) -> Merged:
     """Copy what is new; `shorten`: as briefly as we publish it. StoreError where nothing can be written."""
     merged = Merged()
@@ -131,8 +140,7 @@ def merge(folders: list[Path], out: Store, shorten: bool = False) -> Merged:
                 target = out.folder / name
                 if not target.exists():
                     if shorten and record["kind"] == "run":
-                        beside = out.folder / name.with_name(f"{name.stem.rpartition('-')[0]}-s0.json")
-                        record = brief(record, as_record(beside.read_text()) if beside.is_file() else None)
+                        record = brief(record, first_seed(out.folder / name))
                     if record["kind"] in ("run", "trial"):
                         out.put_run(record, record["kind"])
                     elif record["kind"] == "cell":
