@@ -72,13 +72,18 @@ FIELDS: dict[str, Kind] = {
 NOTES: dict[str, Kind] = {"latency": [TEXT]}  # several of a timing, of all others one text
 NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")  # of folders and files
 DEEP, GREAT = 16, 2**63
-ZEROS, GREATEST = bytes.maketrans(b"123456789", b"000000000"), b"0" * 19
-HARMLESS = {float, bool, type(None)}
+FAR = 1e100  # no figure of a run is farther from 1, nor nearer to 0 without being 0: pictures could not show it
+LONGEST = 1e12  # milliseconds
+ZEROS = bytes.maketrans(b"123456789", b"000000000")
+HARMLESS = {bool, type(None)}
 
 
 def tame(text: bytes) -> bool:
-    """Whether a record's text holds neither half characters nor great whole numbers, so that `plain` need not look for them."""
-    return text.isascii() and b"\\ud" not in text and b"\\uD" not in text and GREATEST not in text.translate(ZEROS)
+    """Whether a record's text holds neither half characters nor numbers out of range, so that `plain` need not look for them."""
+    if not text.isascii() or b"\\ud" in text or b"\\uD" in text:
+        return False
+    places = text.lower().translate(ZEROS)
+    return b"0" * 19 not in places and b"e+000" not in places and b"e-000" not in places and b"e000" not in places
 
 
 def plain(value: Any, depth: int = 0) -> None:
@@ -95,6 +100,8 @@ def plain(value: Any, depth: int = 0) -> None:
                 plain(one, depth + 1)
     elif isinstance(value, int) and abs(value) >= GREAT:
         raise ValueError("a whole number is too great")
+    elif isinstance(value, float) and math.isfinite(value) and value and not 1 / FAR < abs(value) < FAR:
+        raise ValueError("a number is out of any range")
 
 
 def whole(value: Any) -> Any:
@@ -172,10 +179,14 @@ def check(record: Record, tamed: bool = False) -> None:
     if wrong:
         raise ValueError(f"{wrong[0]!r} is no name of a file")
     if record["kind"] == "latency":
-        unpack(record["samples_ms"])
+        calls = unpack(record["samples_ms"])
+        if calls.size and not (calls.min() >= 0 and calls.max() < LONGEST):
+            raise ValueError("timed calls are not numbers from 0 on")
         for times in (record[name] for name in ("medians_ms", "twin_ms") if name in record):
-            if not times or not all(0 < value < math.inf for value in times):
+            if not times or not all(1 / LONGEST < value < LONGEST for value in times):
                 raise ValueError("times are not positive numbers, one at least")
+    if any(not 0 <= cost < GREAT for name in ("costs", "exact") for cost in record.get(name, {}).values() if cost is not None):
+        raise ValueError("a cost is no number from 0 on")
     if record["kind"] == "run":
         check_run(record)
 
