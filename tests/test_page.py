@@ -7,6 +7,7 @@ import hashlib
 import io
 import itertools
 import json
+import math
 import re
 import shlex
 from collections import Counter
@@ -20,6 +21,7 @@ from PIL import Image
 from scipy import stats as scipy_stats
 
 from bench.page import build, pictures, view
+from bench.page.svg import Axis
 from bench.plan import grid
 from bench.store.encoding import pack
 from bench.store.records import Store
@@ -35,6 +37,22 @@ from tests.test_report import MODELS, run, value_of
 BUDGET = {"name": "default", "dtype": "float32", "samples": 20, "seeds": 5}
 
 HOSTILE = "</script><img src=x onerror=\"document.title='hit'\"> & \u2028 <!-- <script> {{ 7 * 7 }}"
+
+
+@pytest.mark.parametrize("most", [math.inf, 1.0])
+def test_an_axis_of_errors_tells_them_apart(most: float) -> None:
+    axis = Axis.around([5e-4, 3e-3], 206, 350, log=True, least=0, most=most)
+    assert 206 < axis(5e-4) < 240 < 320 < axis(3e-3) < 350
+    assert len(axis.ticks()) >= 2
+
+
+def test_a_model_that_is_ranked_nowhere_says_where_its_results_are(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put_run(run("vit", 0, 0.9, budget=BUDGET | {"name": "published"}))
+    store.put_latency(timing("cnn", 1, 2.0))
+    cards = {card["name"]: card for card in view.facts(store)["models"]}
+    assert cards["vit"]["why_not"] == "not ranked, but with results on gaussian" and cards["vit"]["best"] == []
+    assert cards["cnn"]["family"] == "convolution"  # timed, not trained
 
 
 def timing(model: str, batch: int, ms: float, **fields: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,6 +77,17 @@ def test_records_outlive_the_facts_of_their_machine(tmp_path: Path, content: str
             assert [r["machine"] for r in Store(tmp_path).runs()] == [named]
 
 
+def refused(store: Store, altered: dict[str, Any]) -> None:
+    """A record that names a file elsewhere is not written, and one that was altered so is not read."""
+    with pytest.raises(ValueError, match="is no name of a file"):
+        store.put_run(record(0, **altered))
+    store.put_run(record(0))
+    (path,) = (store.folder / "runs").glob("*/*/*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | altered))
+    with pytest.warns(UserWarning, match="is no name of a file"):
+        assert store.runs() == []
+
+
 NAMES = {"slug": "box", "torch": "2.15.0", "facts": "0123456789abcdef"}
 
 
@@ -83,9 +95,7 @@ NAMES = {"slug": "box", "torch": "2.15.0", "facts": "0123456789abcdef"}
     "altered", [*({"facts": name} for name in ("../../../etc/x", "/etc/x", "a/b", "")), {"torch": ".."}, {"torch": ""}]
 )
 def test_facts_lie_nowhere_else(tmp_path: Path, altered: dict[str, str]) -> None:
-    Store(tmp_path).put_run(record(machine=NAMES | altered))
-    with pytest.warns(UserWarning, match="is no name of a file"):
-        assert Store(tmp_path).runs() == []
+    refused(Store(tmp_path), {"machine": NAMES | altered})
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "u1", "<f4"])
@@ -171,9 +181,14 @@ def test_seeds_share_one_probe_and_runs_that_hold_their_own_are_read(store: Stor
 
 
 def test_a_probe_lies_in_its_folder(store: Store) -> None:
-    store.put_run(record(0, probe="../../up"))
-    with pytest.warns(UserWarning, match="'../../up' is no name of a file"):
-        assert store.runs() == []
+    refused(store, {"probe": "../../up"})
+
+
+@pytest.mark.parametrize("altered", [{"dataset": "../../../evil"}, {"model": "../evil"}, {"dataset": "a/b"}])
+def test_nothing_is_written_outside_the_folder(store: Store, altered: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="is no name of a file"):
+        store.put_run(record(0, **altered))
+    assert not store.folder.exists() or not list(store.folder.rglob("*.json"))
 
 
 def test_a_later_schema_is_left_alone(store: Store) -> None:

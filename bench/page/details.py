@@ -22,6 +22,7 @@ from bench.page.words import strong
 from bench.report.beside import tried
 from bench.report.costs import COSTS
 from bench.tables.formatting import amount, number, quality
+from bench.tables.headline import listed
 from bench.tables.look import Look
 from bench.tables.rows import Row
 from bench.tables.scales import called, scale
@@ -75,6 +76,8 @@ def model_cards(table: Sequence[Row], sections: dict[str, list[Row]], look: dict
     places: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
     for dataset, own in sections.items():
         order = ranked(own)
+        if len(order) < 2:  # nothing was there to be better than
+            continue
         for place, row in enumerate(order, 1):
             name = plain(row.model)
             said = f"{place} of {len(order)}, {quality(row.value, row.metric)}"
@@ -91,6 +94,8 @@ def model_cards(table: Sequence[Row], sections: dict[str, list[Row]], look: dict
         sizes = [count for row in rows if (count := row.costs.get("params_active"))] or [0]
         size = " to ".join(dict.fromkeys(map(amount, (min(sizes), max(sizes))))) if any(sizes) else ""
         reasons = [row.reason for row in rows if not row.values and row.reason]
+        apart = list(dict.fromkeys(row.dataset for row in every if row.values))
+        why_not = f"not ranked, but with results on {listed(apart)}" if apart else max(reasons, key=reasons.count, default="")
         cards.append(
             {
                 "name": name,
@@ -103,7 +108,7 @@ def model_cards(table: Sequence[Row], sections: dict[str, list[Row]], look: dict
                 "beside": beside if text else "",  # the model that has the same text
                 "best": [(dataset, place) for _, dataset, place in sorted(places[name])[:5]],
                 "trained": len(places[name]),
-                "why_not": max(reasons, key=reasons.count) if reasons and not places[name] else "",
+                "why_not": why_not,
                 "variants": tried_lines(every),
             }
         )

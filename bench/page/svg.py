@@ -97,9 +97,10 @@ class Axis:
 
     @classmethod
     def around(cls, values: Iterable[float], start: float, end: float, log: bool = False, least: float = -inf, most: float = inf) -> Axis:
-        """With a margin around the finite values, the positive ones where it is logarithmic, inside what is possible where it is not."""
+        """With a margin around the finite values, the positive ones where it is logarithmic, inside what is possible."""
         found = [v for v in values if math.isfinite(v) and (v > 0 or not log)] or [1.0]
         low, high = (math.log10(end_) if log else end_ for end_ in (min(found), max(found)))
+        least, most = ((math.log10(end_) if end_ > 0 else -inf) if log else end_ for end_ in (least, most))
         room = 0.05 * (high - low) or (0.15 if log else 0.05 * abs(low) or 1)
         return cls(max(low - room, least), min(high + room, most), start, end, log)
 

@@ -149,8 +149,10 @@ def finding(dataset: str, rows: Sequence[Row], costs: Sequence[Cost]) -> str:
         return f"{dataset}: {best.model} alone has a value, {called(best.metric)} {value}"
     always = [row.model for row in rows if all(row.model in on_front(points(rows, cost), row.metric.better != "lower") for cost in costs)]
     whole = listed(always) if len(always) <= 3 else f"{len(always)} of {len(rows)} models"
+    costly = any(best.model in points(rows, cost) for cost in costs)
+    name = best.model if costly or not costs else f"{best.model} (no cost of it is counted)"
     kept = f"; nothing beats {whole} in both quality and cost" if costs and always else ""
-    return f"{dataset}: {best.model} has the {'high' if best.metric.better == 'higher' else 'low'}est {called(best.metric)}, {value}{kept}"
+    return f"{dataset}: {name} has the {'high' if best.metric.better == 'higher' else 'low'}est {called(best.metric)}, {value}{kept}"
 
 
 @matplotlib.rc_context(STYLE)

@@ -22,7 +22,7 @@ from bench.store.files import LARGEST_RECORD, StoreError, partial, set_aside, sw
 from bench.store.fingerprint import SHORT, digest
 from bench.store.machines import apart, joined
 from bench.store.places import TOPS, place
-from bench.store.schema import SCHEMA, Record, check, plain, tame, whole
+from bench.store.schema import SCHEMA, Record, check, check_names, plain, tame, whole
 from models.naming import plain as module
 
 DEVICES, BATCHES = ("cpu", "cuda"), (1, 64)  # what latencies are measured for: batch 1, and 64 for throughput
@@ -82,6 +82,7 @@ class Store:
     def put(self, kind: str, record: Record) -> None:
         stamp = {"schema": SCHEMA, "kind": kind, "created": datetime.now(UTC).isoformat(timespec="microseconds")}
         record = stamp | whole(record)
+        check_names(record)
         named, found = apart(record["machine"])
         self.put_once(found)
         self.write(self.folder / place(record), as_text(record | {"machine": named}).encode())

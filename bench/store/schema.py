@@ -167,17 +167,7 @@ def check(record: Record, tamed: bool = False) -> None:
         absent += [f"curve.{name}" for name in CURVES if name not in record["curve"]]
     if absent:
         raise KeyError(f"no {', '.join(absent)}")
-    names = [record["dataset"]] if "dataset" in required else []
-    if "machine" in required:  # it lies in folders of these names, or names a file there
-        kept = record["kind"] == "machine" or "facts" in record["machine"]
-        names += [record["machine"].get(name, "") for name in (("slug", "torch") if kept else ("slug",))]
-        names += [record["machine"]["facts"]] if "facts" in record["machine"] else []
-    names += [record["budget"]["name"]] if "budget" in required else []
-    names += [probe] if isinstance(probe := record.get("probe"), str) else []
-    wrong = [name for name in names if not NAMED.fullmatch(name)]
-    wrong += [record["model"]] if "model" in required and not readable(record["model"]) else []
-    if wrong:
-        raise ValueError(f"{wrong[0]!r} is no name of a file")
+    check_names(record)
     if record["kind"] == "latency":
         calls = unpack(record["samples_ms"])
         if calls.size and not (calls.min() >= 0 and calls.max() < LONGEST):
@@ -189,6 +179,22 @@ def check(record: Record, tamed: bool = False) -> None:
         raise ValueError("a cost is no number from 0 on")
     if record["kind"] == "run":
         check_run(record)
+
+
+def check_names(record: Record) -> None:
+    """ValueError where a record would lie, or names something that lies, outside its results folder."""
+    required = REQUIRED[record["kind"]]
+    names = [record["dataset"]] if "dataset" in required else []
+    if "machine" in required:  # it lies in folders of these names, or names a file there
+        kept = record["kind"] == "machine" or "facts" in record["machine"]
+        names += [record["machine"].get(name, "") for name in (("slug", "torch") if kept else ("slug",))]
+        names += [record["machine"]["facts"]] if "facts" in record["machine"] else []
+    names += [record["budget"]["name"]] if "budget" in required else []
+    names += [probe] if isinstance(probe := record.get("probe"), str) else []
+    wrong = [name for name in names if not NAMED.fullmatch(name)]
+    wrong += [record["model"]] if "model" in required and not readable(record["model"]) else []
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no name of a file")
 
 
 def check_run(record: Record) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import models
 from bench.core import machine
 from bench.core.objects import freeze
 from bench.core.stats import Interval, interval, mean
@@ -24,7 +25,6 @@ from bench.tables.chosen import choose, val
 from bench.tables.clock import clock, trainer
 from bench.tables.scales import scale
 from datasets.task import Metric
-from models import FAMILIES
 
 UNKNOWN = Metric("", "higher")
 CHOSEN = "its best test score of any evaluation, as the source chose"
@@ -145,7 +145,7 @@ def trained(records: list[Record]) -> Row:
         source=first.get("source", ""),
         summary=first.get("summary", ""),
         scored_by=first.get("scored_by", ""),
-        family=first["family"] if first.get("family") in FAMILIES else "other",
+        family=first["family"] if first.get("family") in models.FAMILIES else "other",
         tuned="yes" if first.get("tuned") else "no",
         newest=max(r["created"] for r in records),
     )
@@ -192,6 +192,11 @@ def everything(store: Store) -> tuple[list[Record], list[Record]]:
             gc.enable()
 
 
+def family_of(model: str) -> str:
+    """What a model that was never trained mixes by; `other` of one that nobody knows here."""
+    return models.family(name) if (name := models.plain(model)) in models.names(published=True) else "other"
+
+
 def sources(row: Row) -> set[str]:
     """The model's source by today's digest, and earlier ones under which its runs were found to do the same."""
     return {row.source, *(source for run in row.runs for source in run.get("sources", []))}
@@ -229,6 +234,7 @@ def tabulated(runs: list[Record], timings: list[Record], asked: str | None = Non
             reason = f"timed{' in ' + dtype if dtype != 'float32' else ''}, not trained"
             arithmetic, facts = machine.arithmetic(own[0]), {shown_machine: own[0]["machine"]}
             blank = Row(model, dataset, "", dtype, arithmetic, "skipped", reason, shown_machine, shown_trainer, facts=facts)
+            blank.family = family_of(model)
             put_latency(blank, own)
             table.append(blank)
     return table
