@@ -306,10 +306,25 @@ def test_folders_where_weights_and_checkpoints_should_be_are_passed_over(tmp_pat
 def test_the_warning_of_weights_that_are_set_aside_names_the_way_to_have_them_again(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.put_weights(record(), b"no weights")
-    with pytest.warns(
-        UserWarning, match=r"set aside as .*\.broken; its run is in the store and not trained again by itself, but with --retrain"
-    ):
+    with pytest.warns(UserWarning, match=r"set aside as .*\.broken; its run is trained again at the next start"):
         assert store.weights(record()) is None
+
+
+@pytest.mark.parametrize("harm", ["cut", "of another seed"])
+def test_weights_that_cannot_be_used_are_set_aside_and_their_seed_alone_is_trained_again(tmp_path: Path, harm: str) -> None:
+    cell, store = grid.cell("linear", "xor", "smoke", 2), Store(tmp_path)
+    first, second = run_cell(cell, tmp_path).runs
+    path, whole = store.weights_of(first), store.weights(first)
+    path.write_bytes(path.read_bytes()[:100] if harm == "cut" else store.weights_of(second).read_bytes())
+    with pytest.warns(UserWarning, match=r"cannot be used .*; set aside as .*; its run is trained again"):
+        assert store.weights(first) is None
+    again = run_cell(cell, tmp_path)
+    assert again.trained == 1 and again.runs[1] == second
+    assert again.runs[0]["test"]["best"] == pytest.approx(first["test"]["best"], rel=1e-4)
+    loaded = store.weights(first)
+    assert whole is not None and loaded is not None
+    assert all(torch.allclose(loaded["best"][name], value, atol=1e-6) for name, value in whole["best"].items())
+    assert run_cell(cell, tmp_path).trained == 0
 
 
 def test_a_run_that_is_gone_right_after_it_was_stored_is_an_error_of_its_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

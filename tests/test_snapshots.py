@@ -100,7 +100,7 @@ def test_weights_that_cannot_be_read_are_set_aside(tmp_path: Path, content: byte
     assert found is not None and torch.equal(found["best"]["w"], torch.ones(3)) and found["last"] == found["snapshots"] == {}
     path = store.weights_of(run)
     path.write_bytes(content)
-    with pytest.warns(UserWarning, match=r"smoke-r-s0.pt cannot be read .* set aside as smoke-r-s0.pt.broken"):
+    with pytest.warns(UserWarning, match=r"smoke-r-s0.pt cannot be used .* set aside as smoke-r-s0.pt.broken"):
         assert store.weights(run) is None
     assert path.with_name(path.name + ".broken").read_bytes() == content
 

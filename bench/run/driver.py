@@ -116,7 +116,7 @@ class Driver:
         job, seeds = with_cell(cell, self.blank), range(cell.budget.seeds)
         code, packages = fingerprint.code(cell.model, cell.dataset), fingerprint.packages(cell.model, cell.dataset)
         found = {} if job.retrain else self.stored(cell, seeds)
-        found = {seed: r for seed, r in found.items() if self.same_files(cell, r)}
+        found = {seed: r for seed, r in found.items() if self.same_files(cell, r) and not self.store.lost(r)}
         counting = fingerprint.counting(cell.model)
         ours = {seed for seed, r in found.items() if r.get("code") == code and fingerprint.agree(packages, r)}
         known = {seed for seed in ours if found[seed].get("counted_by") == counting}
@@ -171,8 +171,7 @@ class Driver:
                 self.store.put_run(record | known | message.facts)
         elif isinstance(message, Finished):
             for record, kept in zip(message.records, message.weights, strict=True):
-                if kept is not None:
-                    self.store.put_weights(record, kept)
+                self.store.put_weights(record, kept)
                 self.store.put_run(record)
             one.trained += [record["seed"] for record in message.records]
             self.store.checkpoints.drop(message.records[0]["recipe"], list(message.group))

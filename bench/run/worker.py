@@ -192,7 +192,13 @@ def train(job: Job, head: Record, missing: list[int], probes: Probes, tell: Tell
             head | shared | {"files": files | subject.files} | scored(build, one, own, task, budget, device) for one, own, files in new
         )
         kept = (snapshots.kept(one, job.keep_weights) if one.status == "ok" else None for one, _, _ in new)
-        tell(Finished(records, tuple(pack_weights(weights) if weights is not None else None for weights in kept), tuple(seeds)))
+        tell(
+            Finished(
+                records,
+                tuple(pack_weights(own, run) if own is not None else None for own, run in zip(kept, records, strict=True)),
+                tuple(seeds),
+            )
+        )
         done += len(seeds)
         if why and job.first_alone:
             return

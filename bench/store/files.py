@@ -19,6 +19,7 @@ import torch
 
 from bench.store.claim import claimed
 
+BROKEN = ".broken"  # what the name of a file that cannot be used ends with
 LARGEST_RECORD = 2**26  # bytes; no record is nearly as large
 HERE = f"{zlib.crc32(platform.node().encode()):08x}"  # process ids say nothing of processes of another machine on the same folder
 # What `partial` makes; without the machine: what versions up to 0.6 made, of records and weights.
@@ -35,7 +36,7 @@ class Unusable(ValueError):
 
 def set_aside(path: Path) -> str:
     """Rename a file that cannot be used, so that it is met no more and not lost; its new name."""
-    aside = path.with_name(path.name + ".broken")
+    aside = path.with_name(path.name + BROKEN)
     with contextlib.suppress(OSError):
         path.replace(aside)
     return aside.name

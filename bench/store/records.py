@@ -18,7 +18,7 @@ from bench.store.checkpoints import Checkpoints
 from bench.store.claim import Claim, claimed
 from bench.store.curves import short, short_times
 from bench.store.encoding import as_record, as_text
-from bench.store.files import LARGEST_RECORD, StoreError, partial, set_aside, sweep, tensors, usable
+from bench.store.files import BROKEN, LARGEST_RECORD, StoreError, partial, set_aside, sweep, tensors, usable
 from bench.store.fingerprint import SHORT, digest
 from bench.store.machines import apart, joined
 from bench.store.places import TOPS, place
@@ -32,11 +32,16 @@ AGAIN = "its run is in the store and not trained again by itself, but with --ret
 LARGEST = 2**26  # bytes; of larger models no weights are kept
 
 
-def pack_weights(kept: dict[str, Any]) -> bytes:
-    """What a run keeps, tensors, numbers and text, as a file that loads with weights_only."""
+def pack_weights(kept: dict[str, Any], run: Record | None = None) -> bytes:
+    """What a run keeps, tensors, numbers and text, as a file that loads with weights_only and says whose they are."""
     content = io.BytesIO()
-    torch.save(kept, content)
+    torch.save(kept | ({"of": named(run)} if run is not None else {}), content)
     return content.getvalue()
+
+
+def named(run: Record) -> str:
+    """A run, as its weights say whose they are."""
+    return f"{run['model']} {run['dataset']} {run['recipe']} {run['seed']}"
 
 
 class Store:
@@ -135,9 +140,18 @@ class Store:
             self.folder / "weights" / run["dataset"] / module(run["model"]) / f"{run['budget']['name']}-{run['recipe']}-s{run['seed']}.pt"
         )
 
-    def put_weights(self, run: Record, content: bytes) -> None:
-        """Beside a run's record, what `pack_weights` made of its weights."""
-        self.write(self.weights_of(run), content)
+    def put_weights(self, run: Record, content: bytes | None) -> None:
+        """Beside a run's record, what `pack_weights` made of its weights; of a run that keeps none nothing is missed any more."""
+        path = self.weights_of(run)
+        if content is not None:
+            self.write(path, content)
+        else:
+            path.with_name(path.name + BROKEN).unlink(missing_ok=True)
+
+    def lost(self, run: Record) -> bool:
+        """Whether a run's weights were set aside and nothing has taken their place: then it is trained again."""
+        path = self.weights_of(run)
+        return not path.exists() and path.with_name(path.name + BROKEN).exists()
 
     def weights(self, run: Record) -> dict[str, Any] | None:
         """What `put_weights` was given, {} for a part it was not.
@@ -151,10 +165,13 @@ class Store:
             saved = tensors(packed)
             if not {"best", "last"} & saved.keys():
                 raise KeyError("best")
+            if saved.get("of", own := named(run)) != own:
+                raise ValueError(f"weights of {saved['of']}")
             return {name: dict(saved.get(name, {})) for name in ("best", "last", "snapshots")}
         except Exception as error:  # an altered file may be wrong in any way
-            told = f"{path.name} cannot be read ({type(error).__name__}); set aside as {set_aside(path)}"
-            warnings.warn(f"{told}; {AGAIN}", stacklevel=2)
+            why = str(error) if isinstance(error, ValueError) else type(error).__name__
+            told = f"{path.name} cannot be used ({why}); set aside as {set_aside(path)}"
+            warnings.warn(f"{told}; its run is trained again at the next start", stacklevel=2)
             return None
 
     def read(self, path: Path) -> Record | None:
