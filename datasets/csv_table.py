@@ -28,8 +28,12 @@ class Table:
         dtype: dict[Any, type] = {text: str} if text else {}
         try:
             self.rows = pd.read_csv(file, sep=separator, dtype=dtype, keep_default_na=False, na_values=[""], low_memory=False)
+            named = pd.read_csv(file, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
         except (OSError, ValueError) as error:  # pandas's own errors are ValueErrors
-            raise ValueError(f"{name}: {file} is no CSV that pandas reads: {' '.join(str(error).split())}") from error
+            way = "; save it as UTF-8" if isinstance(error, UnicodeError) else ""
+            raise ValueError(f"{name}: {file} is no CSV that pandas reads: {' '.join(str(error).split())}{way}") from error
+        if len(twice := named[named.duplicated() & (named != "")]):
+            raise self.wrong(f"its header names {twice.iloc[0]!r} twice; give each column a name of its own")
         self.columns = [str(column) for column in self.rows.columns]
         self.rows.columns = pd.Index(self.columns)
         if not isinstance(self.rows.index, pd.RangeIndex):  # pandas takes what is too much for names of rows
@@ -46,6 +50,8 @@ class Table:
         for column in found:
             if column not in self.columns:
                 near = did_you_mean(column, self.columns)
+                if len(self.columns) == 1 and (other := next((mark for mark in ";\t|" if mark in self.columns[0]), "")):
+                    near = f"; its one column looks like several: pass separator={other!r}"
                 raise ValueError(f"{self.name}: {self.file} has no column {column!r}{near}; it has {', '.join(self.columns)}")
         return found
 

@@ -48,11 +48,19 @@ def register(folder: Path, lines: list[str], **asked: Any) -> Any:
         (rows(), {"target": "price", "text": "kind", "columns": ["length"]}, "own: text='kind' and columns=.*: either texts"),
         (rows(), {"target": [], "columns": "length"}, "own.csv: target names no column"),
         ([rows()[0], *(f"0,{line}" for line in rows()[1:])], {"target": "kind"}, "own.csv: its rows have more cells than its header"),
+        ([line.replace(",", ";") for line in rows()], {"target": "kind"}, "its one column looks like several: pass separator=';'"),
+        (["length,kind,kind", *rows()[1:]], {"target": "kind"}, "own.csv: its header names 'kind' twice; give each column a name"),
     ],
 )  # fmt: skip
 def test_a_csv_is_refused_with_file_column_and_line(tmp_path: Path, lines: list[str], asked: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         register(tmp_path, lines, **asked)
+
+
+def test_another_encoding_says_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_bytes("\n".join(rows(line3="1,Größe,2")).encode("latin-1"))
+    with pytest.raises(ValueError, match=r"own.csv is no CSV that pandas reads: .*; save it as UTF-8"):
+        datasets.from_csv("own", tmp_path / "own.csv", target="kind")
 
 
 def test_where_lines_cannot_be_counted_rows_are(tmp_path: Path) -> None:
