@@ -11,6 +11,7 @@ from tabulate import tabulate
 from bench.core.stats import Interval, interval
 from bench.store.records import Record
 from bench.tables.chosen import val
+from bench.tables.scales import scale
 from datasets.task import Metric
 from models.naming import plain
 
@@ -81,6 +82,6 @@ def cell_line(model: str, dataset: str, status: str, reason: str, runs: Sequence
     metric = Metric(**runs[0]["metric"])
     shut = model != plain(model) and runs[0]["budget"].get("choose") != "test"
     values = [found for run in runs if (found := val(run) if shut else run["test"]["best"][metric.name]) is not None]
-    said = quality(interval(values) if values else None, metric)
+    said = quality(scale(metric).bounded(interval(values)) if values else None, metric)
     how = f"{len(runs)} seed{'s' * (len(runs) != 1)}, " + (f"{seconds:.1f} s" if trained else "from store")
     return f"{place} {metric.name}{' on val' * shut} {said} ({how}){' ' + reason if reason else ''}"
