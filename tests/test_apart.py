@@ -18,9 +18,12 @@ import pytest
 import torch
 
 from bench.core import apart as apart_module
-from bench.core.apart import SHARED, Apart, Lost, answers, restored
+from bench.core import machine
+from bench.core.apart import SHARED, Apart, Lost, answers, restored, told
 from bench.plan import grid
-from tests.conftest import Bench, table
+from bench.plan.plugins import PLUGGED
+from bench.store.records import Store
+from tests.conftest import Bench, run_cell, table
 from tests.test_engines import DEATHS, quality
 
 
@@ -82,7 +85,17 @@ CHANGES: dict[str, Any] = {
     "warnings": lambda: warnings.simplefilter("error"),
     "output": lambda: setattr(sys, "stdout", None),
     "tf32": lambda: setattr(torch.backends.cudnn, "allow_tf32", not torch.backends.cudnn.allow_tf32),
+    "autocast": lambda: torch.set_autocast_enabled("cpu", True),
+    "autocast's dtype": lambda: torch.set_autocast_dtype("cpu", torch.float16),
+    "flash": lambda: torch.backends.cuda.enable_flash_sdp(False),
+    "attention in pieces": lambda: torch.backends.cuda.enable_math_sdp(False),
+    "precision of all": lambda: setattr(torch.backends, "fp32_precision", "tf32"),
+    "precision of products": lambda: setattr(torch.backends.mkldnn.matmul, "fp32_precision", "bf16"),
+    "precision on cuda": lambda: setattr(torch.backends.cuda.matmul, "fp32_precision", "tf32"),
+    "precision of convolutions": lambda: setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee"),
 }
+if hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1:
+    CHANGES["cores"] = lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
 HELD = False  # a lock that a thread of this process holds: a fork inherits it, a fresh process does not
@@ -110,10 +123,55 @@ def test_what_a_process_shares_is_restored(what: str) -> None:
     before = [read() for read, _ in SHARED]
     with contextlib.suppress(ZeroDivisionError), restored():
         CHANGES[what]()
-        changed = [read() for read, _ in SHARED] != before
+        changed = [told(read) for read, _ in SHARED] != before  # some raise where settings of precision contradict each other
         raise ZeroDivisionError
     assert changed
     assert [read() for read, _ in SHARED] == before
+
+
+def test_what_cannot_be_read_or_put_back_hinders_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = {"first": 0, "stubborn": 0, "last": 0}
+
+    def refuses(value: Any) -> None:
+        raise ValueError("stubborn")
+
+    unread = (lambda: 1 // 0, lambda value: held.update(unread=value))
+    stubborn = (lambda: held["stubborn"], refuses)
+    first, last = ((lambda name=name: held[name], lambda value, name=name: held.update({name: value})) for name in ("first", "last"))
+    monkeypatch.setattr(apart_module, "SHARED", [first, unread, stubborn, last])
+    with restored():
+        held.update(first=1, last=1)
+    assert held == {"first": 0, "stubborn": 0, "last": 0}
+    with pytest.raises(ValueError, match="stubborn"), restored():
+        held.update(first=1, stubborn=1, last=1)
+    assert held == {"first": 0, "stubborn": 1, "last": 0}
+    with pytest.raises(ZeroDivisionError), restored():  # its own error is told, not ours
+        held.update(first=1, stubborn=2, last=1)
+        raise ZeroDivisionError
+    assert held == {"first": 0, "stubborn": 2, "last": 0}
+
+
+LEAKS = """
+import os, torch
+torch.set_autocast_enabled("cpu", True)
+torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+"""
+
+
+def test_a_worker_trains_as_if_its_plugins_had_changed_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "leaks.py"
+    file.write_text(LEAKS)
+    cell = grid.cell("linear", "iris", "smoke", 1)
+    runs = []
+    for folder, plugins in (("without", ()), ("with", (str(file),))):
+        outcome = run_cell(cell, tmp_path / folder, plugins=plugins)
+        assert outcome.status == "ok", outcome.reason
+        runs.append(next(record for record in Store(tmp_path / folder).runs() if record["kind"] == "run"))
+    without, those = runs
+    assert those["test"] == without["test"] and those["curve"]["val_loss"] == without["curve"]["val_loss"]
+    assert str(file) in PLUGGED and machine.cores() == those["machine"]["cores"]
 
 
 BUILDS = """

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -195,22 +196,54 @@ SHARED: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
 ]
 SHARED += [
     (lambda place=place, name=name: getattr(place, name), lambda value, place=place, name=name: setattr(place, name, value))  # type: ignore[misc]
-    for place, name in (
-        (torch.backends.cudnn, "deterministic"),
-        (torch.backends.cudnn, "benchmark"),
-        (torch.backends.cudnn, "allow_tf32"),
-        (torch.backends.cuda.matmul, "allow_tf32"),
+    for place, names in (
+        (torch.backends.cudnn, ("deterministic", "benchmark", "allow_tf32")),
+        (torch.backends.cuda.matmul, ("allow_tf32",)),
     )
+    for name in names
 ]
+SHARED += [
+    (partial(read, device), partial(put, device))
+    for device in ("cpu", "cuda")
+    for read, put in ((torch.is_autocast_enabled, torch.set_autocast_enabled), (torch.get_autocast_dtype, torch.set_autocast_dtype))
+]
+SHARED += [
+    (getattr(torch.backends.cuda, f"{kernel}_sdp_enabled"), getattr(torch.backends.cuda, f"enable_{kernel}_sdp"))
+    for kernel in ("flash", "mem_efficient", "math", "cudnn")
+]
+if hasattr(os, "sched_getaffinity"):  # Linux
+    SHARED.append((partial(os.sched_getaffinity, 0), partial(os.sched_setaffinity, 0)))
+if hasattr(torch._C, "_get_fp32_precision_getter"):
+    # After the older settings, which change these; from general to special, as what is not set is read from the more general one.
+    # By torch's inner functions: torch.backends.mkldnn.fp32_precision reads one setting and puts another.
+    SHARED += [
+        (partial(torch._C._get_fp32_precision_getter, *which), partial(torch._C._set_fp32_precision_setter, *which))
+        for which in [("generic", "all"), *((place, what) for place in ("cuda", "mkldnn") for what in ("all", "matmul", "conv", "rnn"))]
+    ]
+UNTOLD = object()  # where reading raises: torch's older settings of precision do where the newer ones contradict them
+
+
+def told(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except Exception:
+        return UNTOLD
 
 
 @contextlib.contextmanager
 def restored() -> Iterator[None]:
-    """Inside, whatever changes what the process shares; afterwards it is as before. How modules were imported stays."""
-    before = [read() for read, _ in SHARED]
+    """Inside, whatever changes what the process shares; afterwards it is as before. How modules were imported stays. What cannot be put
+    back hinders nothing else and is raised in the end: later figures would not be what they say."""
+    before = [told(read) for read, _ in SHARED]
+    failed: list[Exception] = []
     try:
         yield
     finally:
         for (read, put), value in zip(SHARED, before, strict=True):
-            if read() != value:
-                put(value)
+            if value is not UNTOLD and told(read) != value:
+                try:
+                    put(value)
+                except Exception as error:
+                    failed.append(error)
+    if failed:
+        raise failed[0]
