@@ -20,7 +20,7 @@ from bench.store.records import Store
 from bench.tables.rows import rows
 from datasets import metrics
 from datasets.data import Data, streamed
-from datasets.metrics import Metric
+from datasets.metrics import Answers, Metric
 from datasets.points import xor
 from datasets.task import Task
 from tests.conftest import run_cell
@@ -108,6 +108,44 @@ def test_undefined_figures_are_nan(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kept["left_out"] == ["target", "loss", "scores"]
     again = derived({"examples": kept})
     assert {name: again[name] for name in CLASSIFIED} == pytest.approx({name: found[name] for name in CLASSIFIED}, nan_ok=True)
+
+
+def refuses(answers: Answers) -> torch.Tensor:
+    raise ValueError("made for two classes")
+
+
+@pytest.mark.filterwarnings("ignore:metric none is not defined")
+def test_a_metric_that_raises_is_not_defined_and_no_error_of_the_cell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert run_cell(grid.cell("linear", "iris", "smoke", 1), tmp_path / "before").status == "ok"
+    examples.complain.cache_clear()
+    for name, metric in (("binary", Metric("binary", "higher", score=refuses)), ("none", Metric("none", "higher", reduce=lambda _: None))):  # type: ignore[arg-type,return-value]
+        monkeypatch.setitem(metrics._metrics, name, replace(metric, score=metric.score or metrics.hits, kinds=("classes",)))
+    with pytest.warns(UserWarning, match=r"metric binary is not defined here: ValueError: made for two classes \(test_examples\.py:"):
+        outcome = run_cell(grid.cell("linear", "iris", "smoke", 1), tmp_path / "after")
+    assert outcome.status == "ok", outcome.reason
+    run = next(record for record in Store(tmp_path / "after").runs() if record["kind"] == "run")
+    assert run["derived"]["binary"] is run["derived"]["none"] is None and run["derived"]["auroc"] > 0.5
+    examples.complain.cache_clear()
+    with pytest.warns(UserWarning, match="metric binary is not defined here") as heard:  # of a record that is older than the metric
+        assert rows(Store(tmp_path / "before"))[0].values.keys() == {0}
+        assert rows(Store(tmp_path / "before"))[0].values.keys() == {0}
+    assert sum("binary" in str(one.message) for one in heard) == 1
+    out, y = torch.eye(3), torch.arange(3)
+    task = datasets.task("iris")
+    monkeypatch.setattr(examples, "MOST", 0)
+    examples.complain.cache_clear()
+    with pytest.warns(UserWarning, match="metric binary is not defined here"):
+        kept = keep(task.losses(out, y), task.predicted(out), out, y, task)
+    assert "binary" in kept["derived"] and kept["derived"]["binary"] is None
+
+
+def test_a_metric_of_the_task_that_raises_is_an_error_of_its_cell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = Metric("binary", "higher", score=refuses, kinds=("classes",))
+    monkeypatch.setitem(metrics._metrics, "binary", own)
+    task = replace(datasets.task("iris"), name="asks", metrics=(metrics.ACCURACY, own))
+    datasets.register(task)(lambda root, seed, download: datasets.load("iris", seed=seed))
+    outcome = run_cell(grid.cell("linear", "asks", "smoke", 1), tmp_path)
+    assert (outcome.status, "made for two classes" in outcome.reason) == ("error", True)
 
 
 def test_a_curve_says_nothing_twice() -> None:

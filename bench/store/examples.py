@@ -15,6 +15,8 @@ the rest together up to 20 kB of text. Older records have a loss and a predictio
 from __future__ import annotations
 
 import math
+import warnings
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -24,6 +26,7 @@ from bench.store.schema import Record
 from datasets import metrics
 from datasets.kinds import OUTPUTS
 from datasets.metrics import Answers, Metric
+from datasets.registry import describe
 from datasets.task import Task
 from datasets.tensors import half
 
@@ -33,8 +36,19 @@ NEEDS = {"loss": {"loss"}, "prediction": {"prediction", "target"}, "scores": {"s
 
 
 def figure(metric: Metric, answers: Answers) -> float:
+    """nan where the metric raises, with a warning: a plugin's may be made for other splits, and no task of these answers asked for it."""
     assert metric.score is not None  # it is registered
-    return metric.reduce(metric.score(answers))
+    try:
+        return float(metric.reduce(metric.score(answers)))
+    except Exception as error:
+        complain(f"metric {metric.name} is not defined here: {describe(error)}")
+        return math.nan
+
+
+@cache
+def complain(text: str) -> None:
+    """Once: a store has thousands of records."""
+    warnings.warn(text, stacklevel=3)
 
 
 def keep(losses: Tensor, predicted: Tensor, scores: Tensor | None, y: Tensor, task: Task) -> Record:
@@ -79,13 +93,13 @@ def derived(record: Record) -> dict[str, float]:
     if examples.get("kind") not in OUTPUTS:
         return {}
     kept = opened(examples)
+    measured = {name for scores in record.get("test", {}).values() for name in scores}
     found = {name: math.nan if value is None else value for name, value in examples.get("derived", {}).items()}
     if "prediction" in kept and "target" in kept:
         out = kept.get("scores", kept["prediction"])
         answers = Answers(out, kept["prediction"], out, kept.get("loss", torch.empty(0)), kept["target"])
-        found |= {m.name: figure(m, answers) for m in metrics.of(examples["kind"]) if NEEDS[m.needs] <= kept.keys()}
-    test = record.get("test", {})
-    measured = {name for scores in test.values() for name in scores}
+        asked = [m for m in metrics.of(examples["kind"]) if m.name not in measured and NEEDS[m.needs] <= kept.keys()]
+        found |= {m.name: figure(m, answers) for m in asked}
     return {name: value for name, value in found.items() if name not in measured}
 
 
