@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -176,8 +178,50 @@ def listed(x: torch.Tensor) -> torch.Tensor:
     return torch.tensor([[sum(a * b for a, b in zip(row, row, strict=True)) for row in x[0].tolist()]])
 
 
-OUTSIDE = [(outside, "numpy"), (copied, "numpy"), (listed, "Python")]
+def one_by_one(x: torch.Tensor) -> torch.Tensor:
+    return torch.tensor([[sum(float(a) * float(b) for a, b in zip(x[0, 0], x[0, 1], strict=True))]])
+
+
+def items(x: torch.Tensor) -> torch.Tensor:
+    return torch.tensor([[sum(a.item() ** 2 for a in x[0, 0])]])
+
+
+def threaded(x: torch.Tensor) -> torch.Tensor:
+    found: list[torch.Tensor] = []
+    thread = threading.Thread(target=lambda: found.append(x @ x))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+POOL = ThreadPoolExecutor(1)
+
+
+def pooled(x: torch.Tensor) -> torch.Tensor:
+    return POOL.submit(lambda: x @ x).result()
+
+
+def pairs(x: torch.Tensor) -> torch.Tensor:
+    return torch.pdist(x[0])[None]
+
+
+def bags(x: torch.Tensor) -> torch.Tensor:
+    places = torch.arange(8).view(2, 4)
+    return nn.functional.embedding_bag(places, x[0], per_sample_weights=x[0, :2, :4].contiguous(), mode="sum")[None]
+
+
+def rows(x: torch.Tensor) -> torch.Tensor:
+    return (x[0].to_sparse_csr() @ x[0])[None]
+
+
+def coordinates(x: torch.Tensor) -> torch.Tensor:
+    return torch.sparse.mm(x[0].to_sparse(), x[0])[None]
+
+
+OUTSIDE = [(outside, "numpy"), (copied, "numpy"), (listed, "Python"), (one_by_one, "Python"), (items, "Python")]
+OUTSIDE += [(threaded, "another thread"), (pooled, "another thread")]
 INSIDE = [(spectrum, "fft"), (distances, "cdist"), (product, "mv"), (batched, "addbmm"), (singular, "svd")]
+INSIDE += [(pairs, "pdist"), (bags, "embedding_bag"), (rows, "mm"), (coordinates, "mm")]
 
 
 @pytest.mark.parametrize(("operation", "name"), [*INSIDE, *OUTSIDE])
@@ -202,3 +246,22 @@ def test_pictures_made_larger_are_counted_as_all_that_is_done_number_by_number()
     task, linear = datasets.task("digits"), nn.Linear(256, 10)
     module = nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), nn.Flatten(), linear)
     assert counts.flops(module, task) == 2 * 256 * 10
+
+
+def test_what_multiplies_nothing_and_stays_here_is_counted() -> None:
+    """A length or a truth asked of a tensor, a bag that only adds, numbers kept sparse for a while."""
+
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.answer = nn.Linear(8, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            first = torch.arange(8).min().item()
+            x = x[:, 0] if bool((x > -1).any().item()) else x[:, first]
+            table = x[0].to_sparse().to_dense()
+            return self.answer(nn.functional.embedding_bag(torch.arange(8)[None], table, mode="sum"))
+
+    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
+    assert counts.flops(Plain(), datasets.task("digits")) == 2 * 8 * 10
+    assert (threading.Thread.start, ThreadPoolExecutor.submit) == (start, submit)

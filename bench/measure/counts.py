@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import copy
 import re
+import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -89,21 +91,25 @@ class Uncounted(RuntimeError):
 
 # parts of names of operators that multiply matrices, convolve or transform; what is done number by number is not counted anyway
 MULTIPLIES = re.compile(
-    r"^(?!_?upsample).*(rnn|lstm|gru|attention|conv|matmul|linear|einsum|fft|cdist|linalg|solve|cholesky|svd|eig|geqrf|orgqr|ormqr"
-    r"|bmm|(^|_)(mm|addmm|mv|addmv|v?dot|outer|addr)($|_))"
+    r"^(?!_?upsample).*(rnn|lstm|gru|attention|conv|matmul|linear|einsum|fft|[cp]dist|linalg|solve|cholesky|svd|eig|geqrf|orgqr|ormqr"
+    r"|bmm|(^|_|sp)(mm|addmm|mv|addmv|v?dot|outer|addr)($|_))"
 )
 # What takes numbers out of torch, and where they go.
-LEAVES = {Tensor.numpy: "numpy", Tensor.__array__: "numpy", Tensor.tolist: "Python", Tensor.__dlpack__: "another library"}
+LEAVES = {Tensor.numpy: "numpy", Tensor.__array__: "numpy", Tensor.__dlpack__: "another library"}
+LEAVES |= {getattr(Tensor, name): "Python" for name in ("tolist", "item", "__float__", "__complex__")}
 
 
 class Known(TorchDispatchMode):
-    """Raises Uncounted at the first operator whose FLOPs would silently be 0."""
+    """Raises Uncounted at the first operator whose FLOPs would silently be 0, or those of a dense product where it is a sparse one."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         space, name = func.namespace, func.overloadpacket.__name__
-        foreign = space not in ("aten", "prim", "prims", "profiler", "debugprims")
-        if func.overloadpacket not in flop_registry and (foreign or MULTIPLIES.search(name)):
+        foreign, counted = space not in ("aten", "prim", "prims", "profiler", "debugprims"), func.overloadpacket in flop_registry
+        weighted = "embedding_bag" in name and len(args) > 6 and args[6] is not None  # it multiplies by weights; without, it adds
+        if not counted and (foreign or weighted or MULTIPLIES.search(name)):
             raise Uncounted(f"torch's counter does not know {space}::{name}")
+        if counted and any(isinstance(value, Tensor) and value.layout != torch.strided for value in tree_flatten((args, kwargs))[0]):
+            raise Uncounted(f"torch's counter takes {space}::{name} of sparse tensors for that of dense ones")
         return func(*args, **(kwargs or {}))
 
 
@@ -111,9 +117,33 @@ class Inside(TorchFunctionMode):
     """Raises Uncounted where a tensor's numbers leave torch: what is worked out with them elsewhere, no counter sees."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in LEAVES:
+        # a single whole number is a length, an index or a truth, as of a mask, rather than what is multiplied
+        if func in LEAVES and not (func is Tensor.item and not args[0].is_floating_point() and not args[0].is_complex()):
             raise Uncounted(f"what is worked out in {LEAVES[func]} is not counted")
         return func(*args, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Raises Uncounted where this thread gives work to another: torch's modes hold in one thread, and see nothing of others."""
+    here, ways = threading.get_ident(), ((threading.Thread, "start"), (ThreadPoolExecutor, "submit"))
+
+    def refused(real: Callable[..., Any]) -> Callable[..., Any]:
+        def start(*args: Any, **options: Any) -> Any:
+            if threading.get_ident() == here:
+                raise Uncounted("what is worked out in another thread is not counted")
+            return real(*args, **options)
+
+        return start
+
+    real = [getattr(kind, name) for kind, name in ways]
+    for (kind, name), call in zip(ways, real, strict=True):
+        setattr(kind, name, refused(call))
+    try:
+        yield
+    finally:
+        for (kind, name), call in zip(ways, real, strict=True):
+            setattr(kind, name, call)
 
 
 @contextlib.contextmanager
@@ -139,7 +169,7 @@ def flops(module: nn.Module, task: Task) -> int:
     counter = FlopCounterMode(display=False)
     training = module.training
     try:
-        with torch.no_grad(), plain_kernels(), counter, Known(), Inside():
+        with torch.no_grad(), plain_kernels(), one_thread(), counter, Known(), Inside():
             answer(module.eval(), task)(x)
     finally:
         module.train(training)
