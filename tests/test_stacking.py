@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import random
+import types
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -84,6 +87,100 @@ class Warming(Net):
         return super().forward(x) * (1.0 if self._steps < 100 else 2.0)
 
 
+class Schedule:
+    """A plain object that counts, wherever a module keeps it."""
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def step(self) -> None:
+        self.n += 1
+
+
+class Scheduled(Net):
+    """Something begins after a number of passes that an object of the module knows."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.schedule = Schedule()
+        self.step = self.schedule.step
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.step()
+        return super().forward(x) * (1.0 if self.schedule.n < 20 else 0.1)
+
+
+class Nested(Scheduled):
+    """The same, reached by a list in an object that knows its module; both go round in circles."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.plan = types.SimpleNamespace(parts=[{"deep": self.schedule}], owner=self)
+        self.plan.parts.append(self.plan)
+        del self.schedule, self.step
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.plan.parts[0]["deep"].step()
+        return Net.forward(self, x) * (1.0 if self.plan.parts[0]["deep"].n < 20 else 0.1)
+
+
+class Closed(Net):
+    """The same in a function's closure."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        n = 0
+
+        def factor() -> float:
+            nonlocal n
+            n += 1
+            return 1.0 if n < 20 else 0.1
+
+        self.factor = factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) * self.factor()
+
+
+class Drawing(Net):
+    """Random numbers of an own generator of Python's are drawn, though not used yet."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.draw = random.Random(1).random
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) * (1.0 if self.draw() < 0.999 else 0.1)
+
+
+class Sealed(Net):
+    """An object that does not let itself be compared."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.sealed = Seal()
+
+
+class Seal:
+    def __deepcopy__(self, memo: object) -> Seal:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> str:
+        raise TypeError("not to be written")
+
+
+class Holding(Net):
+    """What holds no state: functions, a layer's method, types, dtypes, settings in an object, an operator, what knows itself."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.functions = [torch.relu, nn.functional.gelu, torch.Tensor.relu, lambda x: x * self.scale, functools.partial(torch.sum, dim=0)]
+        self.own, self.operator, self.scale = self.first.forward, torch.ops.aten.relu.default, 1.0
+        self.kinds = {torch.float32: nn.Linear, "device": torch.device("cpu"), "order": torch.strided, "rows": np.arange(3)}
+        self.schedule, self.generator = Schedule(), torch.Generator()
+        self.schedule.back = self.schedule
+
+
 class Remembering(Net):
     """A tensor that is no buffer follows the activations, and is used only later."""
 
@@ -145,6 +242,11 @@ ALONE: dict[str, tuple[Callable[[Task], nn.Module], str]] = {
     "shaking": (Shaking, "random numbers or a state"),
     "skipping": (Skipping, "random numbers or a state"),
     "warming": (Warming, "state of its own"),
+    "scheduled": (Scheduled, "state of its own"),
+    "nested": (Nested, "state of its own"),
+    "closed": (Closed, "state of its own"),
+    "drawing": (Drawing, "state of its own"),
+    "sealed": (Sealed, "cannot be told: TypeError"),
     "remembering": (Remembering, "state of its own"),
     "normalised": (normalised, "buffers change"),
     "weight_norm of before": (lambda task: weighted(task, nn.utils.weight_norm), "hooks"),
@@ -200,7 +302,7 @@ def test_seeds_that_differ_in_more_than_parameters_do_not_stack(made: type[Net])
     Training(lambda: made(task), task, SHORT, [1], data[1:], CPU)
 
 
-@pytest.mark.parametrize("made", [weighted, Net])
+@pytest.mark.parametrize("made", [weighted, Net, Holding])
 def test_what_stacks_faithfully_is_stacked(made: Callable[[Task], nn.Module]) -> None:
     """A weight that is computed from two others is one, too."""
     task = datasets.task("digits")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import copy
+import io
+import pickle
 import random
+import weakref
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload, OpOverloadPacket
 
 from datasets.data import generator
 from datasets.task import Budget, Task
@@ -21,6 +26,7 @@ REASONS = {
     nn.modules.batchnorm._NormBase: "batch statistics are state",
     nn.RNNBase: "torch has no batching rule for it",
 }
+CODE = (type, ModuleType, OpOverload, OpOverloadPacket, weakref.ref)  # what holds no state of a model's own
 
 
 def stays_alone(module: nn.Module, flops: float | None, task: Task, budget: Budget, device: torch.device) -> str | None:
@@ -60,7 +66,10 @@ def unfaithful(module: nn.Module, task: Task, device: torch.device) -> str | Non
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():
             torch.manual_seed(0)
             answers.append(tried(x))
-        held.append(own_state(tried))
+        try:
+            held.append(own_state(tried))
+        except Exception as error:  # what is among its attributes may raise anything
+            return f"whether it has a state of its own cannot be told: {type(error).__name__}"
     if not all(torch.equal(old, new) for old, new in zip(before, tried.buffers(), strict=True)):
         return "its buffers change while it is trained"
     same = torch.equal(*answers) and held[0] == held[1]  # between two passes: what the first has made, as a mask, may stay
@@ -69,10 +78,28 @@ def unfaithful(module: nn.Module, task: Task, device: torch.device) -> str | Non
 
 def own_state(module: nn.Module) -> list[Any]:
     """What a pass may change beside parameters and buffers: attributes, and where the random numbers of Python and numpy stand."""
-
-    def said(value: Any) -> Any:
-        return (id(value), value._version) if isinstance(value, Tensor) and not value.is_inference() else repr(value)
-
     usual = vars(nn.Module()).keys()
-    attributes = [(name, said(value)) for layer in module.modules() for name, value in vars(layer).items() if name not in usual]
-    return [attributes, random.getstate(), repr(np.random.get_state())]
+    held = io.BytesIO()
+    layers = list(module.modules())
+    Said(held, layers).dump([(name, value) for layer in layers for name, value in vars(layer).items() if name not in usual])
+    return [held.getvalue(), random.getstate(), repr(np.random.get_state())]
+
+
+class Said(pickle.Pickler):
+    """Writes what objects hold, however deep, to be compared and never read: tensors by their version, code by where it is.
+
+    The layers of the module are left out, as their attributes are written one by one. What a function holds is in its closure.
+    """
+
+    def __init__(self, file: io.BytesIO, layers: list[nn.Module]) -> None:
+        super().__init__(file)
+        self.known = {id(layer) for layer in layers}
+
+    def persistent_id(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return (id(value), value._version) if not value.is_inference() else repr(value)
+        if isinstance(value, FunctionType) and id(value) not in self.known:
+            self.known.add(id(value))  # it may hold itself
+            return id(value), vars(value), [cell.cell_contents for cell in value.__closure__ or ()]
+        builtin = isinstance(value, BuiltinFunctionType) and isinstance(value.__self__, type | ModuleType | None)
+        return id(value) if builtin or id(value) in self.known or isinstance(value, CODE) else None
