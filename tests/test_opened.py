@@ -199,6 +199,44 @@ def test_modules_beside_a_plugin_belong_to_its_runs_however_they_are_loaded(
         assert (fingerprint.source(model) == before) == same
 
 
+ELSEWHERE = {  # what a plugin imports from other folders, and from there
+    "lib/{0}_helper.py": "import {0}_deep\nfrom {0}_parts.sub.layers import SCALE\nfrom models import mlp\nimport {0}_installed",
+    "lib/{0}_deep.py": "import PIL",
+    "src/{0}_parts/__init__.py": "",
+    "src/{0}_parts/core.py": "SCALE = 1.0",
+    "src/{0}_parts/old.py": "print 'of another Python'",
+    "src/{0}_parts/sub/__init__.py": "",
+    "src/{0}_parts/sub/models.py": "",
+    "src/{0}_parts/sub/layers.py": "from ..core import SCALE\nfrom .models import *\ntry: from .. import old\nexcept SyntaxError: pass",
+    "src/{0}_parts/unused.py": "",
+    "site-packages/{0}_installed.py": "",
+}
+APART = ("unused.py", "installed.py")  # no part of the source: they count by their package's version
+
+
+@pytest.mark.parametrize("edited", ELSEWHERE)
+def test_what_a_plugin_imports_from_other_folders_belongs_to_its_runs(edited: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stem = f"elsewhere{list(ELSEWHERE).index(edited)}"
+    for name, text in ELSEWHERE.items():
+        (file := tmp_path / name.format(stem)).parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text.format(stem) + "\n")
+    for folder in ("lib", "src", "site-packages"):
+        monkeypatch.syspath_prepend(tmp_path / folder)
+    plugin = tmp_path / "plugins" / f"{stem}.py"
+    plugin.parent.mkdir()
+    plugin.write_text(f"from {stem}_helper import SCALE\n" + SCALED.format(model=stem))
+    grid.plugin(str(plugin))
+    before, packages = fingerprint.source(stem), fingerprint.packages(stem, "xor")
+    assert {"mlp.py", f"{stem}_deep.py"} <= {path.name for path in fingerprint.reached(plugin)}
+    assert packages["PIL"] == metadata.version("pillow")
+    with (tmp_path / edited.format(stem)).open("a") as file:
+        file.write("X = 1\n")
+    for cache in (fingerprint.parsed, fingerprint.closure, fingerprint.version, fingerprint.packages_of):
+        cache.cache_clear()
+    assert (fingerprint.source(stem) == before) == edited.endswith(APART)
+    assert fingerprint.source(stem) != before or fingerprint.packages(stem, "xor") != packages
+
+
 def test_files_that_change_while_they_are_read_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, reads = tmp_path / "a.txt", []
     path.write_text("1")

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import cache
 from importlib import metadata
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +28,24 @@ from datasets.task import Budget
 PACKAGES = ("bench", "datasets", "models")
 CALLED = {"sklearn": "scikit-learn", "PIL": "pillow"}  # distributions that are often asked for and not called like their package
 SHORT = 16  # digits of a source's hash in records; those of before hold all 64
+INSTALLED = {"site-packages", "dist-packages"}  # folders of what counts by its version
 OFFER = {"datasets": datasets, "models": models}  # packages whose __init__ offers what other files define
 
 
 def imported(tree: ast.Module, file: Path) -> Iterator[Path]:
-    """Files of this project that `file` imports, and modules that lie beside it: a plugin's own.
+    """Files of this project that `file` imports, and a plugin's own: modules beside it, or elsewhere but not installed.
 
     Package __init__ files of the project are registries and do not count. A plugin may load a module by its name or its file's:
     each text in it that is one of a module beside it counts.
     """
+    folders = file.parent.relative_to(machine.ROOT).parts if file.is_relative_to(machine.ROOT) else ()
     for node in ast.walk(tree):
         dotted: list[str] = []
+        level = node.level if isinstance(node, ast.ImportFrom) else 0
         if isinstance(node, ast.Import):
             dotted = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            folders = file.parent.relative_to(machine.ROOT).parts if file.is_relative_to(machine.ROOT) else ()
-            package = folders[: len(folders) + 1 - node.level] if node.level else ()
+            package = folders[: len(folders) + 1 - level] if level else ()
             module = ".".join([*package, *([node.module] if node.module else [])])
             dotted = [module, *(f"{module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -51,15 +54,40 @@ def imported(tree: ast.Module, file: Path) -> Iterator[Path]:
             yield from named_beside(file, node.value)
         for name in dotted:
             first, *rest = name.split(".")
-            if first in PACKAGES:
+            if first in PACKAGES and not (level and not folders):  # .models of another package is its own
                 found = [machine.ROOT.joinpath(first, *rest).with_suffix(".py")]
                 if first in OFFER and len(rest) == 1 and not found[0].is_file():  # datasets.from_csv is what datasets/own_files.py defines
                     _, *rest = getattr(getattr(OFFER[first], rest[0], None), "__module__", name).split(".")
                     found = [machine.ROOT.joinpath(first, *rest).with_suffix(".py")]
             else:
-                beside = file.parent.joinpath(first, *rest)
-                found = [beside.with_name(beside.name + ".py"), beside / "__init__.py"]
+                found = files_of(file.parents[: max(level, 1)][-1], first, *rest)
+                if not level and not any(path.is_file() for path in found):
+                    found = elsewhere(first, *rest)
             yield from (path for path in found if path.is_file())
+
+
+def files_of(folder: Path, *names: str) -> list[Path]:
+    """Where a module in a folder may be."""
+    path = folder.joinpath(*names)
+    return [path.with_name(path.name + ".py"), path / "__init__.py"]
+
+
+def elsewhere(first: str, *rest: str) -> list[Path]:
+    """Files of a module that is imported from a folder of its user's, an editable install among them, and of the packages it is in."""
+    found = spec_of(first) if first not in {"torch", *sys.stdlib_module_names} else None
+    if found is None:
+        return []
+    files = [Path(found.origin)] if found.origin else []
+    for place in found.submodule_search_locations or []:
+        files += [file for n in range(len(rest)) for file in files_of(Path(place), *rest[: n + 1])]
+    return [file for file in files if file.suffix == ".py" and not INSTALLED.intersection(file.parts)]
+
+
+def spec_of(package: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(package)
+    except (ImportError, ValueError):  # a module that was made rather than imported has none
+        return None
 
 
 def named_beside(file: Path, text: str) -> Iterator[Path]:
@@ -93,10 +121,13 @@ def foreign(tree: ast.Module) -> set[str]:
 @cache
 def parsed(file: Path) -> tuple[str, tuple[Path, ...], frozenset[str]]:
     """A file's code as it runs, the files of this project that it imports itself, and the packages that are not of this project."""
-    tree = ast.parse(file.read_bytes())  # which finds the encoding as Python does
+    try:
+        tree = ast.parse(file.read_bytes())  # which finds the encoding as Python does
+    except (SyntaxError, ValueError):  # one of another library's for another Python
+        return file.read_bytes().hex(), (), frozenset()
     others = tuple(imported(tree, file))
-    beside = {other.parent.name if other.name == "__init__.py" else other.stem for other in others}
-    return without_docstrings(tree), others, frozenset(foreign(tree) - beside)
+    modules = [other.parent if other.name == "__init__.py" else other.with_suffix("") for other in others]
+    return without_docstrings(tree), others, frozenset(foreign(tree) - {module.name for module in modules if module.parent == file.parent})
 
 
 def reached(path: Path) -> dict[Path, tuple[str, frozenset[str]]]:
@@ -121,7 +152,7 @@ def version(package: str) -> str:
         pass
     if names := distributions().get(package):
         return ", ".join(sorted({metadata.version(name) for name in names}))
-    found = importlib.util.find_spec(package)
+    found = spec_of(package)
     places = [Path(place) for place in found.submodule_search_locations or []] if found is not None else []
     files = [file for place in places for file in sorted(place.rglob("*.py"))]
     files += [Path(found.origin)] if found is not None and found.origin and Path(found.origin).is_file() else []
