@@ -13,6 +13,7 @@ from bench.tables.family import ATTENTION, OTHERS, SETS
 from bench.tables.formatting import amount, between, escape, markdown, number, quality
 from bench.tables.rows import LATENCY, Row, newest_facts
 from bench.tables.scales import called
+from bench.tables.sections import curved
 from bench.tables.verdict import Verdict, on, ranked
 from models.naming import changed
 
@@ -65,7 +66,8 @@ def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> 
     if body:
         lines += [markdown(body), ""]
     if pictured:
-        lines += [f"![training curves of {dataset}](curves/{dataset}.png)", "", f"![cost of {dataset}](pareto/{dataset}.png)", ""]
+        lines += [f"![training curves of {dataset}](curves/{dataset}.png)", ""] if curved(own) else []
+        lines += [f"![cost of {dataset}](pareto/{dataset}.png)", ""]
     lines += elsewhere(others)
     noted = [row for row in own if row.values and row.reason]
     if noted:

@@ -24,7 +24,7 @@ from bench.tables.dictionary import Table
 from bench.tables.formatting import markdown
 from bench.tables.rows import Row, everything, rows, tabulated
 from bench.tables.rows import sources as sources_of
-from bench.tables.sections import repeated, shown
+from bench.tables.sections import curved, repeated, shown
 from bench.tables.verdict import Verdict, family
 
 TERMS = ("model", "dataset", "budget", "dtype", "arithmetic")  # what names a line of comparison.csv
@@ -93,12 +93,12 @@ def draw_pictures(store: Store, sections: Sections, only: Sections, compared: Se
 
 
 def drawing(job: tuple[str, list[Row], bool]) -> dict[str, bytes]:
-    """Curves of a data set, and costs where it is ranked, by their files' names."""
+    """Curves of a data set, where there are any, and costs where it is ranked, by their files' names."""
     from bench.report import costs, curves
     from bench.report.plots import small
 
     name, rows, ranked = job
-    drawn = [("curves", curves), ("pareto", costs)][: 1 + ranked]
+    drawn = [("curves", curves)] * curved(rows) + [("pareto", costs)] * ranked
     return {f"{folder}/{name}.png": small(kind.picture(name, rows)) for folder, kind in drawn}
 
 

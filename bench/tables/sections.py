@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from bench.tables.family import FEWEST, MIXERS
@@ -59,3 +59,8 @@ def repeated(table: list[Row], ranked: Collection[str]) -> dict[str, list[Row]]:
             longest = max(ours, key=lambda row: row.samples).terms
             found[dataset] = [row for row in ours if row.terms == longest]
     return found
+
+
+def curved(rows: Sequence[Row]) -> bool:
+    """Whether any of the runs was evaluated more than once: then losses are a curve and no dot."""
+    return any(len(run["curve"]["samples"]) > 1 for row in rows for run in row.runs)
