@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import datasets
+import models
 from bench.report import report
 from bench.store.records import Store
 from bench.tables import checks
-from bench.tables.family import HALF_WIDTH, SETS, TWICE_DEPTH
+from bench.tables.family import HALF_WIDTH, PATCH, SETS, TWICE_DEPTH
 from bench.tables.rows import rows
 from bench.tables.sections import shown
 from bench.tables.verdict import family
@@ -83,3 +86,15 @@ def test_twice_the_depth_is_twice_what_the_backbone_has() -> None:
         task = datasets.task(name)
         whole, deep = (len(build(model, task).blocks) for model in ("backbone_none", f"backbone_none[depth={TWICE_DEPTH[name]}]"))
         assert 2 * whole == deep, name
+
+
+def test_another_size_of_tokens_is_another_and_every_set_that_is_cut_has_one() -> None:
+    for name in SETS:
+        task = datasets.task(name)
+        if name not in PATCH:
+            with pytest.raises(models.Unsupported, match="is not cut into whole patches"):
+                build("backbone_none[patch=2]", task)
+            continue
+        usual, other = (build(model, task).tokens.count for model in ("backbone_none", f"backbone_none[patch={PATCH[name]}]"))
+        assert usual != other >= 8, name
+        assert len(build(f"backbone_attention[patch={PATCH[name]}]", task)(task.sample(2)[0])) == 2
