@@ -14,11 +14,19 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
+def message(error: BaseException) -> str:
+    """What an exception says; how it says it is code of whoever made it, and may raise in turn."""
+    try:
+        return str(error)
+    except BaseException as second:
+        return f"its message cannot be read: {type(second).__name__}"
+
+
 def describe(error: BaseException) -> str:
     """One line: the type, the message, and the file and line it came from."""
     where = traceback.extract_tb(error.__traceback__)
     last = f" ({Path(where[-1].filename).name}:{where[-1].lineno})" if where else ""
-    text = " ".join(str(error).split()) or "no message"
+    text = " ".join(message(error).split()) or "no message"
     return f"{type(error).__name__}: {text}{last}"
 
 

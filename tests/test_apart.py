@@ -192,6 +192,19 @@ add("segfault", lambda: ctypes.string_at(0))
 add("leaves", lambda: os._exit(3))
 add("exits", lambda: sys.exit("gone"))
 add("skips", lambda: pytest.skip("not today"))
+
+class Mute(RuntimeError):
+    def __str__(self):
+        raise KeyError("what it says")
+
+class Unfit(Mute, models.Unsupported):
+    pass
+
+def throw(error):
+    raise error
+
+add("mute", lambda: throw(Mute()))
+add("unfit", lambda: throw(Unfit()))
 add("traces", lambda: (torch.set_default_dtype(torch.float64), torch.set_num_threads(3)))
 
 class Late(torch.nn.Linear):
@@ -213,10 +226,13 @@ def test_a_model_that_ends_its_process_when_it_is_built_is_a_cell_with_its_reaso
     assert torch.get_default_dtype() == torch.float32
     found = {cell.model: (cell.status, cell.reason) for cell in grid.cells("built_*,linear", "xor", "smoke", 1)}
     assert {model: status for model, (status, _) in found.items()} == {
-        **dict.fromkeys(("built_segfault", "built_leaves", "built_exits", "built_skips"), "error"),
+        **dict.fromkeys(("built_segfault", "built_leaves", "built_exits", "built_skips", "built_mute"), "error"),
+        "built_unfit": "skipped",
         **dict.fromkeys(("built_traces", "linear"), ""),
     }
     assert "SIGSEGV" in found["built_segfault"][1] and "exit code 3" in found["built_leaves"][1]
+    assert "Mute: its message cannot be read: KeyError (builds.py:" in found["built_mute"][1]
+    assert found["built_unfit"][1] == "its message cannot be read: KeyError"
     assert "SystemExit: gone" in found["built_exits"][1] and "Skipped: not today" in found["built_skips"][1]
     assert torch.get_default_dtype() == torch.float32
 
@@ -266,7 +282,11 @@ def test_what_a_model_does_to_its_process_is_no_error_of_the_next(tmp_path: Path
         assert builder.ask("broken", "xor").reason.startswith("RuntimeError: its own fault")
 
 
-@pytest.mark.parametrize("what", ["raise SystemExit('gone')", "import pytest; pytest.skip('x', allow_module_level=True)", "1 / 0"])
+MUTE = "class Mute(Exception):\n    __str__ = lambda self: 1 / 0\nraise Mute"
+LEAVES = ["raise SystemExit('gone')", "import pytest; pytest.skip('x', allow_module_level=True)", "1 / 0", MUTE]
+
+
+@pytest.mark.parametrize("what", LEAVES)
 def test_a_plugin_that_leaves_while_it_is_imported_is_a_wrong_request(tmp_path: Path, what: str) -> None:
     (tmp_path / "leaves.py").write_text(what)
     with pytest.raises(grid.RequestError, match=r"plugin .*leaves\.py does not import"):

@@ -10,12 +10,12 @@ import datasets
 import models
 from bench.core.apart import Apart, Lost, restored
 from bench.plan.plugins import PLUGGED, plugin
-from datasets.registry import describe
+from datasets.registry import describe, message
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory was not enough, on any device."""
-    text = str(error)
+    text = message(error)
     told = any(words in text for words in ("not enough memory", "can't allocate memory", "out of memory"))
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and told)
 
@@ -38,7 +38,7 @@ def build(asked: tuple[str, str, tuple[str, ...]]) -> Built:
         with restored():  # the next model is built in this process, too
             return Built(isinstance(models.build(model, datasets.task(dataset)), models.Fits))
     except models.Unsupported as reason:
-        return Built(status="skipped", reason=str(reason))
+        return Built(status="skipped", reason=message(reason))
     except BaseException as error:  # a model may raise anything: SystemExit, what a test framework skips with
         return Built(status="out_of_memory" if out_of_memory(error) else "error", reason=describe(error))
 

@@ -32,7 +32,7 @@ from bench.train.loop import Training
 from bench.train.rehearsal import otherwise
 from bench.train.scoring import handed, scored
 from bench.train.snapshots import Snapshots
-from datasets.registry import describe
+from datasets.registry import describe, message
 
 AT_ONCE = 64  # seeds in one stack at most
 OURS = machine.ROOT / "models"  # whose models the tests compare, together and alone
@@ -99,9 +99,9 @@ def work(job: Job, tell: Tell) -> None:
             status, reason = "error", f"seeds {', '.join(map(str, seeds))} do otherwise under today's code; train them again"
     except datasets.Missing as error:
         # a download that was asked for and failed is an error, though of no run from before
-        status, reason, passing = "error" if isinstance(error, datasets.Unfetched) else "skipped", str(error), True
+        status, reason, passing = "error" if isinstance(error, datasets.Unfetched) else "skipped", message(error), True
     except datasets.Corrupt as error:
-        status, reason = "error", str(error)
+        status, reason = "error", message(error)
     except BaseException as error:  # a model may raise anything: SystemExit, what a test framework skips with
         status, reason = "out_of_memory" if out_of_memory(error) else "error", describe(error)
     tell(Ended(status, machine.anonymous(reason), passing, head, time.monotonic() - start))
