@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from bench.tables import checks
 from bench.tables.family import HALF_WIDTH, PATCH, SETS, TWICE_DEPTH
 from bench.tables.rows import rows
 from bench.tables.sections import shown
-from bench.tables.verdict import family
+from bench.tables.verdict import OPEN, Verdict, family, judge
 from models import build
 from tests.test_verdicts import MEANS, put
 
@@ -50,6 +51,42 @@ def test_a_verdict_stands_or_flips_and_no_other_number_moves(tmp_path: Path) -> 
     assert said in page
     assert page.split("\n\n")[1].startswith(alone.split("\n\n")[1])
     assert alone.split("| data set")[1].split("\n\n")[0] in page, "the verdicts themselves"
+
+
+def interval(low: float, high: float, dataset: str = "shapes") -> Verdict:
+    return Verdict(dataset, "backbone_conv", n=5, mean=(low + high) / 2, low=low, high=high, word=judge(low, high, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("whole", "varied", "outcome"),
+    [
+        ((-9, -7), (-8, -6), "stands"),
+        ((-9, -7), (6, 8), "flips"),
+        ((-9, -7), (-0.1, 0.2), "flips"),  # equal
+        ((-9, -7), (-3, 2), "falls"),
+        ((-9, -2), (-3, 2), "one of them cannot tell"),
+        ((-2, 3), (5, 7), "one of them cannot tell"),
+    ],
+)
+def test_a_verdict_falls_where_the_check_finds_another_difference(
+    whole: tuple[float, float], varied: tuple[float, float], outcome: str
+) -> None:
+    one = checks.Check("another size of tokens", interval(*whole), interval(*varied))
+    assert one.outcome == outcome
+    said = checks.sentence([one])
+    assert ("1 falls (convolution on shapes): another difference" in said) == (outcome == "falls")
+
+
+def test_what_falls_is_said_with_the_answer(tmp_path: Path) -> None:
+    put(store := Store(tmp_path), "shapes", MEANS)
+    table = rows(store)
+    compared = family(shown(table))
+    (beats,) = [one for one in compared if (one.dataset, one.other) == ("shapes", "backbone_conv")]
+    other = checks.Check("another size of tokens", beats, replace(beats, low=-0.2, high=0.2, mean=0.0, word=OPEN))
+    first, *_ = checks.answer(table, compared, [other])
+    assert first.endswith(
+        "\n- fares otherwise at another size of tokens, against convolution on shapes: that much hangs on a choice of ours"
+    )
 
 
 def test_too_few_seeds_check_nothing_and_an_open_verdict_is_no_flip(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ mixers as variants of themselves.
     python -m bench run --models 'backbone_*[patch=4]' --datasets SET --budget reference --seeds 5
 
 Depth says whether a mixer that reaches near lacked no more than layers. A verdict *stands* where the check says the same word and
-*flips* where both are decided and differ; else one of them cannot tell. These scores change no verdict and no choice among variants.
+*flips* where both are decided and differ; it *falls* where the check cannot tell and the two intervals do not meet, so that the
+difference is not the same; else one of them cannot tell. These scores change no verdict and no choice among variants.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from bench.tables.headline import LONGER, RANKED, SMOKE, asks, listed, sentences
 from bench.tables.rows import Row
 from bench.tables.verdict import OPEN, Verdict, on
 
-STANDS, FLIPS, UNSURE = "stands", "flips", "one of them cannot tell"
+STANDS, FLIPS, FALLS, UNSURE = "stands", "flips", "falls", "one of them cannot tell"
 WAYS = {
     "half the budget": lambda dataset: HALF_BUDGET,
     "half the width": lambda dataset: f"[dim={HALF_WIDTH[dataset]}]",
@@ -48,7 +49,10 @@ class Check:
             return ""
         if self.varied.word == self.whole.word:
             return STANDS
-        return UNSURE if OPEN in (self.varied.word, self.whole.word) else FLIPS
+        if OPEN not in (self.varied.word, self.whole.word):
+            return FLIPS
+        apart = self.varied.high < self.whole.low or self.whole.high < self.varied.low
+        return FALLS if apart and self.whole.word != OPEN else UNSURE
 
 
 def rates(row: Row) -> set[tuple[float, float]]:
@@ -88,6 +92,9 @@ def sentence(found: Sequence[Check]) -> str:
         stand = [one for one in said if one.outcome == STANDS]
         undecided = sum(one.whole.word == OPEN for one in stand)
         parts = [f"{len(stand)} of {len(said)} verdicts stand" + (f" ({undecided} of them as *cannot tell*)" if undecided else "")]
+        falls = [one for one in said if one.outcome == FALLS]
+        if falls:
+            parts.append(f"{len(falls)} fall{'s' * (len(falls) == 1)} ({where(falls)}): another difference, the intervals do not meet")
         for those, word in (
             ([one for one in said if one.outcome == UNSURE and one.varied.word == OPEN], "cannot be told any more"),
             ([one for one in said if one.outcome == UNSURE and one.whole.word == OPEN], "could not be told before"),
@@ -120,6 +127,9 @@ def answer(table: Sequence[Row], compared: Sequence[Verdict], found: Sequence[Ch
     if not asks(table):
         return [RANKED]
     first, second = sentences(compared)
+    for way in WAYS:
+        if those := [one for one in found if one.way == way and one.outcome in (FALLS, FLIPS)]:
+            first += f"\n- fares otherwise at {way}, against {where(those)}: that much hangs on a choice of ours"
     return [first, " ".join(filter(None, [second, ends(table, compared), sentence(found)]))]
 
 
