@@ -151,6 +151,13 @@ def test_a_changed_recipe_is_what_is_trained_and_more_samples_are_not_ranked() -
     assert "backbone_attention" not in every
 
 
+def test_sizes_that_the_data_set_gives_anyway_make_no_other_model() -> None:
+    for asked in ("vit,vit[depth=3]", "backbone_mlp,backbone_mlp[depth=2]"):
+        with pytest.raises(RequestError, match=r"\[depth=.\] are the same on digits: sizes that it has there anyway"):
+            grid.cells(asked, "digits", "smoke", None)
+    assert len(grid.cells("vit[heads=2],vit,vit[depth=2],backbone_attention[heads=2],backbone_attention", "digits", "smoke", None)) == 5
+
+
 def test_a_recipe_that_a_model_has_anyway_is_no_variant_of_it() -> None:
     usual, other = (grid.cell("linear", name, "smoke", None).budget.lr for name in ("iris", "xor"))
     assert usual != other

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 import datasets
 import models
@@ -43,11 +44,31 @@ def build(asked: tuple[str, str, tuple[str, ...]]) -> Built:
         return Built(status="out_of_memory" if out_of_memory(error) else "error", reason=describe(error))
 
 
+PLAIN = (bool, int, float, str, type(None), torch.dtype, torch.device)
+TORCHS = vars(nn.Module()).keys()
+
+
+def parts(asked: tuple[str, str, tuple[str, ...]]) -> str | None:
+    """What a model is made of for a data set, the same for two that are built alike; None where that cannot be told."""
+    model, dataset, plugins = asked
+    try:
+        for file in plugins:
+            plugin(file)
+        with restored():
+            module = models.build(model, datasets.task(dataset))
+            own = {name: {key: one for key, one in vars(part).items() if key not in TORCHS} for name, part in module.named_modules()}
+            values = [one for fields in own.values() for value in fields.values() for one in (value if type(value) is tuple else [value])]
+            weights = {name: (tuple(value.shape), value.dtype) for name, value in module.state_dict().items()}
+            return repr((module, own, weights)) if all(isinstance(one, PLAIN) for one in values) else None
+    except BaseException:  # `build` says why
+        return None
+
+
 class Builder:
     """Builds models in a process of its own: whatever a model does to its process, its cell alone gets the reason. A context."""
 
     def __init__(self) -> None:
-        self.apart = Apart(build)
+        self.apart, self.taken_apart = Apart(build), Apart(parts)
         self.known: dict[tuple[str, str], Built] = {}
 
     def __enter__(self) -> Builder:
@@ -55,6 +76,12 @@ class Builder:
 
     def __exit__(self, *_: object) -> None:
         self.apart.close()
+        self.taken_apart.close()
+
+    def alike(self, one: str, other: str, dataset: str) -> bool:
+        """Whether two models come to the same on a data set, as far as one can tell."""
+        told = [self.taken_apart.ask((name, dataset, tuple(PLUGGED))) for name in (one, other)]
+        return isinstance(told[0], str) and told[0] == told[1]
 
     def ask(self, model: str, dataset: str) -> Built:
         if (model, dataset) not in self.known:

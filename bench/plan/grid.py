@@ -188,10 +188,10 @@ def cells(
     pairs = [(m, d) for d in chosen_datasets for m in chosen_models if models_ is not None or explains(m, d)]
     with Builder() as builder:
         found = [cell(m, d, budget, seeds, untuned, builder) for m, d in pairs]
-    for one in found:
-        if "[" in one.model and one.status == "error" and one.task is not None:
-            raise RequestError(f"{one.model} cannot be built for {one.dataset}: {one.reason}; {models.takes(one.model)}")
-    variants.trained_apart((one.model, one.dataset, one.budget) for one in found if not one.status)
+        for one in found:
+            if "[" in one.model and one.status == "error" and one.task is not None:
+                raise RequestError(f"{one.model} cannot be built for {one.dataset}: {one.reason}; {models.takes(one.model)}")
+        variants.trained_apart(((one.model, one.dataset, one.budget) for one in found if not one.status), builder.alike)
     return found if budget != COVERED or models_ or datasets_ else cover(found)
 
 

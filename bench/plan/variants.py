@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import combinations as combinations_of
 from typing import Any
 
 import models
@@ -96,8 +97,9 @@ def distinct(names: Sequence[str]) -> None:
             raise ValueError(f"{same}; leave one of them out ({models.takes(name)})")
 
 
-def trained_apart(cells: Iterable[tuple[str, str, Budget]]) -> None:
-    """RequestError where two models are built alike and get the same budget on every data set: a recipe that one of them has anyway."""
+def trained_apart(cells: Iterable[tuple[str, str, Budget]], alike: Callable[[str, str, str], bool]) -> None:
+    """RequestError where two models are built alike and get the same budget on every data set: a recipe that one of them has anyway,
+    or sizes that the data set gives it, as `alike` finds them."""
     budgets: dict[str, dict[str, Budget]] = {}
     for model, dataset, budget in cells:
         budgets.setdefault(model, {})[dataset] = budget
@@ -106,6 +108,10 @@ def trained_apart(cells: Iterable[tuple[str, str, Budget]]) -> None:
         other = first.setdefault((models.essence(name)[:2], *own.items()), name)
         if other is not name:
             raise RequestError(f"--models {other} and {name} are the same: a recipe that it has anyway; leave one of them out")
+    for one, other in combinations_of(budgets, 2):
+        if plain(one) == plain(other) and budgets[one] == budgets[other] and all(alike(one, other, name) for name in budgets[one]):
+            where = ", ".join(budgets[one])
+            raise RequestError(f"--models {one} and {other} are the same on {where}: sizes that it has there anyway; leave one of them out")
 
 
 def altered(budget: Budget, name: str) -> Budget:
