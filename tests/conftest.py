@@ -54,7 +54,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Minutes of training are spent only when asked for: pytest -m slow. What takes longest begins, so that no worker is left with it."""
+    """Minutes of training are spent only when asked for: pytest -m slow. What takes longest begins: no worker is left with it."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     if not config.option.markexpr:
         slow = [item for item in items if item.get_closest_marker("slow")]
