@@ -32,8 +32,9 @@ if (
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
-# Files whose tests start processes for minutes.
+# Files whose tests start processes for minutes, after those that fork their own, which is safe only before others leave threads in it.
 LONGEST = (
+    "test_killed.py",
     "test_suite.py",
     "test_gate_elsewhere.py",
     "test_engines.py",
