@@ -152,7 +152,7 @@ def test_weights_that_do_not_fit_are_a_reason(trained: Path, tmp_path: Path, fig
     target = next(folder.glob("weights/xor/mlp/*-s0.pt"))
     target.write_bytes(next(trained.glob("weights/xor/linear/*-s0.pt")).read_bytes())
     done = figures(folder, "--kinds", "plane")
-    assert "plane: the weights that were kept do not fit the model; train it again (mlp-xor)" in done.stderr
+    assert "plane: the store has no weights of this run; train it again with --retrain (mlp-xor)" in done.stderr
     target.write_bytes(b"PK")
     with pytest.warns(UserWarning, match="set aside as"):
         done = figures(folder, "--kinds", "plane")
