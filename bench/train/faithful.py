@@ -99,7 +99,7 @@ class Said(pickle.Pickler):
     def persistent_id(self, value: Any) -> Any:
         if isinstance(value, Tensor):  # by what is in it: those that pickling makes, of a generator say, are others every time
             flat = value.detach().cpu().contiguous().reshape(-1)
-            return value.shape, str(value.dtype), hashlib.sha256(flat.view(torch.uint8).numpy()).digest()
+            return value.shape, str(value.dtype), hashlib.sha256(flat.view(torch.uint8).numpy().tobytes()).digest()
         if isinstance(value, FunctionType) and id(value) not in self.known:
             self.known.add(id(value))  # it may hold itself
             return id(value), vars(value), [cell.cell_contents for cell in value.__closure__ or ()]
