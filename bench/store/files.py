@@ -19,7 +19,6 @@ import torch
 
 from bench.store.claim import claimed
 
-BROKEN = ".broken"  # what the name of a file that cannot be used ends with
 LARGEST_RECORD = 2**26  # bytes; no record is nearly as large
 HERE = f"{zlib.crc32(platform.node().encode()):08x}"  # process ids say nothing of processes of another machine on the same folder
 # What `partial` makes; without the machine: what versions up to 0.6 made, of records and weights.
@@ -34,9 +33,14 @@ class Unusable(ValueError):
     """Not a file that could hold a record: it is not even opened, and stays where it is."""
 
 
+def place_aside(path: Path) -> Path:
+    """Where `set_aside` puts a file."""
+    return path.with_name(path.name + ".broken")
+
+
 def set_aside(path: Path) -> str:
     """Rename a file that cannot be used, so that it is met no more and not lost; its new name."""
-    aside = path.with_name(path.name + BROKEN)
+    aside = place_aside(path)
     with contextlib.suppress(OSError):
         path.replace(aside)
     return aside.name

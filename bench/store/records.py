@@ -18,7 +18,7 @@ from bench.store.checkpoints import Checkpoints
 from bench.store.claim import Claim, claimed
 from bench.store.curves import short, short_times
 from bench.store.encoding import as_record, as_text
-from bench.store.files import BROKEN, LARGEST_RECORD, StoreError, partial, set_aside, sweep, tensors, usable
+from bench.store.files import LARGEST_RECORD, StoreError, partial, place_aside, set_aside, sweep, tensors, usable
 from bench.store.fingerprint import SHORT, digest
 from bench.store.machines import apart, joined
 from bench.store.places import TOPS, place
@@ -146,12 +146,12 @@ class Store:
         if content is not None:
             self.write(path, content)
         else:
-            path.with_name(path.name + BROKEN).unlink(missing_ok=True)
+            place_aside(path).unlink(missing_ok=True)
 
     def lost(self, run: Record) -> bool:
         """Whether a run's weights were set aside and nothing has taken their place: then it is trained again."""
         path = self.weights_of(run)
-        return not path.exists() and path.with_name(path.name + BROKEN).exists()
+        return not path.exists() and place_aside(path).exists()
 
     def weights(self, run: Record) -> dict[str, Any] | None:
         """What `put_weights` was given, {} for a part it was not.
