@@ -11,9 +11,9 @@ import datasets
 import models
 from bench.report import report
 from bench.store.records import Store
-from bench.tables import checks
-from bench.tables.family import HALF_WIDTH, PATCH, SETS, TWICE_DEPTH
-from bench.tables.rows import rows
+from bench.tables import checks, cuts, headline
+from bench.tables.family import HALF_WIDTH, NONE, PATCH, SETS, TWICE_DEPTH
+from bench.tables.rows import Row, rows
 from bench.tables.sections import shown
 from bench.tables.verdict import OPEN, Verdict, family, judge
 from models import build
@@ -71,7 +71,7 @@ def interval(low: float, high: float, dataset: str = "shapes") -> Verdict:
 def test_a_verdict_falls_where_the_check_finds_another_difference(
     whole: tuple[float, float], varied: tuple[float, float], outcome: str
 ) -> None:
-    one = checks.Check("another size of tokens", interval(*whole), interval(*varied))
+    one = checks.Check("another size of tokens for all", interval(*whole), interval(*varied))
     assert one.outcome == outcome
     said = checks.sentence([one])
     assert ("1 falls (convolution on shapes): another difference" in said) == (outcome == "falls")
@@ -82,11 +82,13 @@ def test_what_falls_is_said_with_the_answer(tmp_path: Path) -> None:
     table = rows(store)
     compared = family(shown(table))
     (beats,) = [one for one in compared if (one.dataset, one.other) == ("shapes", "backbone_conv")]
-    other = checks.Check("another size of tokens", beats, replace(beats, low=-0.2, high=0.2, mean=0.0, word=OPEN))
+    other = checks.Check("another size of tokens for all", beats, replace(beats, low=-0.2, high=0.2, mean=0.0, word=OPEN))
     first, *_ = checks.answer(table, compared, [other])
     assert first.endswith(
-        "\n- fares otherwise at another size of tokens, against convolution on shapes: that much hangs on a choice of ours"
+        "\n- fares otherwise at another size of tokens for all, against convolution on shapes: that much hangs on a choice of ours"
     )
+    free = replace(other, whole=replace(beats, sizes=(4, 2)))
+    assert "fares otherwise" not in checks.answer(table, compared, [free])[0], "val chose, not we"
 
 
 def test_too_few_seeds_check_nothing_and_an_open_verdict_is_no_flip(tmp_path: Path) -> None:
@@ -109,6 +111,65 @@ def test_a_check_at_rates_that_are_no_more_chosen_checks_nothing(tmp_path: Path)
         if run["model"] == changed:
             store.put_run(run | {"budget": run["budget"] | {"lr": 0.5}})
     assert {one.whole.other for one in found(store)} == {"backbone_local", "backbone_mlp", "backbone_recurrent"}
+
+
+def cut(means: dict[str, float]) -> dict[str, float]:
+    return {f"{name}[patch=2]": mean for name, mean in means.items()}
+
+
+def test_each_mixer_is_cut_as_val_prefers_where_all_ran_at_both_sizes(tmp_path: Path) -> None:
+    put(store := Store(tmp_path), "shapes", MEANS | {NONE: 0.9})  # beats, equal, loses, equal
+    usual = {one.other: one for one in family(shown(rows(store))) if one.dataset == "shapes"}
+    other = {name: 2 * mean for name, mean in MEANS.items()} | {"backbone_conv": 0.05, NONE: 0.8}
+    put(store, "shapes", {name: mean for name, mean in cut(other).items() if "conv" not in name}, recipe="cut")
+    own = shown(rows(store))["shapes"]
+    assert not cuts.free("shapes", own) and cuts.compared("shapes", own)[NONE].model == NONE, "convolution did not run at both"
+    put(store, "shapes", cut({"backbone_conv": 0.05}), seeds=4, recipe="cut")
+    assert not cuts.free("shapes", shown(rows(store))["shapes"]), "four seeds are too few"
+    put(store, "shapes", cut({"backbone_conv": 0.05}), noise=0.02, recipe="cut")
+    own = shown(rows(store))["shapes"]
+    chosen = {name: row.model for name, row in cuts.compared("shapes", own).items()}
+    assert {model for name, model in chosen.items() if model != name} == {"backbone_conv[patch=2]", f"{NONE}[patch=2]"}
+    now = {one.other: one for one in family(shown(rows(store))) if one.dataset == "shapes"}
+    assert (usual["backbone_conv"].word, now["backbone_conv"].word) == ("beats", "loses")
+    assert now["backbone_conv"].sizes == (4, 2) and now["backbone_mlp"].sizes == (4, 4)
+    assert headline.told(now["backbone_conv"]).endswith("; tokens of 4 against 2")
+    assert replace(now["backbone_mlp"], sizes=()) == usual["backbone_mlp"]
+    ways = {(one.way, one.whole.other): one for one in found(store)}
+    assert {way for way, _ in ways} == {"the task's tokens for all", "another size of tokens for all"}
+    assert ways["the task's tokens for all", "backbone_conv"].outcome == "flips"
+    assert ways["the task's tokens for all", "backbone_conv"].varied == usual["backbone_conv"]
+    assert "the task's tokens" not in checks.answer(rows(store), family(shown(rows(store))), found(store))[0]
+
+
+def test_runs_under_other_conditions_choose_no_cut(tmp_path: Path) -> None:
+    put(store := Store(tmp_path), "shapes", MEANS | {NONE: 0.9}, conditions="now")
+    put(store, "shapes", cut(MEANS | {NONE: 0.8}), recipe="cut", conditions="before")
+    assert not cuts.free("shapes", shown(rows(store))["shapes"])
+    put(store, "shapes", cut(MEANS | {NONE: 0.8}), recipe="cut", conditions="now")
+    assert cuts.free("shapes", shown(rows(store))["shapes"])
+
+
+def test_a_cut_is_chosen_on_val_alone(tmp_path: Path) -> None:
+    put(store := Store(tmp_path), "shapes", MEANS | {NONE: 0.9})
+    put(store, "shapes", cut({name: mean / 2 for name, mean in (MEANS | {NONE: 0.9}).items()}), recipe="cut")
+    for run in store.runs():
+        if run["model"] == "backbone_attention[patch=2]":  # better on test, and worse on val
+            store.put_run(run | {"curve": run["curve"] | {"val_metric": [9.0 for _ in run["curve"]["val_metric"]]}})
+    chosen = cuts.compared("shapes", shown(rows(store))["shapes"])
+    assert {name for name, row in chosen.items() if row.model == name} == {"backbone_attention"}
+
+
+def test_checks_are_of_the_cut_that_was_chosen(tmp_path: Path) -> None:
+    put(store := Store(tmp_path), "shapes", MEANS | {NONE: 0.9})
+    better = {name: mean / 2 for name, mean in (MEANS | {NONE: 0.9}).items()}
+    put(store, "shapes", cut(better), recipe="cut")
+    put(store, "shapes", {f"{name}[dim=16]": mean for name, mean in MEANS.items()}, recipe="thin")
+    put(store, "shapes", {f"{name}[dim=16,patch=2]": 3 * mean for name, mean in MEANS.items()}, recipe="thin cut")
+    put(store, "shapes", {f"{name}[patch=2]@samples=0.5x": 3 * mean for name, mean in MEANS.items()}, recipe="half")
+    checked = found(store)
+    assert [one.way for one in checked] == ["half the budget"] * 4 + ["half the width"] * 4 + ["the task's tokens for all"] * 4
+    assert {one.outcome for one in checked} == {"stands"}
 
 
 def test_half_the_width_is_half_of_what_the_backbone_has() -> None:
@@ -134,4 +195,7 @@ def test_another_size_of_tokens_is_another_and_every_set_that_is_cut_has_one() -
             continue
         usual, other = (build(model, task).tokens.count for model in ("backbone_none", f"backbone_none[patch={PATCH[name]}]"))
         assert usual != other >= 8, name
+        row = Row("backbone_none", name, "", "", "", "", "")
+        assert cuts.size(row) == build("backbone_none", task).tokens.patch, name
+        assert cuts.size(replace(row, model=f"backbone_none[patch={PATCH[name]}]")) == PATCH[name]
         assert len(build(f"backbone_attention[patch={PATCH[name]}]", task)(task.sample(2)[0])) == 2

@@ -18,7 +18,7 @@ from bench.report import forest, report
 from bench.report.plots import small
 from bench.store.encoding import pack
 from bench.store.records import Store
-from bench.tables import headline
+from bench.tables import cuts, headline
 from bench.tables.family import ATTENTION, LEVEL, MIXERS, OTHERS, POOLS, SETS, SIZE
 from bench.tables.rows import rows
 from bench.tables.scales import scale
@@ -139,7 +139,7 @@ def test_sets_at_their_ceiling_leave_the_count(tmp_path: Path) -> None:
         for seed in range(5):
             test = {key: {"bleu": 99.2 + 0.1 * i + 0.01 * seed} for key in ("best", "last")}
             store.put_run(run(model, seed, 1, dataset="translation", budget=DEFAULT, test=test, metric=metric))
-    assert saturated(shown(rows(store))["translation"])
+    assert saturated(cuts.compared("translation", shown(rows(store))["translation"]))
     assert {(one.word, one.why) for one in compared(store, "translation").values()} == {("", SATURATED)}
 
 

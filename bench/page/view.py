@@ -34,7 +34,7 @@ from bench.tables.verdict import Verdict, family
 def answer(name: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[str, Any]:
     """A line of the table that answers the question."""
     said = [strong(headline.told(one)) for one in compared]
-    return {"dataset": name, "said": said, "n": between(one.n for one in compared), "costs": readme.cost_line(own)}
+    return {"dataset": name, "said": said, "n": between(one.n for one in compared), "costs": readme.cost_line(name, own)}
 
 
 def forests(compared: Sequence[Verdict]) -> list[Markup]:

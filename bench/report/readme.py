@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bench.core.silicon import described
 from bench.report.beside import elsewhere, variants
-from bench.tables import checks, headline, routes
+from bench.tables import checks, cuts, headline, routes
 from bench.tables.columns import DOUBTED, timed
 from bench.tables.family import ATTENTION, OTHERS, SETS
 from bench.tables.formatting import amount, between, escape, markdown, number, quality
@@ -23,10 +23,10 @@ OUTSIDE = "Other sizes, routes built for one kind of mixing, and shuffled twins:
 MARKED = f"{DOUBTED} says that something was wrong with a timing: [latency.md](latency.md) has what, with intervals"
 
 
-def cost_line(own: Sequence[Row]) -> str:
-    """What attention cost against convolution in the same backbone, as ratios."""
-    by_name = {row.model: row for row in own}
-    a, b = by_name.get(ATTENTION), by_name.get("backbone_conv")
+def cost_line(dataset: str, own: Sequence[Row]) -> str:
+    """What attention cost against convolution in the same backbone, as ratios; of the rows that verdicts are read off."""
+    rows = cuts.compared(dataset, own)
+    a, b = rows.get(ATTENTION), rows.get("backbone_conv")
     if a is None or b is None:
         return ""
     pairs = [
@@ -84,7 +84,7 @@ def line(dataset: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[
     """Attention against each other mixer on one data set."""
     said = {f"against {OTHERS[one.other]}": escape(headline.told(one)) for one in compared}
     n = between(one.n for one in compared)
-    return {"data set": f"[{dataset}](#{dataset})", **said, "n": n, "attention costs, × convolution": cost_line(own)}
+    return {"data set": f"[{dataset}](#{dataset})", **said, "n": n, "attention costs, × convolution": cost_line(dataset, own)}
 
 
 def compared_on(sections: Sections, compared: Sequence[Verdict], outside: bool = False) -> list[tuple[str, list[Row], list[Verdict]]]:

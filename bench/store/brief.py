@@ -12,20 +12,26 @@ from models.naming import plain
 
 
 def brief(record: Record, first: Record | None) -> Record:
-    """A run without its examples where seeds answer other samples than the cell's `first` one; a variant's without class scores.
+    """A run without its examples where seeds answer other samples than the cell's `first` one; a variant's without class scores;
+    later seeds' and variants' classes without losses.
 
-    Runs that answer the same samples are compared sample by sample, whatever the seed; of others that is shown for one.
+    Runs that answer the same samples are compared sample by sample, whatever the seed, classes by whether they are right; of others
+    that is shown for one.
     """
     if record["kind"] != "run" or record.get("examples", {}).get("kind") not in OUTPUTS:
         return record
-    examples = record["examples"]
+    examples, changed = record["examples"], record["model"] != plain(record["model"])
     scored = record | {"derived": storable(record) | record.get("derived", {})}
     if record["seed"] > 0 and (first is None or not same(examples, first.get("examples", {}))):
         return {name: value for name, value in scored.items() if name != "examples"}
-    if record["model"] != plain(record["model"]) and "scores" in examples:
-        less = {name: value for name, value in examples.items() if name != "scores"}
-        return scored | {"examples": less | {"left_out": [*examples.get("left_out", []), "scores"], "derived": examples.get("derived", {})}}
-    return record
+    told = {"prediction", "target"} <= examples.keys() and OUTPUTS[examples["kind"]].scored
+    goes = {"loss": told and (changed or record["seed"] > 0), "scores": changed}
+    needless = [name for name in goes if goes[name] and name in examples]
+    if not needless:
+        return record
+    less = {name: value for name, value in examples.items() if name not in needless}
+    left_out = list(dict.fromkeys([*examples.get("left_out", []), *needless]))
+    return scored | {"examples": less | {"left_out": left_out, "derived": examples.get("derived", {})}}
 
 
 def same(a: Record, b: Record) -> bool:

@@ -23,7 +23,7 @@ from bench.store.schema import SCHEMA, check
 FOLDERS = tuple(dict.fromkeys(TOPS.values()))
 LARGEST = 2**26  # bytes of a record
 # What may differ between two records of one name that are of the same numbers: when and where they were made, how long it took, how many
-# seeds were trained at once, and what is known of the code. Of all the rest, each field must be equal.
+# seeds were asked for and trained at once, and what is known of the code. Of all the rest, each field must be equal.
 CIRCUMSTANCES = {"schema", "created", "machine", "train_seconds", "together", "continued_from", "alone", "notes", "passing", "summary"}
 CIRCUMSTANCES |= {
     "code",
@@ -86,6 +86,8 @@ def said(record: Record) -> dict[str, Any]:
     found = {name: finite(value) for name, value in record.items() if name not in CIRCUMSTANCES}
     if found.get("kind") == "latency":
         return short_times(found)
+    if isinstance(budget := found.get("budget"), dict):
+        found["budget"] = {name: value for name, value in budget.items() if name != "seeds"}
     if isinstance(curve := found.get("curve"), dict):
         found["curve"] = {name: values for name, values in short(curve).items() if name != "seconds"}
     return found

@@ -1,11 +1,12 @@
-"""Whether the family's verdicts stand at half the budget, half the width, twice the depth and with inputs cut otherwise: the same
-mixers as variants of themselves.
+"""Whether the family's verdicts stand at half the budget, half the width, twice the depth and with inputs cut alike for all: the
+same mixers as variants of themselves.
 
     python -m bench run --models 'backbone_*@samples=0.5x' --datasets SET --budget reference --seeds 5
     python -m bench run --models 'backbone_*[dim=32]' --datasets SET --budget reference --seeds 5
     python -m bench run --models 'backbone_*[depth=4]' --datasets SET --budget reference --seeds 5
     python -m bench run --models 'backbone_*[patch=4]' --datasets SET --budget reference --seeds 5
 
+Where all ran at both cuts, val chose between them for each mixer, see cuts.py; a check is then of what was chosen.
 Depth says whether a mixer that reaches near lacked no more than layers. A verdict *stands* where the check says the same word and
 *flips* where both are decided and differ; it *falls* where the check cannot tell and the two intervals do not meet, so that the
 difference is not the same; else one of them cannot tell. These scores change no verdict and no choice among variants.
@@ -18,11 +19,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import datasets
+import models
 from bench.plan import tuned
-from bench.tables.family import HALF_BUDGET, HALF_WIDTH, MIXERS, OTHERS, PATCH, TWICE_DEPTH
+from bench.tables import cuts
+from bench.tables.family import HALF_BUDGET, HALF_WIDTH, MIXERS, OTHERS, TWICE_DEPTH
 from bench.tables.formatting import markdown
 from bench.tables.headline import LONGER, RANKED, SMOKE, asks, listed, sentences, smoke, told
 from bench.tables.rows import Row
+from bench.tables.sections import shown
 from bench.tables.verdict import OPEN, Verdict, on
 
 STANDS, FLIPS, FALLS, UNSURE = "stands", "flips", "falls", "one of them cannot tell"
@@ -30,7 +34,10 @@ WAYS = {
     "half the budget": lambda dataset: HALF_BUDGET,
     "half the width": lambda dataset: f"[dim={HALF_WIDTH[dataset]}]",
     "twice the depth": lambda dataset: f"[depth={TWICE_DEPTH[dataset]}]",
-    "another size of tokens": lambda dataset: f"[patch={PATCH.get(dataset, 0)}]",  # 0: not cut, nobody runs it
+}
+CUTS = {
+    "the task's tokens for all": lambda dataset: "",
+    "another size of tokens for all": cuts.otherwise,
 }
 
 
@@ -60,18 +67,32 @@ def rates(row: Row) -> set[tuple[float, float]]:
     return {(run["budget"].get("lr"), run["budget"].get("weight_decay")) for run in row.runs}
 
 
+def names(way: str, dataset: str, chosen: dict[str, Row]) -> dict[str, str]:
+    """Of which rows a verdict is checked in a way, by name: which mixer each stands for. None where those are the verdict's own."""
+    if way in CUTS:
+        found = {mixer + CUTS[way](dataset): mixer for mixer in chosen}
+    else:
+        found = {changed(row.model, WAYS[way](dataset)): mixer for mixer, row in chosen.items()}
+    return found if any(chosen[mixer].model != name for name, mixer in found.items()) else {}
+
+
+def changed(name: str, change: str) -> str:
+    """The name of a variant with one more `change`: of `[dim=16]` or `@samples=0.5x`."""
+    return str(models.variant(name.replace("]", f",{change[1:]}") if name.endswith("]") and change.startswith("[") else name + change))
+
+
 def check(table: Sequence[Row], compared: Sequence[Verdict]) -> list[Check]:
     """Every verdict that the family has, in each way in which its mixers were also run, at the same rates: tuning may have changed them."""
-    found = []
-    for way, suffix in WAYS.items():
+    found, sections = [], shown(table)
+    for way in (*WAYS, *CUTS):
         for dataset in dict.fromkeys(one.dataset for one in compared if one.word):
             whole = {one.other: one for one in compared if one.dataset == dataset and one.word}
-            names = {mixer + suffix(dataset): mixer for mixer in MIXERS}
             budgets = {one.budget for one in whole.values()}
             here = [row for row in table if row.dataset == dataset and row.budget in budgets]
-            plain = {row.model: rates(row) for row in here if row.model in MIXERS and row.values}
-            own = [row for row in here if row.model in names and rates(row) == plain.get(names[row.model])]
-            varied = on(dataset, [replace(row, model=names[row.model], values=row.values or row.aside) for row in own])
+            chosen = {name: row for name, row in cuts.compared(dataset, sections[dataset]).items() if name in MIXERS and row.values}
+            asked = names(way, dataset, chosen)
+            own = [row for row in here if row.model in asked and rates(row) == rates(chosen[asked[row.model]])]
+            varied = on(dataset, [replace(row, model=asked[row.model], values=cuts.scores(row)) for row in own])
             found += [Check(way, whole[one.other], one) for one in varied if one.other in whole and one.n]
     return found
 
@@ -87,7 +108,7 @@ def where(found: Sequence[Check]) -> str:
 def sentence(found: Sequence[Check]) -> str:
     """What the headline says of it, a line for each way, '' where nothing was checked."""
     lines = []
-    for way in WAYS:
+    for way in (*WAYS, *CUTS):
         said = [one for one in found if one.way == way and one.outcome]
         stand = [one for one in said if one.outcome == STANDS]
         undecided = sum(one.whole.word == OPEN for one in stand)
@@ -127,8 +148,9 @@ def answer(table: Sequence[Row], compared: Sequence[Verdict], found: Sequence[Ch
     if not asks(table):
         return [RANKED]
     first, second = sentences(compared)
-    for way in WAYS:
-        if those := [one for one in found if one.way == way and one.outcome in (FALLS, FLIPS)]:
+    for way in (*WAYS, *CUTS):
+        ours = [one for one in found if one.way == way and not (way in CUTS and one.whole.sizes)]  # else val chose
+        if those := [one for one in ours if one.outcome in (FALLS, FLIPS)]:
             first += f"\n- fares otherwise at {way}, against {where(those)}: that much hangs on a choice of ours"
     return [first, " ".join(filter(None, [second, ends(table, compared), sentence(found)]))]
 

@@ -24,7 +24,8 @@ ENOUGH = 3  # data sets with a verdict, for a word on others
 NAMED = 3  # as many are named, of more it is said how many
 
 RULE = (
-    "One backbone, everything but the mixer and its tuned rates equal, paired by seed. Verdicts are read off intervals that hold together"
+    "One backbone, everything but the mixer, its tuned rates and the size of its tokens equal, paired by seed; that size is the one"
+    " that val prefers of two where all were run at both. Verdicts are read off intervals that hold together"
     f" in 95 of 100 cases, over one committed family of {SIZE} comparisons ({len(SETS)} data sets of 8 to 64 tokens, {len(OTHERS)} mixers;"
     f" Bonferroni: each at {100 * LEVEL:.2f} %), whatever else was run. *Equal*: within 1 point, 0.02 R², 1 BLEU, or 10 % of an error."
     f" *Cannot tell*: a difference as large as ± is found every second time. Fewer than {FEWEST} seeds, smoke runs, sets where every mixer"
@@ -91,10 +92,11 @@ def told(verdict: Verdict) -> str:
     figure = measured(verdict)
     if not verdict.word:
         return figure if figure and verdict.why == OUTSIDE else ": ".join(filter(None, [verdict.why, figure.split(" [")[0]]))
+    cut = "; tokens of {} against {}".format(*verdict.sizes) if verdict.sizes else ""
     if verdict.word == OPEN:
-        return f"{OPEN}: {figure}, ± {amount(verdict, verdict.half)}"
+        return f"{OPEN}: {figure}, ± {amount(verdict, verdict.half)}{cut}"
     word = f"*{EQUAL}*" if verdict.word == EQUAL else f"**{verdict.word}**"
-    return f"{word}: {figure}"
+    return f"{word}: {figure}{cut}"
 
 
 def listed(parts: Sequence[str]) -> str:
@@ -115,7 +117,7 @@ def sizes(verdicts: Sequence[Verdict]) -> str:
         if scale(one.metric).ratio:
             found[" × its error"].append(number(math.exp(-one.mean), 2))
         else:
-            found[unit(one)].append(amount(one, one.mean).removesuffix(unit(one)))
+            found[unit(one)].append(amount(one, one.mean).removesuffix(unit(one)).removesuffix(" point"))
     ranges = {of: " to ".join(dict.fromkeys([those[0], those[-1]])) for of, those in found.items()}
     return f" ({', '.join('by ' * (not of.startswith(' ×')) + ends + of for of, ends in ranges.items())})"
 
@@ -204,6 +206,10 @@ COLUMNS: list[Column[Verdict]] = [  # of verdicts.csv
     Column("margin", "figure", figure(lambda one: scale(one.metric).margin), "A smaller difference is none.", digits=10),
     Column("verdict", "text", lambda one: one.word, "beats, loses, equal or cannot tell."),
     Column("why", "text", lambda one: one.why, "Why there is no verdict."),
+    Column(
+        "patch", "count", lambda one: one.sizes[0] if one.sizes else None, "Samples or pixels a side of a token of `model`, if val chose."
+    ),
+    Column("against_patch", "count", lambda one: one.sizes[1] if one.sizes else None, "The same of `against`."),
 ]
 
 

@@ -43,7 +43,7 @@ def shown(table: list[Row]) -> dict[str, list[Row]]:
         lead = max(group, key=lambda row: (bool(row.values), bool(row.values) and row.model in MIXERS, not changed(row.model), row.newest))
         old = "trained under another recipe than the newest rows; run it again"
         sections[dataset] = [
-            r if r.conditions == lead.conditions or not r.runs else replace(r, values={}, runs=[], status="older", reason=old)
+            r if r.conditions == lead.conditions or not r.runs else replace(r, values={}, aside={}, runs=[], status="older", reason=old)
             for r in group
             if r.conditions == lead.conditions or not r.runs or not changed(r.model)
         ]

@@ -18,6 +18,7 @@ from bench.core import paired
 from bench.core.stats import LEVEL as ALONE
 from bench.store.encoding import unpack
 from bench.store.records import Record
+from bench.tables import cuts
 from bench.tables.family import ATTENTION, FEWEST, LEVEL, MIXERS, NONE, OTHERS, POOLS, SETS
 from bench.tables.rows import UNKNOWN, Row
 from bench.tables.scales import scale
@@ -30,7 +31,7 @@ SATURATED, OUTSIDE, UNRUN, UNMIXED = "saturated", "outside the family", "not run
 @dataclass(frozen=True)
 class Verdict:
     """`mean`, `low`, `high`: how much better attention is, in the metric's unit, or in logarithms where they are compared as ratios;
-    nan where there is none. `n` seeds that both have."""
+    nan where there is none. `n` seeds that both have; `sizes` of attention's tokens and the other's, where val chose them."""
 
     dataset: str
     other: str
@@ -42,6 +43,7 @@ class Verdict:
     high: float = math.nan
     word: str = ""
     why: str = ""
+    sizes: tuple[int | None, ...] = ()
 
     @property
     def half(self) -> float:
@@ -88,16 +90,15 @@ def difference(a: Row, b: Row, seeds: Sequence[int]) -> tuple[paired.Estimate, s
     return paired.resplit(by_seed, POOLS[a.dataset]), ""
 
 
-def compare(dataset: str, other: str, own: Sequence[Row], level: float) -> Verdict:
-    """One comparison of the rows of a data set, as far as it goes, without a word."""
-    rows = {row.model: row for row in own}
+def compare(dataset: str, other: str, rows: dict[str, Row], level: float) -> Verdict:
+    """One comparison of the mixers' rows on a data set, as far as it goes, without a word."""
     empty = Verdict(dataset, other)
     for model in (ATTENTION, other):
         if model not in rows:
             return replace(empty, why=UNRUN)
         if not rows[model].values:
             return replace(empty, why=f"{model.removeprefix('backbone_')} {rows[model].status}")
-    return between(rows[ATTENTION], rows[other], level)
+    return replace(between(rows[ATTENTION], rows[other], level), other=other)
 
 
 def between(a: Row, b: Row, level: float) -> Verdict:
@@ -119,32 +120,35 @@ def between(a: Row, b: Row, level: float) -> Verdict:
     return replace(empty, mean=mean, low=max(mean - half, -widest), high=min(mean + half, widest), why=why)
 
 
-def saturated(own: Sequence[Row]) -> bool:
+def saturated(rows: dict[str, Row]) -> bool:
     """Whether every mixer is within the margin of the best value there is."""
-    found = [row for row in own if row.model in MIXERS and row.value is not None]
+    found = [row for name, row in rows.items() if name in MIXERS and row.value is not None]
     if len(found) < len(MIXERS) or (best := scale(found[0].metric).best) is None:
         return False
     return all(abs(best - row.value.mean) <= scale(row.metric).margin for row in found if row.value is not None)
 
 
-def unmixed(own: Sequence[Row]) -> bool:
+def unmixed(rows: dict[str, Row]) -> bool:
     """Whether no mixer is certainly better than none at all: such a set says nothing of mixing. False where that was not run."""
-    rows = {row.model: row for row in own if row.values}
-    if NONE not in rows:
+    ran = {name: row for name, row in rows.items() if row.values}
+    if NONE not in ran:
         return False
-    found = [between(rows[mixer], rows[NONE], LEVEL) for mixer in MIXERS if mixer in rows]
+    found = [between(ran[mixer], ran[NONE], LEVEL) for mixer in MIXERS if mixer in ran]
     return bool(found) and all(one.n >= FEWEST and one.low <= 0 for one in found)
 
 
 def on(dataset: str, own: Sequence[Row]) -> list[Verdict]:
     """Attention against each other mixer: verdicts on a set of the family, elsewhere 95 % intervals that stand alone."""
+    rows = cuts.compared(dataset, own)
     if dataset not in SETS:
-        found = [compare(dataset, other, own, ALONE) for other in OTHERS]
+        found = [compare(dataset, other, rows, ALONE) for other in OTHERS]
         return [replace(one, why=one.why if math.isnan(one.low) or one.budget == "smoke" else OUTSIDE) for one in found]
-    found = [compare(dataset, other, own, LEVEL) for other in OTHERS]
-    if saturated(own):
+    found = [compare(dataset, other, rows, LEVEL) for other in OTHERS]
+    if cuts.free(dataset, own):
+        found = [replace(one, sizes=(cuts.size(rows[ATTENTION]), cuts.size(rows[one.other]))) for one in found]
+    if saturated(rows):
         return [replace(one, why=SATURATED) for one in found]
-    if unmixed(own):
+    if unmixed(rows):
         return [replace(one, why=one.why or UNMIXED) for one in found]
     return [one if one.why else replace(one, word=judge(one.low, one.high, scale(one.metric).margin)) for one in found]
 
