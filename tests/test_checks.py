@@ -147,7 +147,8 @@ def test_runs_under_other_conditions_choose_no_cut(tmp_path: Path) -> None:
     put(store, "shapes", cut(MEANS | {NONE: 0.8}), recipe="cut", conditions="before")
     assert not cuts.free("shapes", shown(rows(store))["shapes"])
     put(store, "shapes", cut(MEANS | {NONE: 0.8}), recipe="cut", conditions="now")
-    assert cuts.free("shapes", shown(rows(store))["shapes"])
+    assert cuts.free("shapes", own := shown(rows(store))["shapes"])
+    assert not cuts.free("shapes", [replace(row, tuned="yes") if row.model == NONE else row for row in own]), "only one of two was tuned"
 
 
 def test_a_cut_is_chosen_on_val_alone(tmp_path: Path) -> None:

@@ -87,13 +87,13 @@ def tune(folder: Path, model: str = "mlp", n: int = 3) -> tuple[tuner.Tuner, Her
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("model", ["mlp", "dropping"])
+@pytest.mark.parametrize("model", ["mlp", "dropping", "mlp[width=16]"])
 def test_a_cell_is_tuned_and_again_trains_nothing(model: str, tmp_path: Path) -> None:
     driver, _, cell = tune(tmp_path, model)
     done = driver.outcomes[cell.id]
     assert (done.status, done.trained) == ("ok", 6)
     records = list(driver.store.records("trials"))
-    assert {one["together"] for one in records} == ({6} if model == "mlp" else {1})
+    assert {one["together"] for one in records} == ({1} if model == "dropping" else {6})
     assert {(one["trial"], one["seed"]) for one in records} == {(number, seed) for number in range(3) for seed in SEEDS}
     assert all(one["budget"]["samples"] == 200 and one["curve"]["samples"][-1] == 200 for one in records)
     assert not any("test" in one or one["curve"]["test_metric"] for one in records)

@@ -14,7 +14,7 @@ import pytest
 
 import datasets
 from bench.__main__ import main
-from bench.plan import grid, tuned
+from bench.plan import applied, grid, tuned
 from bench.plan.grid import RequestError
 from bench.plan.trials import SEEDS, shortened, trials
 from bench.plan.tuned import Tried, Tuned, choose
@@ -109,6 +109,33 @@ def test_the_grid_uses_what_was_found_and_says_so() -> None:
     assert [cell.tuned, plain.tuned, smoke.tuned] == [True, False, False]
 
 
+def test_a_size_has_rates_of_its_own_or_those_of_the_nearest() -> None:
+    """mlp, mlp[width=8] and mlp[width=8,depth=3] are tuned: each size has the rates of the one that it has most in common with."""
+    tuned.write(outcome())
+    for rate, sizes in ((0.02, "[width=8]"), (0.03, "[width=8,depth=3]"), (0.04, "[width=9]")):
+        tried = (*outcome().trials[:1], replace(outcome().trials[1], lr=rate))
+        tuned.write(replace(outcome(), model=f"mlp{sizes}", trials=tried))
+    tuned.check()
+
+    def found(model: str) -> tuple[float, bool, str]:
+        cell = grid.cell(model, "circle", "default", None)
+        return cell.budget.lr, cell.tuned, cell.why.split(":")[0]
+
+    assert found("mlp") == (0.0123, True, "tuned")
+    assert found("mlp[depth=4]") == (0.0123, False, "rates that were tuned for mlp")
+    assert found("mlp[width=8]") == (0.02, True, "tuned")
+    assert found("mlp[width=8,depth=4]") == (0.02, False, "rates that were tuned for mlp[width=8]")
+    assert found("mlp[width=8,depth=3]") == (0.03, True, "tuned")
+    assert found("mlp[width=8]@samples=2x")[:2] == (0.02, False)
+
+
+@pytest.mark.parametrize("name", ["mlp[depth=3,width=8]", "mlp[colour=3]", "mlp@lr=0.1", "mlp[", "mlp[width=8,9]"])
+def test_a_file_is_of_one_size_written_as_everywhere(name: str) -> None:
+    tuned.write(replace(outcome(), model=name))
+    with pytest.raises(RequestError, match="model: "):
+        tuned.check()
+
+
 def test_the_plain_recipe_is_tuned_where_tuning_chose_it() -> None:
     tried = (replace(outcome().trials[0], val=0.7), *outcome().trials[1:])
     tuned.write(replace(outcome(), trials=tried, chosen=0))
@@ -121,12 +148,12 @@ def test_an_outcome_of_other_data_or_another_recipe_is_not_used() -> None:
     task = datasets.task("circle")
     plain = task.budget("default")
     tuned.write(replace(outcome(), version=7))
-    assert tuned.applied("mlp", task, plain) == (plain, False, "not tuned: version 7 of the data was, this is 1")
+    assert applied.applied("mlp", task, plain) == (plain, False, "not tuned: version 7 of the data was, this is 1")
     tuned.write(replace(outcome(), recipe=outcome().recipe | {"batch": 8}))
-    assert tuned.applied("mlp", task, plain) == (plain, False, f"not tuned: another recipe was (batch is {plain.batch}, was 8)")
+    assert applied.applied("mlp", task, plain) == (plain, False, f"not tuned: another recipe was (batch is {plain.batch}, was 8)")
     longer = replace(plain, name="long", samples=10 * plain.samples, seeds=20)
     tuned.write(outcome())
-    assert tuned.applied("mlp", task, longer).budget == replace(longer, lr=0.0123, weight_decay=0.0456)
+    assert applied.applied("mlp", task, longer).budget == replace(longer, lr=0.0123, weight_decay=0.0456)
 
 
 BROKEN: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {

@@ -11,7 +11,7 @@ from functools import partial
 
 import datasets
 import models
-from bench.plan import tuned, variants
+from bench.plan import applied, tuned, variants
 from bench.plan.builder import Builder as Builder
 from bench.plan.builder import out_of_memory as out_of_memory
 from bench.plan.plugins import PLUGGED
@@ -135,17 +135,15 @@ def cell(
             usual, standard, why = replace(budget, **own), budget, f"own recipe {own}: {why}"
         except (TypeError, ValueError) as error:
             return Cell(model, dataset, task, budget, "error", f"its own recipe {own} cannot be: {error}")
-    used = tuned.Applied(usual) if untuned else tuned.applied(plain(model), tuned_on or task, usual)
+    used = applied.Applied(usual) if untuned else applied.applied(model, tuned_on or task, usual)
     if used.budget != usual:
         standard = budget
-    if model == plain(model):
-        why = "; ".join(filter(None, [why, used.note]))
-        return Cell(model, dataset, task, used.budget, standard=standard, why=why, tuned=used.tuned)
-    notes = [why, f"rates that were tuned for {plain(model)} as it is" if used.tuned else ""]
-    if changed(model):
-        more = "samples" in dict(models.variant(model).recipe)  # than what is ranked: other conditions
-        notes.append(f"recipe changed on request{': not ranked' if more else ''}")
-        standard = None if more else budget
+    notes = [why, used.note]
+    if not changed(model):
+        return Cell(model, dataset, task, used.budget, standard=standard, why="; ".join(filter(None, notes)), tuned=used.tuned)
+    more = "samples" in dict(models.variant(model).recipe)  # than what is ranked: other conditions
+    notes.append(f"recipe changed on request{': not ranked' if more else ''}")
+    standard = None if more else budget
     altered = variants.altered(used.budget, model)
     return Cell(model, dataset, task, altered, standard=standard, why="; ".join(filter(None, notes)))
 

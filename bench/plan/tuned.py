@@ -1,7 +1,8 @@
 """What tuning found: a committed file for each cell, with all that it was chosen from.
 
 bench/plan/tuned/<dataset>/<model>.json; where model or data set are a plugin's, tuned/<dataset>/<model>.json beside that plugin.
-A file is used by every budget with the recipe that it was tuned from (all but `smoke` and `published` ones), whatever its length.
+A file is used by every budget with the recipe that it was tuned from (all but `smoke` and `published` ones), whatever its length, and
+by variants in other sizes that have no file of their own, see applied.py.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import datasets
 import models
 from bench.core import machine
 from bench.plan.request import RequestError
-from bench.plan.trials import Trial, tunable
 from bench.store.records import Record
 from datasets.registry import did_you_mean
-from datasets.task import Budget, Task
+from datasets.task import Budget
+from models.naming import changed, plain
 
 FORMAT = 1
 FOLDER = machine.ROOT / "bench" / "plan" / "tuned"
@@ -61,6 +62,11 @@ class Tuned:
     @property
     def best(self) -> Tried:
         return self.trials[self.chosen]
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Learning rate and weight decay that were chosen."""
+        return self.best.lr, self.best.weight_decay
 
     @property
     def end(self) -> str:
@@ -196,8 +202,15 @@ def read(path: Path) -> Tuned:
         ("model", facts["model"], models.names(published=True), models.errors),
         ("dataset", facts["dataset"], datasets.names(published=True), datasets.errors),
     ):
-        if name not in known and name not in errors and not errors:  # else it may stand in a file that does not import
+        if (name := plain(name)) not in known and name not in errors and not errors:  # else it may stand in a file that does not import
             raise wrong(noun, f"unknown {noun} {name!r}{did_you_mean(name, known)}")
+    if (name := facts["model"]) != plain(name) and plain(name) in models.names(published=True):
+        try:
+            usual = "" if changed(name) else str(models.variant(name))
+        except ValueError as error:
+            raise wrong("model", str(error)) from error
+        if name != usual:
+            raise wrong("model", f"{name!r} is no model in other sizes" + (f"; write {usual}" if usual else ""))
     if (path.parent.name, path.stem) != (facts["dataset"], facts["model"]):
         raise wrong("model", f"{facts['model']} on {facts['dataset']} belongs into {facts['dataset']}/{facts['model']}.json")
     if stray := set(facts["recipe"]) ^ ({f.name for f in fields(Budget)} - set(LENGTH)):
@@ -222,24 +235,3 @@ def check() -> None:
     for path in sorted(FOLDER.rglob("*")):
         if path.is_file():
             read(path)
-
-
-class Applied(NamedTuple):
-    """A cell's budget as runs are to use it, whether its rates are those that tuning found, be they the plain ones, and a note about it."""
-
-    budget: Budget
-    tuned: bool = False
-    note: str = ""
-
-
-def applied(model: str, task: Task, budget: Budget) -> Applied:
-    """The budget with the rates that were found for this cell; as it was, where none were found for this recipe."""
-    path = home(model, task.name)
-    if not tunable(budget) or not path.is_file():
-        return Applied(budget)
-    found = read(path)
-    if found.version != task.version:
-        return Applied(budget, note=f"not tuned: version {found.version} of the data was, this is {task.version}")
-    if other := found.recipe_differs(budget):
-        return Applied(budget, note=f"not tuned: another recipe was ({other})")
-    return Applied(Trial(found.chosen, found.best.lr, found.best.weight_decay).of(budget), True, found.applied_as())

@@ -17,6 +17,7 @@ from bench.store.records import Record, Store
 from bench.tables.formatting import markdown, number
 from bench.tables.scales import called
 from datasets import metrics
+from models.naming import plain
 
 BUYS = (1, 2, 4, 8, 16, 32, 64)  # trials
 NEAR = {"accuracy": 0.01, "r2": 0.02, "bleu": 1.0}  # from the best: as good for all we know
@@ -109,7 +110,7 @@ def committed(store: Store, known: Sequence[Tuned]) -> list[Tuned]:
     told = {(one.dataset, one.model, one.budget) for one in known}
 
     def used(path: Path) -> bool:
-        runs = (store.folder / "runs" / path.parent.name / path.stem).glob("*-s*.json")
+        runs = (store.folder / "runs" / path.parent.name / plain(path.stem)).glob("*-s*.json")
         return any(not run.name.startswith(UNTUNED) for run in runs)
 
     found = [read(path) for path in sorted(FOLDER.glob("*/*.json")) if used(path)]
@@ -120,7 +121,7 @@ def by_family(found: Sequence[Tuned]) -> str:
     """How flat the optimum is, a line a family."""
     families: dict[str, list[Tuned]] = defaultdict(list)
     for one in found:
-        families[models.family(one.model) if one.model in models.names(published=True) else "other"].append(one)
+        families[models.family(one.model) if plain(one.model) in models.names(published=True) else "other"].append(one)
     return markdown(
         [
             {

@@ -19,7 +19,7 @@ from bench.run.job import Finished, Job, Message
 from bench.run.progress import Progress
 from bench.store import fingerprint
 from bench.store.records import Record, Store
-from models.naming import plain
+from models.naming import changed
 
 
 def parse_trials(text: str) -> int:
@@ -29,8 +29,8 @@ def parse_trials(text: str) -> int:
 def to_tune(models_: str | None, datasets_: str | None, budget: str) -> list[Cell]:
     """The cells of a request with the budget of one trial, from the plain recipe. RequestError for budgets that are never tuned."""
     found = cells(models_, datasets_, budget, None, untuned=True)
-    if variants := [cell.model for cell in found if cell.model != plain(cell.model)]:
-        raise RequestError(f"{variants[0]} is a variant: what is tuned are models as they are; write a model of this size to tune it")
+    if recipes := [cell.model for cell in found if changed(cell.model)]:
+        raise RequestError(f"{recipes[0]} changes its recipe, which is what tuning looks for; tune {recipes[0].split('@')[0]}")
     if any(not tunable(cell.budget) for cell in found):
         raise RequestError(f"budget {budget!r} is never tuned: smoke says nothing of quality, published ones repeat a source's recipe")
     return [short(cell) for cell in found]

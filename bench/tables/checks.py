@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 import datasets
 import models
-from bench.plan import tuned
+from bench.plan import applied, tuned
 from bench.tables import cuts
 from bench.tables.family import HALF_BUDGET, HALF_WIDTH, MIXERS, OTHERS, TWICE_DEPTH
 from bench.tables.formatting import markdown
@@ -130,13 +130,13 @@ def sentence(found: Sequence[Check]) -> str:
 
 def ends(table: Sequence[Row], compared: Sequence[Verdict]) -> str:
     """Which rates that verdicts rest on are the last ones that tuning tried, '' if none: a better one may lie beyond."""
-    judged = {one.dataset for one in compared if one.word} & set(datasets.names())
-    found: dict[str, dict[str, None]] = defaultdict(dict)
-    for row in (row for row in table if row.dataset in judged and row.model in MIXERS and row.tuned == "yes"):
-        path = tuned.home(row.model, row.dataset)
-        if path.is_file() and (choice := tuned.read(path)).end and choice.applied_as() in row.reason:
-            found[row.dataset][OTHERS.get(row.model, "attention")] = None
-    where_ = "; ".join(f"{listed(list(mixers))} on {dataset}" for dataset, mixers in found.items())
+    sections, found = shown(table), defaultdict[str, list[str]](list)
+    for dataset in dict.fromkeys(one.dataset for one in compared if one.word and one.dataset in datasets.names()):
+        for name, row in cuts.compared(dataset, sections[dataset]).items():
+            path = tuned.home(applied.nearest(row.model, dataset), dataset)
+            if name in MIXERS and path.is_file() and (choice := tuned.read(path)).end and rates(row) == {choice.rates}:
+                found[dataset].append(OTHERS.get(name, "attention"))
+    where_ = "; ".join(f"{listed(mixers)} on {dataset}" for dataset, mixers in found.items())
     return f"The best learning rate was the last one that tuning tried for {where_}: a better one may lie beyond." if where_ else ""
 
 

@@ -1,7 +1,7 @@
 """How the family's inputs are cut into tokens: each mixer at the size that val prefers, of the two that all of them were run at.
 
 The size of a token is no mixer's and not ours to choose between them: on MNIST-1D one sample a token leaves attention 26 points behind
-four, and convolution 5 points ahead. A set is cut as its task says until every mixer, and none, was run at both sizes.
+four, and convolution 5 points ahead. A set is cut as its task says until every mixer, and none, was tuned and run at both sizes.
 """
 
 from __future__ import annotations
@@ -32,15 +32,17 @@ def compared(dataset: str, own: Sequence[Row]) -> dict[str, Row]:
 
 
 def free(dataset: str, own: Sequence[Row]) -> bool:
-    """Whether val chooses between cuts: every mixer, and none, was run at both with seeds enough."""
+    """Whether val chooses between cuts: every mixer, and none, was run at both with seeds enough, both tuned or none."""
     rows = {row.model: row for row in own}
     suffix = otherwise(dataset)
     return bool(suffix) and all(len(common(rows.get(name), rows.get(name + suffix))) >= FEWEST for name in COMPARED)
 
 
 def common(a: Row | None, b: Row | None) -> set[int]:
-    """Seeds that both rows have, on val and on test."""
-    return set(a.val.keys() & scores(a).keys() & b.val.keys() & scores(b).keys()) if a and b else set()
+    """Seeds that both rows have, on val and on test; none where only one of them was tuned."""
+    if a is None or b is None or a.tuned != b.tuned:
+        return set()
+    return set(a.val.keys() & scores(a).keys() & b.val.keys() & scores(b).keys())
 
 
 def scores(row: Row) -> dict[int, float]:

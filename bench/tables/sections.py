@@ -23,7 +23,7 @@ def standing(group: list[Row]) -> tuple[bool, int, int, bool, int, int, str]:
     return budget != "smoke", len(mixers), min(seeds, FEWEST), budget == "reference", others, group[0].samples, newest
 
 
-def shown(table: list[Row]) -> dict[str, list[Row]]:
+def shown(table: Sequence[Row]) -> dict[str, list[Row]]:
     """For each data set the rows that are ranked: of one budget and arithmetic.
 
     Which budget that is: `standing`; never a `published` one. Of a model's changed recipes the one that val chose is ranked, where it
@@ -50,7 +50,7 @@ def shown(table: list[Row]) -> dict[str, list[Row]]:
     return sections
 
 
-def repeated(table: list[Row], ranked: Collection[str]) -> dict[str, list[Row]]:
+def repeated(table: Sequence[Row], ranked: Collection[str]) -> dict[str, list[Row]]:
     """Data sets that were run as a source did and not `ranked`: the rows of the longest such budget. They are drawn, no more."""
     found: dict[str, list[Row]] = {}
     for dataset in sorted({row.dataset for row in table} - set(ranked)):
