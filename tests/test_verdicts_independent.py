@@ -66,7 +66,8 @@ def mixers(folder: Path, dataset: str) -> dict[str, Records]:
         newest = max(own, key=lambda one: one["created"])
         runs = [one for one in own if one["kind"] == "run" and one["recipe"] == newest["recipe"]]
         if runs and all(one["status"] == "ok" for one in runs):
-            groups[tuple(terms)][name] = sorted(runs, key=lambda one: one["seed"])
+            told = {"tuned": bool(newest.get("tuned"))}  # of the request: the same runs may have been asked for otherwise before
+            groups[tuple(terms)][name] = sorted((one | told for one in runs), key=lambda one: one["seed"])
 
     def rank(terms: tuple[str, ...]) -> tuple[Any, ...]:
         mixing = [runs for name, runs in groups[terms].items() if name in ("attention", *MIXERS)]
@@ -91,7 +92,8 @@ def cut_as_val_prefers(dataset: str, runs: dict[str, Records]) -> dict[str, Reco
     sizes = {
         name: [{one["seed"]: one for one in runs.get(name + way, [])} for way in ("", f"[patch={CUT.get(dataset)}]")] for name in names
     }
-    if any(len(usual.keys() & cut.keys()) < 5 for usual, cut in sizes.values()):
+    few = any(len(usual.keys() & cut.keys()) < 5 for usual, cut in sizes.values())
+    if few or any(usual[0]["tuned"] != cut[0]["tuned"] for usual, cut in sizes.values()):
         return {name: runs[name] for name in names if name in runs}
     found = {}
     for name, both in sizes.items():
