@@ -9,9 +9,12 @@ import sys
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
+from bench.run.job import Finished, Job, Message
+from bench.run.worker import work
 from bench.store.fingerprint import closure, code, imported, parsed, recipe
 from bench.train.loop import Training
 from datasets.data import TrainingData
@@ -103,6 +106,34 @@ def test_models_know_tasks_but_no_data() -> None:
     allowed = ("models", "datasets.task", "datasets.kinds", "datasets.vocabulary", "datasets.registry")
     for path in (ROOT / "models").glob("*.py"):
         assert not {name for name in imports(path) if not name.startswith(allowed)}, path.name
+
+
+def test_a_cell_s_way_through_training_turns_back_at_most_five_times(tmp_path: Path) -> None:
+    """Calls from a room to one that stands after it, as a callback makes them, while a cell is trained from its job to its records."""
+    places = {str(path): path.parent.name for path in IN_ROOMS}
+    back: set[tuple[str, str]] = set()
+    passed: set[str] = set()
+
+    def follow(frame: FrameType, event: str, _: object) -> None:
+        room = places.get(frame.f_code.co_filename)
+        if event != "call" or room is None:
+            return
+        passed.add(room)
+        caller = frame.f_back
+        while caller is not None and caller.f_code.co_filename not in places:
+            caller = caller.f_back
+        if caller is not None and ROOMS.index(room) > ROOMS.index(places[caller.f_code.co_filename]):
+            back.add((caller.f_code.co_qualname, frame.f_code.co_qualname))
+
+    job = Job("mlp", "gaussian", Budget("short", samples=400, batch=50, seeds=2, evaluations=4), (0, 1), "cpu", tmp_path, tmp_path)
+    told: list[Message] = []
+    sys.setprofile(follow)
+    try:
+        work(job, told.append)
+    finally:
+        sys.setprofile(None)
+    assert any(isinstance(one, Finished) for one in told) and passed >= {"core", "store", "train", "measure", "run"}
+    assert 1 <= len(back) <= 5, back  # one tells how far it is
 
 
 TRAINS = {"train", "measure", "run"}
