@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import datasets
 import models
 from bench.__main__ import main
-from bench.claims import ledger
+from bench.claims import counting, ledger
 from bench.claims.claim import EXPLAINED, FAILS, HOLDS, UNMEASURED
 from bench.claims.counting import dead
 from bench.claims.evidence import Evidence
@@ -220,6 +220,20 @@ def test_a_verdict_nobody_expected_is_printed_and_fails(tmp_path: Path, capsys: 
     assert "2 published figures. Counts and sums (2): 1 holds, 1 does not hold" in out
     assert "ledger/claims.toml:4: does not hold, expected: holds: parameters, `mlp` on `gaussian`: 105 1 fewer than published" in err
     assert (tmp_path / "claims.md").exists()
+
+
+def test_what_a_build_changes_the_next_count_does_not_meet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    build, before = models.build, torch.get_default_dtype()
+
+    def rude(*args: Any, **size: Any) -> nn.Module:
+        torch.set_default_dtype(torch.float64)
+        return build(*args, **size)
+
+    monkeypatch.setattr(models, "build", rude)
+    (tmp_path / "claims.toml").write_text(HEAD + COUNT)
+    (claim,) = ledger.read(tmp_path / "claims.toml").claims
+    assert counting.counted(claim) == 105
+    assert torch.get_default_dtype() == before
 
 
 def test_lists_run_alongside_the_figures(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from bench.__main__ import main
 from bench.core import machine
 from bench.gate import calibration, contest, survey, trees, trio, work
 from bench.gate import verdicts as verdicts_
+from bench.gate.arm import Arm
 from bench.gate.trees import Tree
 from bench.gate.trio import Nursery, arms
 from bench.plan.grid import RequestError
@@ -470,3 +472,21 @@ def test_work_adds_up_and_changes_nothing() -> None:
     assert [line.amount(share) for share in (0.05, 0.08, 0.11, 0.0)] == [100, 200, 300, 0]
     assert work.work(0) == 1
     assert work.work(3) == work.work(3) != work.work(2)
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not a word")
+
+
+def test_an_error_whose_message_raises_is_a_cell_s_answer_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hello(self: Arm) -> None:
+        raise Mute
+
+    monkeypatch.setattr(Arm, "hello", hello)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(b'{"do": "hello", "within": 9}\n')
+        ours.shutdown(socket.SHUT_WR)
+        Arm(0, {}).serve(theirs)
+        assert json.loads(ours.recv(999)) == {"error": "Mute, whose message cannot be read", "kind": "raised"}

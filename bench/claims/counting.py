@@ -9,6 +9,7 @@ import datasets
 import models
 from bench.claims.claim import Claim
 from bench.claims.formula import total
+from bench.core.apart import restored
 from bench.measure import counts
 from datasets.data import generator
 from datasets.task import Task
@@ -54,7 +55,7 @@ def counted(claim: Claim) -> float:
     if claim.quantity == "arithmetic":
         return total(claim.formula) * claim.scale
     task = datasets.task(claim.dataset)
-    with torch.random.fork_rng(devices=[]), torch.device("meta" if claim.quantity == "parameters" else "cpu"):
+    with restored(), torch.random.fork_rng(devices=[]), torch.device("meta" if claim.quantity == "parameters" else "cpu"):
         torch.manual_seed(0)
         module = models.build(claim.model, task, **claim.size)
     whole = sum(p.numel() for p in module.parameters())

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import models
+from bench.core.apart import restored
 from bench.store import fingerprint
 from bench.store.records import LARGEST, Record, Store
 from bench.tables.rows import Row
@@ -87,7 +88,7 @@ class Subject:
 
     def at(self, weights: dict[str, torch.Tensor]) -> nn.Module:
         """The model with other weights: those of `kept["snapshots"]`. Each call builds a new one."""
-        with torch.random.fork_rng(devices=[]):  # the seed's own initialisation: it may hold random numbers that are not saved
+        with restored(), torch.random.fork_rng(devices=[]):  # the seed's own initialisation: it may hold random numbers that are not saved
             torch.manual_seed(derive("init", self.run["seed"]))
             module = models.build(self.row.model, self.task)
         try:

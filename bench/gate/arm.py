@@ -43,6 +43,14 @@ def quartile(times: list[float]) -> float:
     return sorted(times)[len(times) // 4]
 
 
+def said(error: Exception) -> str:
+    """An error's type and message; its type alone where the message raises."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return f"{type(error).__name__}, whose message cannot be read"
+
+
 class Arm:
     """The commands of one forked process."""
 
@@ -133,7 +141,7 @@ class Arm:
                 try:
                     reply = getattr(self, message.pop("do"))(**message)
                 except Exception as error:  # whatever a model raises is the cell's answer
-                    reply = {"error": f"{type(error).__name__}: {error}"[:500], "kind": "raised"}
+                    reply = {"error": said(error)[:500], "kind": "raised"}
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 print(json.dumps(reply), file=lines, flush=True)
 
