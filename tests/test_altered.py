@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from bench.page import build, view
 from bench.plan import grid
 from bench.report import report
+from bench.store import schema
 from bench.store.files import HERE, partial
 from bench.store.records import Store, StoreError, pack_weights, place
 from bench.tables.column import Column, as_csv
@@ -380,3 +381,28 @@ def test_text_of_records_is_text_in_markdown_and_in_a_spreadsheet() -> None:
     column: Column[str] = Column("text", "text", lambda row: row, "")
     lines = as_csv([column], ["=1+1", "+1", "-1", "@x", "\t=1", "plain"]).splitlines()
     assert all(line.strip('"').startswith(("'", "plain", "text")) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "tame"),
+    [
+        ('{"a": 1e400}', False),
+        ('{"a": -1.5E-100}', False),
+        ('{"a":[1,1e+123]}', False),
+        ('{"a":12345678901234567890}', False),
+        ('{"a":0.' + "0" * 120 + "1}", False),
+        ('{"a":"\\ud800"}', False),
+        ('{"a":"\\"1e400"}', False),  # which quotes end a text is not told apart
+        ('{"a":"é"}', False),
+        ('{"a":"deadbe123","b":"0018742755525611556999"}', True),  # digests
+        ('{"a":1e99,"b":-0.0018742755525611556,"c":9.123e-05}', True),
+    ],
+)
+def test_numbers_out_of_range_are_looked_for_where_a_text_may_hold_any(text: str, tame: bool) -> None:
+    assert schema.tame(text.encode()) == tame
+
+
+def test_published_records_are_quick_to_read() -> None:
+    """What would have to be walked number by number are a few at most."""
+    paths = sorted((ROOT / "results" / "reference").glob("*/*/*/*.json"))
+    assert sum(not schema.tame(path.read_bytes()) for path in paths) < len(paths) / 50
