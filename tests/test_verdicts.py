@@ -126,6 +126,15 @@ def test_no_word_from_four_seeds_or_a_smoke_run(tmp_path: Path) -> None:
     assert forest.finding(family(shown(rows(store)))) == f"No verdict yet, of {SIZE} comparisons: {why}"
 
 
+def test_no_word_where_only_one_was_tuned(tmp_path: Path) -> None:
+    """Else `--untuned` on one mixer makes a winner of the other."""
+    put(store := Store(tmp_path), "shapes", MEANS, tuned=True)
+    put(store, "shapes", {"backbone_conv": MEANS["backbone_conv"]}, noise=0.02, recipe="plain", tuned=False)
+    found = compared(store)
+    assert (found["backbone_conv"].word, found["backbone_conv"].why) == ("", "only one of them was tuned")
+    assert "" not in {one.word for other, one in found.items() if other != "backbone_conv"}
+
+
 def test_a_tie_has_no_direction(tmp_path: Path) -> None:
     put(store := Store(tmp_path), "shapes", dict.fromkeys(MIXERS, 0.1), noise=0)
     put(store, "shapes", {"backbone_conv": 0.1 * (1 + 1e-15)}, noise=0, recipe="rounded")

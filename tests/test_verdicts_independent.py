@@ -138,7 +138,7 @@ def compare(a: Records, b: Records) -> Found | None:
     most = {"accuracy": 1, "bleu": 100, "mse": math.inf}[metric]
     mean, half, margin = round(float(gaps.mean()), 12), math.sqrt(square), MARGINS[metric]
     low, high = max(-most, mean - half), min(most, mean + half)
-    if n < 5 or not complete or a[0]["budget"]["name"] == "smoke":
+    if n < 5 or not complete or a[0]["budget"]["name"] == "smoke" or a[0]["tuned"] != b[0]["tuned"]:
         return "", mean, low, high, n
     word = "equal" if -margin <= low and high <= margin else "beats" if low > 0 else "loses" if high < 0 else "cannot tell"
     return word, mean, low, high, n

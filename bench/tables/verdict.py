@@ -3,7 +3,7 @@
 beats, loses   the interval lies beyond 0, and not wholly within the margin
 equal          the interval lies within the margin of bench/tables/scales.py
 cannot tell    neither: a difference of half the interval's width is found every second time
-""            no verdict, and `why`: too few seeds, a smoke run, mixers at their ceiling, or none better than no mixing
+""            no verdict, and `why`: few seeds, a smoke run, one tuned and one not, mixers at their ceiling, none better than no mixing
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from datasets.task import Metric
 
 BEATS, LOSES, EQUAL, OPEN = "beats", "loses", "equal", "cannot tell"
 SATURATED, OUTSIDE, UNRUN, UNMIXED = "saturated", "outside the family", "not run", "no mixing does as well"
+UNLIKE = "only one of them was tuned"
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,9 @@ def compare(dataset: str, other: str, rows: dict[str, Row], level: float) -> Ver
             return replace(empty, why=UNRUN)
         if not rows[model].values:
             return replace(empty, why=f"{model.removeprefix('backbone_')} {rows[model].status}")
-    return replace(between(rows[ATTENTION], rows[other], level), other=other)
+    found = between(rows[ATTENTION], rows[other], level)
+    alike = rows[ATTENTION].tuned == rows[other].tuned
+    return replace(found, other=other, why=found.why or ("" if alike else UNLIKE))
 
 
 def between(a: Row, b: Row, level: float) -> Verdict:
