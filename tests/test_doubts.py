@@ -11,7 +11,9 @@ import torch
 
 import datasets
 from bench.plan.grid import Cell
+from bench.run import confirm
 from bench.store import fingerprint
+from bench.store.records import Store
 from bench.train import optimiser, probe
 from bench.train.agreement import difference
 from datasets.task import Budget
@@ -69,3 +71,11 @@ def test_probes_agree_to_a_part_in_a_billion(tmp_path: Path) -> None:
     assert difference(one, other, budget.dtype).startswith("loss: differs by")
     assert difference(one, probe.measure("mlp", "circle", budget, False, tmp_path), budget.dtype) == "probed in another way"
     assert torch.get_default_dtype() == torch.float32, "a probe leaves its arithmetic behind"
+
+
+def test_a_probe_of_a_store_says_which_runs_it_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Runs of another arithmetic or recipe are not probed: they must not count as runs that stand."""
+    assert run_cell(CELL, tmp_path).trained == 2  # at rates that the task's budget does not have
+    assert confirm.run(Store(tmp_path), str(tmp_path), None, "1", []) == 0
+    said = capsys.readouterr().out
+    assert "mlp-circle (default): not probed" in said and "1 cells, 0 of them to be trained again, 1 not probed" in said
