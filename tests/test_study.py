@@ -186,6 +186,7 @@ def test_altered_times_are_no_record(tmp_path: Path) -> None:
         (["study", "length", "--models", "vit,backbone_attention"], "vit cannot be studied"),
         (["study", "length", "--models", "backbone_conv,backbone_mlp"], "name it"),
         (["study", "length", "--models", "backbone_attenton"], "did you mean"),
+        (["study", "length", "--models", ""], "no model named"),
         (["study", "length", "--lengths", "16"], "two or more"),
         (["study", "length", "--lengths", "16,0"], "whole number"),
         (["study", "length", "--processes", "2"], "3 or more"),

@@ -267,6 +267,8 @@ def test_a_record_without_what_pages_need_is_set_aside(change: dict[str, Any], t
         (["distance", "--lengths", "15"], "two or more numbers of tokens"),
         (["distance", "--widths", "0"], "whole number"),
         (["distance", "--widths", "18"], "backbone_attention[dim=18] cannot be studied: "),
+        (["data", "--models", ""], "no model named"),
+        (["distance", "--models", ""], "no model named"),
         (["distance", "--models", "linear"], "linear cannot be studied: linear has no size 'dim'"),
         (["length", "--seeds", "3"], "--seeds is no option of the study of length"),
         (["distanse"], "did you mean 'distance'"),

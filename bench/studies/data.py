@@ -53,7 +53,8 @@ def asked(options: argparse.Namespace) -> Trained:
     task = chosen(options.datasets or "digits")
     cut = counts(options.sizes, task)
     every = models.names(published=True)
-    names = variants.chosen(options.models or "backbone_*", (), every, partial(grid.select, "model", default=(), everything=every), {})
+    patterns = "backbone_*" if options.models is None else options.models
+    names = variants.chosen(patterns, (), every, partial(grid.select, "model", default=(), everything=every), {})
     if len(names) < 2:
         raise RequestError("the study compares models with each other: name two or more in --models")
     length = trained.length(options, seeds=5, steps=600)

@@ -31,7 +31,8 @@ def asked(options: argparse.Namespace) -> Trained:
     if lengths[0] < distances.SHORTEST:
         raise RequestError(f"--lengths takes {distances.SHORTEST} tokens or more: with {lengths[0]} nothing is far away")
     widths = numbers("--widths", options.widths, WIDTHS, WIDEST, "widths, 16,32", 1)
-    names = grid.select("model", options.models or MODELS, (), models.names(published=True), " (python -m bench list)")
+    patterns = MODELS if options.models is None else options.models
+    names = grid.select("model", patterns, (), models.names(published=True), " (python -m bench list)")
     length = trained.length(options, seeds=3, steps=1_500)
     with grid.Builder() as ask:
         points = [

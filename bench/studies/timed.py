@@ -88,7 +88,7 @@ class Timed:
 
 def asked(options: argparse.Namespace) -> Timed:
     """The study of length that options ask for. RequestError for what cannot be."""
-    names = chosen(options.models or "backbone_*")
+    names = chosen("backbone_*" if options.models is None else options.models)
     settings = {
         "models": names,
         "lengths": numbers("--lengths", options.lengths, LENGTHS, 2**16, "numbers of tokens, 16,64,256"),
