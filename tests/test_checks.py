@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import models
 from bench.report import report
 from bench.store.records import Store
 from bench.tables import checks, cuts, headline
+from bench.tables.converged import improving
 from bench.tables.family import HALF_WIDTH, NONE, PATCH, SETS, TWICE_DEPTH
 from bench.tables.rows import Row, rows
 from bench.tables.sections import shown
@@ -200,3 +202,31 @@ def test_another_size_of_tokens_is_another_and_every_set_that_is_cut_has_one() -
         assert cuts.size(row) == build("backbone_none", task).tokens.patch, name
         assert cuts.size(replace(row, model=f"backbone_none[patch={PATCH[name]}]")) == PATCH[name]
         assert len(build(f"backbone_attention[patch={PATCH[name]}]", task)(task.sample(2)[0])) == 2
+
+
+def test_what_had_not_converged_is_counted_and_said(tmp_path: Path) -> None:
+    """Val that gains more than the margin in the last tenth of training; a gain within it, or one that came before, is none."""
+    put(store := Store(tmp_path), "shapes", MEANS)
+    curves = {
+        0: [1.0, 0.5, 0.45, 0.3],  # the last evaluation alone lies in the last tenth: by a third better
+        1: [1.0, 0.5, 0.45, 0.44],
+        2: [1.0, 0.3, 0.45, 0.31],
+    }
+    for run in store.runs():
+        if run["model"] in MEANS:
+            samples = [10, 20, 30, 40]
+            curve = run["curve"] | {"samples": samples, "seconds": samples, "train_loss": samples, "val_loss": samples}
+            store.put_run(
+                run | {"curve": curve | {"val_metric": curves[min(run["seed"], 2) if "conv" in run["model"] else 1]}, "best_samples": 40}
+            )
+    conv = [run for run in store.runs() if run["model"] == "backbone_conv"]
+    assert [run["seed"] for run in conv if improving(run)] == [0]
+    assert not improving(conv[0] | {"metric": conv[0]["metric"] | {"better": "higher"}}), "there it gets worse"
+    assert not improving(conv[0] | {"status": "diverged"})
+    table = rows(store)
+    compared = family(shown(table))
+    said = "Still improving when training ended, by more than the margin: of seeds on shapes convolution 1 of 5."
+    assert said in checks.answer(table, compared, [])[1]
+    assert "5, 1 still improving" in report.write(store, draw=False).read_text()
+    with open(tmp_path / "runs.csv", newline="") as file:
+        assert [one["seed"] for one in csv.DictReader(file) if one["improving"] == "yes"] == ["0"]

@@ -110,7 +110,7 @@ def test_where_no_mixing_does_as_well_nothing_is_decided(tmp_path: Path) -> None
     assert {(one.word, one.why) for one in compared(store).values()} == {("", UNMIXED)}
     assert "" not in {one.word for one in compared(store, "shapes_pairs").values()}
     _, second = headline.sentences(family(shown(rows(store))))
-    assert second.startswith("On shapes a network that mixes nothing does as well: nothing is decided there.")
+    assert second.startswith("On shapes no mixer is certainly better than a network that mixes nothing: nothing is decided there.")
 
 
 def test_no_word_from_four_seeds_or_a_smoke_run(tmp_path: Path) -> None:

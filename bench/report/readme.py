@@ -9,6 +9,7 @@ from bench.core.silicon import described
 from bench.report.beside import elsewhere, variants
 from bench.tables import checks, cuts, headline, routes
 from bench.tables.columns import DOUBTED, timed
+from bench.tables.converged import count
 from bench.tables.family import ATTENTION, OTHERS, SETS
 from bench.tables.formatting import amount, between, escape, markdown, number, quality
 from bench.tables.rows import LATENCY, Row, newest_facts
@@ -54,7 +55,7 @@ def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> 
             "model": row.model,
             called(metric): quality(row.value, metric),
             "on val": quality(row.on_val, metric),
-            "seeds": len(row.values),
+            "seeds": f"{len(row.values)}{f', {still} still improving' if (still := count(row.runs)) else ''}",
             "parameters (active)": f"{number(row.costs.get('params'))} ({number(row.costs.get('params_active'))})",
             "FLOPs": amount(row.costs.get("flops")),
             "train s": number(row.train_seconds),

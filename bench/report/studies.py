@@ -99,8 +99,8 @@ def finding(record: Record, work: tuple[str, int] = WORKS[0]) -> str:
 
 
 def price(record: Record) -> str:
-    """The answer on cost, in one sentence."""
-    found = ". ".join(filter(None, (finding(record, work) for work in (WORKS[0], WORKS[-1]))))
+    """The answer on cost, a sentence for each kind of work."""
+    found = ". ".join(filter(None, (finding(record, work) for work in WORKS)))
     return f"{found} (one thread of {record['machine']['slug']})." if found else ""
 
 

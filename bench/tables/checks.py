@@ -22,6 +22,7 @@ import datasets
 import models
 from bench.plan import applied, tuned
 from bench.tables import cuts
+from bench.tables.converged import count
 from bench.tables.family import HALF_BUDGET, HALF_WIDTH, MIXERS, OTHERS, TWICE_DEPTH
 from bench.tables.formatting import markdown
 from bench.tables.headline import LONGER, RANKED, SMOKE, asks, listed, sentences, smoke, told
@@ -140,6 +141,17 @@ def ends(table: Sequence[Row], compared: Sequence[Verdict]) -> str:
     return f"The best learning rate was the last one that tuning tried for {where_}: a better one may lie beyond." if where_ else ""
 
 
+def unfinished(table: Sequence[Row], compared: Sequence[Verdict]) -> str:
+    """Which runs that verdicts rest on had not converged, '' if all had."""
+    sections, found = shown(table), defaultdict[str, list[str]](list)
+    for dataset in dict.fromkeys(one.dataset for one in compared if one.word):
+        for name, row in cuts.compared(dataset, sections[dataset]).items():
+            if name in MIXERS and (still := count(row.runs)):
+                found[dataset].append(f"{OTHERS.get(name, 'attention')} {still} of {len(row.runs)}")
+    where_ = "; on ".join(f"{dataset} {listed(mixers)}" for dataset, mixers in found.items())
+    return f"Still improving when training ended, by more than the margin: of seeds on {where_}." if where_ else ""
+
+
 def answer(table: Sequence[Row], compared: Sequence[Verdict], found: Sequence[Check]) -> list[str]:
     """The paragraphs on quality that results begin with: the answer, then how far it reaches and what was checked of it. Smoke runs
     and studies of something else answer nothing, and say so."""
@@ -152,7 +164,7 @@ def answer(table: Sequence[Row], compared: Sequence[Verdict], found: Sequence[Ch
         ours = [one for one in found if one.way == way and not (way in CUTS and one.whole.sizes)]  # else val chose
         if those := [one for one in ours if one.outcome in (FALLS, FLIPS)]:
             first += f"\n- fares otherwise at {way}, against {where(those)}: that much hangs on a choice of ours"
-    return [first, " ".join(filter(None, [second, ends(table, compared), sentence(found)]))]
+    return [first, " ".join(filter(None, [second, ends(table, compared), unfinished(table, compared), sentence(found)]))]
 
 
 def page(found: Sequence[Check]) -> str:

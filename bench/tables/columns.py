@@ -15,6 +15,7 @@ from bench.core.stats import mean
 from bench.store.records import BATCHES
 from bench.tables import latency_table
 from bench.tables.column import Column, OnPage, filled
+from bench.tables.converged import count
 from bench.tables.formatting import amount, escape, number, quality
 from bench.tables.made import commits
 from bench.tables.rows import COUNTED, LATENCY, TIMED, Row
@@ -121,6 +122,7 @@ def timings(device: str) -> list[Column[Row]]:
     return [*found, Column(name, "figure", latency(name), about, "samples/s", "higher", HEADS.get(name, ""), marked(name))]
 
 
+STILL = "Of these, how many were not converged: val gained more than the margin in the last tenth of training."
 COLUMNS: list[Column[Row]] = [
     Column("model", "text", known("model"), "The model's name.", head="model", page=OnPage("model")),
     Column("dataset", "text", known("dataset"), "The data set's name.", head="data set", page=OnPage("data set")),
@@ -174,6 +176,7 @@ COLUMNS: list[Column[Row]] = [
         say=lambda row: str(len(row.values) or ""),
         page=OnPage("n", "seeds", cell="whole", blank=0),
     ),
+    Column("improving", "count", lambda row: count(row.runs) if row.values else None, STILL),
     Column("params", "count", cost("params"), "Elements of all parameters.", "", "lower", "params", said_amount("params")),
     Column(
         *("params_active", "count", cost("params_active"), "Elements of parameters that can learn."),
@@ -196,14 +199,8 @@ COLUMNS: list[Column[Row]] = [
         said_amount("peak_bytes"),
     ),
     Column(
-        *(
-            "train_seconds",
-            "figure",
-            lambda row: row.train_seconds,
-            "Training time of one seed, the mean over seeds trained on `train_machine`.",
-            "s",
-            "lower",
-        ),
+        *("train_seconds", "figure", lambda row: row.train_seconds),
+        *("Training time of one seed, the mean over seeds trained on `train_machine`.", "s", "lower"),
         "train s",
         lambda row: number(row.train_seconds),
         axis="training seconds per seed",

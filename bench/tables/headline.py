@@ -162,7 +162,7 @@ def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
     first = "Among small models trained from scratch, alike but for how they mix 8 to 64 tokens, and on"
     first += "\n- ".join([f" {len(sets)} of {len(SETS)} data sets so far, attention", *parts])
     if needless := list(dict.fromkeys(verdict.dataset for verdict in family if verdict.why == UNMIXED)):
-        second = f"On {listed(needless)} a network that mixes nothing does as well: nothing is decided there. {second}"
+        second = f"On {listed(needless)} no mixer is certainly better than a network that mixes nothing: nothing is decided there. {second}"
     return first, second
 
 

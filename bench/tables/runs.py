@@ -10,6 +10,7 @@ from bench.core import machine
 from bench.store.records import Record
 from bench.tables.chosen import val
 from bench.tables.column import Column
+from bench.tables.converged import improving
 from bench.tables.made import commit, day
 from bench.tables.rows import Row
 from bench.tables.scales import unit
@@ -61,6 +62,10 @@ def score(name: str) -> Callable[[Seed], float | None]:
     return lambda one: one.row.scores[name][one.place] if name in one.row.scores else None
 
 
+def still(one: Seed) -> str:
+    return "yes" if improving(one.run) else "no"
+
+
 COLUMNS: list[Column[Seed]] = [
     Column("model", "text", of_row("model"), "The model's name."),
     Column("dataset", "text", of_row("dataset"), "The data set's name."),
@@ -81,6 +86,9 @@ COLUMNS: list[Column[Seed]] = [
     Column("value_last", "figure", tested("last"), "The same with the weights at the end of training.", better="metric", digits=PAIRED),
     Column("val", "figure", lambda one: val(one.run), "The metric on val, with the weights best there.", better="metric", digits=PAIRED),
     Column("best_samples", "count", of_run("best_samples"), "Training samples seen when val was best."),
+    Column(
+        "improving", "text", lambda one: "yes" if improving(one.run) else "no", "Whether val gained more than the margin in its last tenth."
+    ),
     Column("samples", "count", of_budget("samples"), "Training samples that the budget allows, repetitions included."),
     Column("batch", "count", of_budget("batch"), "Samples in one training step."),
     Column("lr", "figure", of_budget("lr"), "Highest learning rate."),

@@ -25,7 +25,7 @@ from bench.tables.scales import scale
 from datasets.task import Metric
 
 BEATS, LOSES, EQUAL, OPEN = "beats", "loses", "equal", "cannot tell"
-SATURATED, OUTSIDE, UNRUN, UNMIXED = "saturated", "outside the family", "not run", "no mixing does as well"
+SATURATED, OUTSIDE, UNRUN, UNMIXED = "saturated", "outside the family", "not run", "no mixer is certainly better than none"
 UNLIKE = "only one of them was tuned"
 
 
