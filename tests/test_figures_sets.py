@@ -6,10 +6,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 import datasets
-from bench.figures import set_samples
+from bench.figures import plane, set_samples
 from bench.figures.set_samples import sample
 from bench.figures.subject import NoPicture
 
@@ -31,6 +32,12 @@ def test_points_are_of_every_class(name: str, several: int) -> None:
     axes, *bar = figure(name).axes
     assert len(axes.lines) == (several if several > 1 else 0) and len(bar) == (several == 1)
     assert all(len(line.get_xdata()) > 50 for line in axes.lines)
+
+
+def test_classes_have_the_colours_of_the_maps_of_what_was_learned() -> None:
+    classes, map_ends = [to_rgb(colour) for _, colour in set_samples.CLASSES[:2]], [to_rgb(plane.STOPS[0]), to_rgb(plane.STOPS[-1])]
+    for own, same, other in zip(classes, map_ends, map_ends[::-1], strict=True):
+        assert np.linalg.norm(np.subtract(own, same)) < np.linalg.norm(np.subtract(own, other))
 
 
 def test_a_signal_stands_under_what_should_come_out() -> None:

@@ -21,7 +21,8 @@ from datasets.data import Data, Split
 from datasets.task import Task
 
 WIDTH, SHOWN, LINES_SHOWN, POINTS, FEW = 8.0, 8, 3, 300, 8  # inches; images, lines of text or panels, points; numbers in a line
-CLASSES = ("o", "#E69F00"), ("^", "#0B3A8C"), ("s", "#56B4E9")  # marker and colour
+# Marker and colour. The first two are blue and yellow, as class 0 and class 1 are in the maps of what a model learned.
+CLASSES = ("o", "#0B3A8C"), ("^", "#E69F00"), ("s", "#56B4E9")
 
 
 def of_image(figure: Figure, room: float, split: Split, task: Task, words: Words) -> None:
