@@ -173,6 +173,12 @@ def test_the_finding_is_by_how_much_frames_are_turned_and_how_large_they_are() -
     assert found == ("enlarges what it sees: 8 of 10 frames are turned by −40 to 40° and have 25 to 25 % of the image's area (median 25 %)")
 
 
+def test_frames_that_some_images_are_smaller_in_are_not_said_to_enlarge() -> None:
+    sides = torch.linspace(0.6, 1.4, 11)  # areas from 36 to 196 %, the median 100 %
+    found = looking.stn_finding(0.9 * sides[:, None, None] * torch.eye(2, 3))
+    assert found.startswith("enlarges some of what it sees and shrinks the rest: ")
+
+
 @pytest.mark.parametrize("model", EYES)
 @pytest.mark.parametrize("task", [SMALL, MNIST, COLOUR], ids=lambda task: str(task.input.shape))
 def test_the_path_is_that_of_forward(model: str, task: Task) -> None:
