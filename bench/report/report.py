@@ -119,7 +119,7 @@ def comparison(table: list[Row]) -> str:
         "The same as [comparison.csv](comparison.csv), rounded: test scores of the weights best on val, unless the reason says otherwise."
         " Mean ± half the 95 % interval over seeds. Latency is on one CPU thread; " + MARKED + ".",
         f"Latencies are of `{machine}`." if (machine := next((row.machine for row in table), "")) else "",
-        "There was no CUDA device: nothing was timed on one." if untimed else "",
+        "It has no CUDA device: what other machines timed stands in [latency.md](latency.md)." if untimed and machine else "",
         f"{skipped} cells were skipped: comparison.csv says why." if (skipped := len(table) - len(shown)) else "",
     ]
     return f"# All cells\n\n{' '.join(filter(None, told))}\n\n{markdown(lines)}\n"
