@@ -299,6 +299,18 @@ def test_on_paper_nothing_is_cropped(visit: Visit) -> None:
     assert visit.page.is_hidden("#filters")
 
 
+def test_what_lies_off_the_screen_makes_no_row_higher(visit: Visit) -> None:
+    high = "[...document.querySelectorAll('#table tbody tr')].filter((row) => row.offsetParent).map((row) => row.offsetHeight)"
+    assert visit.page.evaluate(f"Math.min(...{high})") < 32  # one line, with days and commits beside each other
+
+
+def test_on_paper_every_page_of_a_table_has_its_heads(visit: Visit) -> None:
+    visit.page.emulate_media(media="print")
+    assert visit.page.evaluate("[...document.querySelectorAll('thead button')].map((one) => getComputedStyle(one).display)") == [
+        "contents" for _ in range(visit.page.locator("thead button").count())
+    ]  # a box of its own is drawn on the first page only
+
+
 def test_who_wants_no_motion_gets_a_still(visit: Visit) -> None:
     shown = "document.querySelector('picture img').currentSrc"
     visit.page.locator("picture img").scroll_into_view_if_needed()

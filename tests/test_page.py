@@ -20,13 +20,14 @@ from lxml import html as parser
 from PIL import Image
 from scipy import stats as scipy_stats
 
-from bench.page import build, pictures, view
+from bench.page import build, pictures, svg, view
 from bench.page.svg import Axis
 from bench.plan import grid
 from bench.store.encoding import pack
 from bench.store.records import Store
 from bench.tables import headline
 from bench.tables.family import MIXERS
+from bench.tables.formatting import amount
 from bench.tables.rows import rows
 from bench.tables.sections import shown
 from bench.tables.verdict import family
@@ -44,6 +45,52 @@ def test_an_axis_of_errors_tells_them_apart(most: float) -> None:
     axis = Axis.around([5e-4, 3e-3], 206, 350, log=True, least=0, most=most)
     assert 206 < axis(5e-4) < 240 < 320 < axis(3e-3) < 350
     assert len(axis.ticks()) >= 2
+
+
+def test_what_a_mark_or_a_blank_means_is_said_where_it_stands(store: Store) -> None:
+    tree = page(store)
+    (answer,), (cells,), (sets,) = (tree.xpath(f'//section[@id="{name}"]') for name in ("answer", "cells", "sets"))
+    assert "wholly inside the band it is equal, else wholly beyond 0 it beats or loses" in said(answer) and "logarithmic outside" in said(
+        answer
+    )
+    assert "Seconds and latencies are blank where another machine took them" in said(cells)
+    assert "against latency a hollow point is a doubtful timing" in said(sets)  # seeds are hollow, too
+
+
+def test_ticks_that_lie_close_are_told_apart() -> None:
+    drawn = str(svg.frame(svg.Axis.around([13.34e6, 13.42e6], 40, 350, log=True), None, 250, 24, "FLOPs", amount))
+    told = re.findall(r">([\d.]+ M)<", drawn)
+    assert len(told) == len(set(told)) >= 3
+
+
+def test_a_long_title_of_an_axis_ends_within_the_drawing() -> None:
+    said = "mean squared error, lower is better"
+    (title,) = parser.fromstring(f"<svg>{frame_of(said)}</svg>").xpath("//text[last()]")
+    assert title.text == said and float(title.get("x")) + 2.8 * len(said) <= 360
+
+
+def frame_of(said: str) -> str:
+    return "".join(svg.frame(svg.Axis(0, 1, 206, 350), None, 100, 8, said))
+
+
+def test_a_point_at_the_edge_is_not_numbered_on_the_ticks(store: Store) -> None:
+    for place, value in enumerate([0.0, *[1.0] * 9]):
+        scores = {which: {"loss": 0.5, "bleu": 100 * value} for which in ("best", "last")}
+        costs = {"params": 1000 + 100 * place, "params_active": 1000 + 100 * place, "flops": 1000, "peak_bytes": 1}
+        store.put_run(run(f"m{place}", 0, 0.5, dataset="digits", metric=BLEU, test=scores, costs=costs))
+    (drawn,) = page(store).xpath('//article[@id="set-digits"]//svg[contains(@aria-label, "against parameters")]')
+    numbers = drawn.xpath(".//g//text[not(@text-anchor)]")
+    assert len(numbers) >= 5 and all(float(one.get("x")) >= 40 for one in numbers)
+
+
+BLEU = {"name": "bleu", "better": "higher", "percent": False}
+
+
+def test_a_variant_is_told_by_the_end_of_its_name(store: Store) -> None:
+    name = "backbone_recurrent[depth=4]"
+    store.put_run(run(name, 0, 0.5, dataset="digits"))
+    (short,) = [one for one in page(store).xpath('//article[@id="set-digits"]//text/text()') if "…" in one]
+    assert short.startswith("backbone_") and short.endswith("[depth=4]") and len(short) < len(name)
 
 
 def test_a_model_that_is_ranked_nowhere_says_where_its_results_are(tmp_path: Path) -> None:
@@ -324,6 +371,13 @@ def test_the_ledger_is_that_of_the_store_or_of_all(store: Store) -> None:
     with pytest.raises(grid.RequestError, match=r"claims\.csv cannot be read"):
         view.facts(store)
     assert build.told(store).startswith("no page: claims.csv cannot be read")
+
+
+def test_a_remark_on_a_claim_is_a_sentence_of_its_own(store: Store) -> None:
+    (store.folder / "claims.csv").write_text(
+        "claim,model,verdict,why,remark\nall,mlp,not measured yet,no run of `mnist`,It never learns.\n"
+    )
+    assert [row["why"] for row in view.facts(store)["claims"]] == ["no run of mnist. It never learns."]
 
 
 # ---- pictures

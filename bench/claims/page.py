@@ -63,7 +63,7 @@ def facts(verdicts: Iterable[Judged]) -> list[dict[str, Any]]:
                 "machine": (j.found.machine if value else j.near.machine).replace("`", ""),
                 "verdict": j.verdict,
                 "expected": c.expect,
-                "why": " ".join(filter(None, [j.why, c.explained["because"] if j.verdict == EXPLAINED else ""])),
+                "why": ". ".join(filter(None, [j.why, c.explained["because"] if j.verdict == EXPLAINED else ""])),
                 "protocol": c.protocol,
                 "remark": c.remark,
                 "command": "; ".join(commands([j])),

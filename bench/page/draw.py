@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from markupsafe import Markup
 
-from bench.page.svg import Axis, corners, element, frame, marker, plain, slug, straight, svg, text
+from bench.page.svg import LETTER, Axis, corners, element, frame, marker, plain, slug, straight, svg, text
 from bench.report import forest
 from bench.report.costs import Cost, front, points
 from bench.report.curves import averaged
@@ -85,7 +85,7 @@ def seeds(study: Study) -> Markup:
         legend = [straight([(17, y), (43, y)], "l", look.dashes), marker(look, 30, y, 4)]
         n = len(row.values)
         said = f"{quality(row.value, row.metric)}, {n} seed{'s' * (n != 1)}"
-        short = row.model if len(row.model) < 27 else f"{row.model[:25]}…"
+        short = row.model if len(row.model) < 27 else f"{row.model[:14]}…{row.model[-11:]}"  # what varies stands at the end
         named = [text(14, y + 4, place + 1, "end", "t"), *legend, text(47, y + 4, short)]
         bar, stroke = straight([(low, y), (high, y)], "i"), straight([(mean, y - 6), (mean, y + 6)], "k l")
         parts.append(model(row, look, said, *named, bar, *dots, stroke))
@@ -116,7 +116,8 @@ def cost(study: Study, against: Cost) -> Markup | None:
     for at, value in edge[1:]:
         step += [(x(at), step[-1][1]), (x(at), y(value))]
     parts = [*frame(x, y, 250, 24, axis, amount, f"test {study.measure}"), straight(step, "b")]
-    taken = [(x(p.x) - 5, y(p.y) - 5, x(p.x) + 5, y(p.y) + 5) for p in found.values()]
+    taken = [(0.0, 0.0, 38.0, 288.0), (0.0, 0.0, 2 + LETTER * len(f"test {study.measure}"), 18.0)]  # ticks, and what they are of
+    taken += [(x(p.x) - 5, y(p.y) - 5, x(p.x) + 5, y(p.y) + 5) for p in found.values()]
     for a, b in itertools.pairwise(step):
         taken.append((min(a[0], b[0]), min(a[1], b[1]) - 1, max(a[0], b[0]), max(a[1], b[1]) + 1))
     best = []

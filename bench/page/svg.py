@@ -37,6 +37,7 @@ def corners(n: int, turn: float = 0.0, inner: float = 1.0) -> str:
 
 
 QUARTER = math.pi / 4
+LETTER = 6.0  # pixels across, of most text a little less
 PATHS = {  # markers by matplotlib's names
     "o": corners(16),
     "*": corners(10, inner=0.45),
@@ -118,13 +119,23 @@ class Axis:
         )
 
 
+def apart(places: Sequence[float], told: Callable[[float, int], str]) -> list[str]:
+    """Ticks as they are written, with as many digits as tell them apart."""
+    for digits in range(3, 9):
+        said = [told(place, digits) or "0" for place in places]
+        if len(set(said)) == len(said):
+            break
+    return said
+
+
 def frame(
-    x: Axis, y: Axis | None, bottom: float, top: float, said: str, told: Callable[[float], str] = number, up: str = ""
+    x: Axis, y: Axis | None, bottom: float, top: float, said: str, told: Callable[[float, int], str] = number, up: str = ""
 ) -> list[Markup]:
     """Grid, ticks and titles: `said` under the x axis, `up` above the y axis."""
     parts = []
-    for tick in x.ticks():
-        parts += [straight([(x(tick), top), (x(tick), bottom)], "g"), text(x(tick), bottom + 14, told(tick) or "0", "middle", "t")]
-    for tick, at in [(tick, y(tick)) for tick in y.ticks()] if y is not None else []:
-        parts += [straight([(x.start, at), (x.end, at)], "g"), text(x.start - 5, at + 4, number(tick) or "0", "end", "t")]
-    return [*parts, text((x.start + x.end) / 2, bottom + 30, said, "middle"), *([text(2, top - 8, up)] if up else [])]
+    for tick, words in zip(x.ticks(), apart(x.ticks(), told), strict=True):
+        parts += [straight([(x(tick), top), (x(tick), bottom)], "g"), text(x(tick), bottom + 14, words, "middle", "t")]
+    for at, words in zip(map(y, y.ticks()), apart(y.ticks(), number), strict=True) if y is not None else []:
+        parts += [straight([(x.start, at), (x.end, at)], "g"), text(x.start - 5, at + 4, words, "end", "t")]
+    middle = min((x.start + x.end) / 2, x.end + 10 - LETTER / 2 * len(said))  # a long title would run into the drawing beside it
+    return [*parts, text(middle, bottom + 30, said, "middle"), *([text(2, top - 8, up)] if up else [])]

@@ -121,7 +121,7 @@ def claimed(row: dict[str, str]) -> dict[str, str]:
         "claim": ", ".join(filter(None, where)),
         "published": figure("published"),
         "measured": f"{figure('measured')}{interval}" if row["measured"] else near,
-        "why": " ".join(filter(None, [row["why"], row["remark"]])).replace("`", ""),
+        "why": ". ".join(filter(None, [row["why"].removesuffix("." if row["remark"] else ""), row["remark"]])).replace("`", ""),
         "again": row["command"],
         "ours": "yes" if row["ours"] == "True" else "",
     }

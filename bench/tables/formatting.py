@@ -34,12 +34,12 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{mantissa} × 10{str(int(power)).translate(RAISED)}" if power else mantissa
 
 
-def amount(value: float | None) -> str:
+def amount(value: float | None, digits: int = 3) -> str:
     """A large figure with a unit prefix: 1.21 M."""
     for size, prefix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value is not None and float(f"{value:.3g}") >= size:
-            return number(value / size) + prefix
-    return number(value)
+        if value is not None and float(f"{value:.{digits}g}") >= size:
+            return number(value / size, digits) + prefix
+    return number(value, digits)
 
 
 def quality(value: Interval | None, metric: Metric) -> str:
