@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -21,6 +21,7 @@ from matplotlib.transforms import Bbox
 from bench.figures import kinds
 from bench.report import costs, curves, forest, plots, report, routes, studied
 from bench.store.records import Store
+from bench.tables.formatting import quality
 from bench.tables.look import SHAPES
 from bench.tables.routes import reached
 from bench.tables.rows import LATENCY, Row, rows
@@ -210,7 +211,8 @@ def test_titles_say_what_was_found_and_one_seed_is_called_one_seed(name: str) ->
     else:
         best = min(drawn, key=lambda row: np.mean([run["curve"]["val_loss"][-1] for run in row.runs]))
     said = [text.get_text() for text, _ in picture(name).texts if text.axes is None]
-    assert any(text.startswith(f"{one}: {best.model} ") for text in said)
+    names = [text.removeprefix(f"{one}: ").partition(" ha")[0] for text in said if text.startswith(f"{one}: ")]
+    assert any(text.startswith(f"{best.model} ") or best.model in re.split(", | and ", text) for text in names)
     counts = {len(row.values) for row in drawn}
     assert any("one seed" in text.lower() for text in said) == (counts == {1})
     assert any("means" in text for text in said) == (counts != {1})
@@ -222,6 +224,16 @@ def test_doubted_timings_are_hollow(name: str) -> None:
     panels = [axes for axes in picture(name).figure.axes if "latency" in axes.get_xlabel()]
     hollow = [line for axes in panels for line in axes.lines if line.get_marker() in DOTS and line.get_markerfacecolor() == "white"]
     assert len(panels) == bool(timed) and len(hollow) == sum(bool(row.doubts.get("cpu_b1")) for row in timed)
+
+
+def test_a_title_names_all_that_are_best_and_dust_is_no_interval() -> None:
+    metric = replace(MSE, name="bleu", better="higher", percent=False)
+    own = [
+        Row(name, "d", "b", "float32", "cpu", "ok", "", metric=metric, values=values, costs={"params_active": 5})
+        for name, values in (("a", {0: 100.0, 1: 100.0}), ("b", {0: 100.00000000000004, 1: 100.0}), ("c", {0: 99.0, 1: 99.5}))
+    ]
+    assert costs.finding("d", own, []) == "d: a and b have the highest BLEU, 100"
+    assert {quality(row.value, metric) for row in own[:2]} == {"100 ± 0"}
 
 
 def test_an_error_of_nothing_stands_on_an_axis_that_has_0() -> None:

@@ -152,7 +152,12 @@ def finding(dataset: str, rows: Sequence[Row], costs: Sequence[Cost]) -> str:
     costly = any(best.model in points(rows, cost) for cost in costs)
     name = best.model if costly or not costs else f"{best.model} (no cost of it is counted)"
     kept = f"; nothing beats {whole} in both quality and cost" if costs and always else ""
-    return f"{dataset}: {name} has the {'high' if best.metric.better == 'higher' else 'low'}est {called(best.metric)}, {value}{kept}"
+    means = {row.model: row.value.mean for row in ranked(rows)}  # type: ignore[union-attr]
+    tied = [one for one, mean in means.items() if math.isclose(mean, means[best.model])]
+    if len(tied) > 1:
+        name = listed(sorted(tied)) if len(tied) <= 3 else f"{len(tied)} models"
+    has = "has" if len(tied) == 1 else "have"
+    return f"{dataset}: {name} {has} the {'high' if best.metric.better == 'higher' else 'low'}est {called(best.metric)}, {value}{kept}"
 
 
 @matplotlib.rc_context(STYLE)

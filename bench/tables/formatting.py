@@ -51,9 +51,10 @@ def quality(value: Interval | None, metric: Metric) -> str:
     def said(figure: float) -> str:
         return f"{scale * figure:.2f}" if metric.percent else number(scale * figure, 4)
 
-    within = "" if value.n < 2 else f" ± {number(scale * value.half, 2)}"
+    dust = 1e-12 * abs(value.mean)  # of adding up
+    within = "" if value.n < 2 else f" ± {number(scale * value.half if value.half > dust else 0.0, 2)}"
     down, up = value.mean - value.low, value.high - value.mean
-    if abs(up - down) > 1e-9 * (up + down):
+    if abs(up - down) > max(1e-9 * (up + down), dust):
         within = f" [{said(value.low)}, {said(value.high)}]"
     return f"{said(value.mean)}{within}{' %' if metric.percent else ''}"
 
