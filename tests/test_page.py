@@ -160,6 +160,11 @@ def test_every_row_has_its_figures(store: Store) -> None:
     assert "error: </script><img" in said(row_of(tree, "vit")["row"])
 
 
+def test_a_name_breaks_between_its_words(store: Store) -> None:
+    names = page(store).xpath('//*[@id="table"]//tbody/tr/th/a')
+    assert [one.text_content().count("_") for one in names] == [len(one.xpath("./wbr")) for one in names]
+
+
 def test_the_command_of_a_cell_makes_it_again(store: Store) -> None:
     command = shlex.split(said(row_of(page(store), "linear")["again"]))
     assert command[:3] == ["pytest", "bench", "--benchmark-only"]
