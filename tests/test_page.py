@@ -54,6 +54,8 @@ def test_what_a_mark_or_a_blank_means_is_said_where_it_stands(store: Store) -> N
         answer
     )
     assert "Seconds and latencies are blank where another machine took them" in said(cells)
+    (reuse,) = tree.xpath('//section[@id="reuse"]')
+    assert all(f"{name}.csv" in said(reuse) for name in ("comparison", "runs", "latency", "verdicts"))
     assert "against latency a hollow point is a doubtful timing" in said(sets)  # seeds are hollow, too
 
 
