@@ -10,16 +10,17 @@ import pytest
 
 import datasets
 import models
+from bench.plan import tuned
 from bench.report import report
 from bench.store.records import Store
 from bench.tables import checks, cuts, headline
 from bench.tables.converged import improving
-from bench.tables.family import HALF_WIDTH, NONE, PATCH, SETS, TWICE_DEPTH
+from bench.tables.family import HALF_WIDTH, NONE, OTHERS, PATCH, SETS, TWICE_DEPTH
 from bench.tables.rows import Row, rows
 from bench.tables.sections import shown
 from bench.tables.verdict import OPEN, Verdict, family, judge
 from models import build
-from tests.test_verdicts import MEANS, put
+from tests.test_verdicts import DEFAULT, MEANS, put
 
 
 def found(store: Store) -> list[checks.Check]:
@@ -230,3 +231,20 @@ def test_what_had_not_converged_is_counted_and_said(tmp_path: Path) -> None:
     assert "5, 1 still improving" in report.write(store, draw=False).read_text()
     with open(tmp_path / "runs.csv", newline="") as file:
         assert [one["seed"] for one in csv.DictReader(file) if one["improving"] == "yes"] == ["0"]
+
+
+def test_the_second_best_rates_are_the_best_of_those_not_chosen(tmp_path: Path) -> None:
+    """shapes as committed: what a mixer would have had, had two short seeds chosen otherwise."""
+    store = Store(tmp_path)
+    for i, model in enumerate(MEANS):
+        lr, decay = tuned.read(tuned.home(model, "shapes")).rates
+        put(store, "shapes", {model: MEANS[model]}, noise=0.01 + 0.001 * i, budget=DEFAULT | {"lr": lr, "weight_decay": decay})
+    table = {row.model: row for row in rows(store)}
+    found = tuned.read(tuned.home("backbone_mlp", "shapes"))
+    others = sorted((t.val, t) for t in found.trials if t.val is not None and t is not found.best)
+    assert checks.next_rates(table["backbone_mlp"]) == f"@lr={others[0][1].lr:g}@weight_decay={others[0][1].weight_decay:g}"
+    variants = {model + checks.next_rates(row): (0.9 if "mlp" in model else MEANS[model]) for model, row in table.items()}
+    put(store, "shapes", variants, recipe="next", budget=DEFAULT | {"lr": 0.5})
+    checked = {one.whole.other: one for one in checks.check(rows(store), family(shown(rows(store))))}
+    assert {one.way for one in checked.values()} == {checks.NEXT}
+    assert {other: one.outcome for other, one in checked.items()} == {**dict.fromkeys(OTHERS, "stands"), "backbone_mlp": "flips"}

@@ -1,10 +1,11 @@
-"""Whether the family's verdicts stand at half the budget, half the width, twice the depth and with inputs cut alike for all: the
-same mixers as variants of themselves.
+"""Whether the family's verdicts stand at half the budget, half the width, twice the depth, at the second best rates that tuning
+tried, and with inputs cut alike for all: the same mixers as variants of themselves.
 
     python -m bench run --models 'backbone_*@samples=0.5x' --datasets SET --budget reference --seeds 5
     python -m bench run --models 'backbone_*[dim=32]' --datasets SET --budget reference --seeds 5
     python -m bench run --models 'backbone_*[depth=4]' --datasets SET --budget reference --seeds 5
     python -m bench run --models 'backbone_*[patch=4]' --datasets SET --budget reference --seeds 5
+    python -m bench run --models backbone_mlp@lr=0.0894@weight_decay=0.00012 --datasets SET --budget reference --seeds 5
 
 Where all ran at both cuts, val chose between them for each mixer, see cuts.py; a check is then of what was chosen.
 Depth says whether a mixer that reaches near lacked no more than layers. A verdict *stands* where the check says the same word and
@@ -30,11 +31,13 @@ from bench.tables.rows import Row
 from bench.tables.sections import shown
 from bench.tables.verdict import OPEN, Verdict, on
 
+NEXT = "the second best rates tried"
 STANDS, FLIPS, FALLS, UNSURE = "stands", "flips", "falls", "one of them cannot tell"
 WAYS = {
-    "half the budget": lambda dataset: HALF_BUDGET,
-    "half the width": lambda dataset: f"[dim={HALF_WIDTH[dataset]}]",
-    "twice the depth": lambda dataset: f"[depth={TWICE_DEPTH[dataset]}]",
+    "half the budget": lambda row: HALF_BUDGET,
+    "half the width": lambda row: f"[dim={HALF_WIDTH[row.dataset]}]",
+    "twice the depth": lambda row: f"[depth={TWICE_DEPTH[row.dataset]}]",
+    NEXT: lambda row: next_rates(row),
 }
 CUTS = {
     "the task's tokens for all": lambda dataset: "",
@@ -68,12 +71,23 @@ def rates(row: Row) -> set[tuple[float, float]]:
     return {(run["budget"].get("lr"), run["budget"].get("weight_decay")) for run in row.runs}
 
 
+def next_rates(row: Row) -> str:
+    """The best rates that tuning tried for a row's model and did not choose, as a change of its recipe; '' where nothing else was tried."""
+    path = tuned.home(applied.nearest(row.model, row.dataset), row.dataset)
+    if not path.is_file():
+        return ""
+    found = tuned.read(path)
+    others = [trial for trial in found.trials if (trial.lr, trial.weight_decay) not in rates(row)]
+    best = tuned.choose(others, found.better)
+    return "" if best is None else f"@lr={others[best].lr:g}@weight_decay={others[best].weight_decay:g}"
+
+
 def names(way: str, dataset: str, chosen: dict[str, Row]) -> dict[str, str]:
     """Of which rows a verdict is checked in a way, by name: which mixer each stands for. None where those are the verdict's own."""
     if way in CUTS:
         found = {mixer + CUTS[way](dataset): mixer for mixer in chosen}
     else:
-        found = {changed(row.model, WAYS[way](dataset)): mixer for mixer, row in chosen.items()}
+        found = {changed(row.model, WAYS[way](row)): mixer for mixer, row in chosen.items()}
     return found if any(chosen[mixer].model != name for name, mixer in found.items()) else {}
 
 
@@ -92,7 +106,8 @@ def check(table: Sequence[Row], compared: Sequence[Verdict]) -> list[Check]:
             here = [row for row in table if row.dataset == dataset and row.budget in budgets]
             chosen = {name: row for name, row in cuts.compared(dataset, sections[dataset]).items() if name in MIXERS and row.values}
             asked = names(way, dataset, chosen)
-            own = [row for row in here if row.model in asked and rates(row) == rates(chosen[asked[row.model]])]
+            ran = [row for row in here if row.model in asked]
+            own = [row for row in ran if way == NEXT or rates(row) == rates(chosen[asked[row.model]])]
             varied = on(dataset, [replace(row, model=asked[row.model], values=cuts.scores(row)) for row in own])
             found += [Check(way, whole[one.other], one) for one in varied if one.other in whole and one.n]
     return found
