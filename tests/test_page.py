@@ -25,7 +25,7 @@ from bench.page.svg import Axis
 from bench.plan import grid
 from bench.store.encoding import pack
 from bench.store.records import Store
-from bench.tables import headline
+from bench.tables import checks, headline
 from bench.tables.family import MIXERS
 from bench.tables.formatting import amount
 from bench.tables.rows import rows
@@ -187,6 +187,7 @@ def test_the_page_says_what_the_verdicts_say(tmp_path: Path) -> None:
     tree = page(store)
     assert not tree.xpath('//svg[@role="img"]//a')  # whoever hears the page would not find them
     first, second = headline.sentences(compared)
+    second = f"{second} {checks.unfinished(rows(store), compared)}"
     lead, *points = first.split("\n- ")
     assert points
     assert [said(one) for one in tree.xpath('//p[@class="headline"]')] == [lead, second]
