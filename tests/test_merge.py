@@ -251,6 +251,20 @@ def test_a_cell_without_data_says_nothing_against_one_that_was_trained(two: tupl
     assert merge(two[1], out=two[0]) == 1
 
 
+def test_what_is_known_of_a_request_is_the_newest_s(two: tuple[Path, Path]) -> None:
+    """Tuning that chose the recipe as it is changes no run, and no name of one."""
+    cell = {**trained("linear", 0), "status": "ok", "reason": ""}
+
+    def tuned() -> list[bool]:
+        return [record["tuned"] for record in Store(two[0]).runs() if record["kind"] == "cell"]
+
+    Store(two[0]).put_cell(cell | {"tuned": False})
+    Store(two[1]).put_cell(cell | {"tuned": True})
+    assert merge(two[1], out=two[0]) == 0 and tuned() == [True]
+    Store(two[1]).put_cell(cell | {"tuned": False, "status": "skipped", "reason": "no data", "passing": True})
+    assert merge(two[1], out=two[0]) == 0 and tuned() == [True]
+
+
 @pytest.mark.parametrize(
     "fields",
     [{"dataset": "../../elsewhere"}, {"seed": 7}, {"schema": 99}, {"schema": "1"}, {"curve": None}, {"kind": "no such"}, {"test": {}}],

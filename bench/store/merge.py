@@ -108,6 +108,11 @@ def difference(ours: Record, theirs: Record) -> str:
     return ", ".join(sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name)))
 
 
+def later(record: Record, ours: Record) -> bool:
+    """Whether a cell that is the same was asked for later than ours: whether it was tuned, say, is known of the newest request."""
+    return record["kind"] == "cell" and not record.get("passing") and not ours.get("passing") and record["created"] > ours["created"]
+
+
 def files(folder: Path) -> Iterator[Path]:
     """Records of a results folder, by the folder's layout."""
     for top in FOLDERS:
@@ -152,8 +157,11 @@ def merge(folders: list[Path], out: Store, shorten: bool = False) -> Merged:
                     else:
                         out.write(target, as_text(record).encode())
                     merged.copied.append(name.as_posix())
-                elif different := difference(read(target, known), record):
+                elif different := difference(ours := read(target, known), record):
                     raise Refused(f"there already, and not the same: {different}")
+                elif later(record, ours):
+                    out.write(target, as_text(record).encode())
+                    merged.copied.append(name.as_posix())
                 else:
                     merged.kept.append(name.as_posix())
             except Refused as why:

@@ -96,8 +96,13 @@ def changed(name: str, change: str) -> str:
     return str(models.variant(name.replace("]", f",{change[1:]}") if name.endswith("]") and change.startswith("[") else name + change))
 
 
+def fair(way: str, row: Row, whole: Row) -> bool:
+    """Whether a row has the rates that a check is made at: the verdict's own, since tuning may have changed; a cut those tuned for it."""
+    return way == NEXT or rates(row) == rates(whole) or (way in CUTS and row.tuned == whole.tuned == "yes")
+
+
 def check(table: Sequence[Row], compared: Sequence[Verdict]) -> list[Check]:
-    """Every verdict that the family has, in each way in which its mixers were also run, at the same rates: tuning may have changed them."""
+    """Every verdict that the family has, in each way in which its mixers were also run."""
     found, sections = [], shown(table)
     for way in (*WAYS, *CUTS):
         for dataset in dict.fromkeys(one.dataset for one in compared if one.word):
@@ -106,8 +111,7 @@ def check(table: Sequence[Row], compared: Sequence[Verdict]) -> list[Check]:
             here = [row for row in table if row.dataset == dataset and row.budget in budgets]
             chosen = {name: row for name, row in cuts.compared(dataset, sections[dataset]).items() if name in MIXERS and row.values}
             asked = names(way, dataset, chosen)
-            ran = [row for row in here if row.model in asked]
-            own = [row for row in ran if way == NEXT or rates(row) == rates(chosen[asked[row.model]])]
+            own = [row for row in here if row.model in asked and fair(way, row, chosen[asked[row.model]])]
             varied = on(dataset, [replace(row, model=asked[row.model], values=cuts.scores(row)) for row in own])
             found += [Check(way, whole[one.other], one) for one in varied if one.other in whole and one.n]
     return found
