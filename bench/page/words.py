@@ -12,7 +12,7 @@ from bench.tables.family import SIZE
 WORDS = {  # in the order of the page
     "token": "one place of an input: a word of a sentence, a patch of an image, a piece of a signal",
     "mixer": "what lets one token learn from others: attention, convolution, an MLP over places, recurrence, or nothing",
-    "backbone": "a network of which only one part, the mixer, is swapped: nothing else differs between two models",
+    "backbone": "a network of which only one part, the mixer, is swapped; rates are tuned for each, all else is alike",
     "verdict": "beats, loses, equal (within the margin), or cannot tell; read off an interval, never off a mean",
     "margin": "the difference that is too small to matter, stated before anything was measured",
     "family": "of comparisons: those fixed in advance, off which verdicts are read; of models: what they mix by, which is their colour",
