@@ -5,6 +5,7 @@ Every figure of a run stays, for what a metric needs is scored before it goes.
 
 from __future__ import annotations
 
+from bench.store.curves import short_scores
 from bench.store.examples import storable
 from bench.store.schema import Record
 from datasets.kinds import OUTPUTS
@@ -13,15 +14,18 @@ from models.naming import plain
 
 def brief(record: Record, first: Record | None) -> Record:
     """A run without its examples where seeds answer other samples than the cell's `first` one; a variant's without class scores;
-    later seeds' and variants' classes without losses.
+    later seeds' and variants' classes without losses; scores to ten digits.
 
     Runs that answer the same samples are compared sample by sample, whatever the seed, classes by whether they are right; of others
     that is shown for one.
     """
-    if record["kind"] != "run" or record.get("examples", {}).get("kind") not in OUTPUTS:
+    if record["kind"] != "run":
+        return record
+    record = short_scores(record)
+    if record.get("examples", {}).get("kind") not in OUTPUTS:
         return record
     examples, changed = record["examples"], record["model"] != plain(record["model"])
-    scored = record | {"derived": storable(record) | record.get("derived", {})}
+    scored = short_scores(record | {"derived": storable(record) | record.get("derived", {})})
     if record["seed"] > 0 and (first is None or not same(examples, first.get("examples", {}))):
         return {name: value for name, value in scored.items() if name != "examples"}
     told = {"prediction", "target"} <= examples.keys() and OUTPUTS[examples["kind"]].scored

@@ -13,6 +13,7 @@ from bench.store.encoding import pack, unpack
 
 DIGITS = {"seconds": 5}
 USUAL = 6
+SCORES = 10
 PARTS = 2**12  # a timed call is kept to one in so many: what is below is noise, which does not compress
 
 
@@ -23,6 +24,17 @@ def short(curve: dict[str, Any]) -> dict[str, Any]:
         said = [cut.get("val_metric"), cut.get("val_loss")]
         cut["val_scores"] = {name: values for name, values in cut["val_scores"].items() if values not in said}
     return cut
+
+
+def short_scores(record: dict[str, Any]) -> dict[str, Any]:
+    """A run with its scores cut to as many digits as runs.csv has."""
+    test = {which: {name: cut(value) for name, value in scores.items()} for which, scores in record.get("test", {}).items()}
+    derived = {name: cut(value) for name, value in record.get("derived", {}).items()}
+    return record | {name: value for name, value in (("test", test), ("derived", derived)) if name in record}
+
+
+def cut(value: float | None) -> float | None:
+    return value if value is None else float(f"{value:.{SCORES}g}")
 
 
 def short_times(latency: dict[str, Any]) -> dict[str, Any]:

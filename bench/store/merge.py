@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.store.brief import brief
-from bench.store.curves import short, short_times
+from bench.store.curves import short, short_scores, short_times
 from bench.store.encoding import as_record, as_text, finite
 from bench.store.machines import joined
 from bench.store.places import TOPS, place
@@ -88,6 +88,8 @@ def said(record: Record) -> dict[str, Any]:
         return short_times(found)
     if isinstance(budget := found.get("budget"), dict):
         found["budget"] = {name: value for name, value in budget.items() if name != "seeds"}
+    if found.get("kind") == "run":
+        found = short_scores(found)
     if isinstance(curve := found.get("curve"), dict):
         found["curve"] = {name: values for name, values in short(curve).items() if name != "seconds"}
     return found
