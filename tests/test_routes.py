@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
 from scipy.linalg import hadamard
-from torch import Tensor
+from torch import Tensor, nn
 
 import datasets
 import models
+import models.attention
 from bench.tables.routes import ABLE, MISSED, ROUTES, SOLVED, UNABLE
 from bench.train.batches import together
 from bench.train.evaluation import means, score
@@ -135,11 +136,16 @@ def test_r2_is_of_the_whole_split() -> None:
     assert task.mean("r2", task.scores(y.mean(0).expand_as(y), y)["r2"]) == pytest.approx(0, abs=1e-5)
 
 
-def reached(mixer: str, name: str, steps: int) -> float:
-    """R² on test after `steps` steps of the default recipe, its schedule cut to them."""
+def reached(mixer: str, name: str, steps: int, change: Callable[[nn.Module], None] = lambda module: None) -> float:
+    """R² on test after `steps` steps of the default recipe, its schedule cut to them, of a mixer that was changed when it was built."""
+
+    def build() -> nn.Module:
+        change(module := models.build(mixer, task))
+        return module
+
     task, data, cpu = datasets.task(name), datasets.load(name, seed=0), torch.device("cpu")
     budget = replace(task.budget("default"), samples=64 * steps, evaluations=1)
-    training = Training(partial(models.build, mixer, task), task, budget, [0], [data.for_training], cpu)
+    training = Training(build, task, budget, [0], [data.for_training], cpu)
     training.run()
     return means(score(training.learner, together([data.test], cpu), task).scores, task)[0]["r2"]
 
@@ -157,3 +163,31 @@ def test_a_mixer_that_should_be_able_is(mixer: str, name: str) -> None:
 @pytest.mark.parametrize(("mixer", "name"), sorted(UNABLE))
 def test_a_mixer_that_cannot_see_its_partner_fails(mixer: str, name: str) -> None:
     assert reached(mixer, name, 200) <= MISSED
+
+
+def faint(module: nn.Module) -> None:
+    """Positions as they are usually drawn, with deviation 0.02."""
+    with torch.no_grad():
+        module.get_parameter("positions").mul_(0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["copy_near", "point_near"])
+def test_attention_that_hardly_knows_positions_is_found_out(name: str) -> None:
+    assert reached("backbone_attention", name, 600 if ("backbone_attention", name) in LONG else 250, faint) < SOLVED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mixer", ["backbone_conv[kernel=1]", "backbone_local[kernel=1]"])
+def test_a_kernel_of_one_is_found_out(mixer: str) -> None:
+    assert reached(mixer, "copy_near", 250) <= MISSED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["match_far", "point_near"])
+def test_weights_that_ignore_the_content_are_found_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def blind(q: Tensor, k: Tensor, v: Tensor, **_: object) -> Tensor:
+        return torch.zeros_like(q @ k.mT).softmax(-1) @ v
+
+    monkeypatch.setattr(models.attention.F, "scaled_dot_product_attention", blind)
+    assert reached("backbone_attention", name, 600) < SOLVED
