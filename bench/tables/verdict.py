@@ -25,7 +25,7 @@ from bench.tables.scales import scale
 from datasets.task import Metric
 
 BEATS, LOSES, EQUAL, OPEN = "beats", "loses", "equal", "cannot tell"
-SATURATED, OUTSIDE, UNRUN, UNMIXED = "saturated", "outside the family", "not run", "no mixer is certainly better than none"
+SATURATED, OUTSIDE, UNRUN, UNMIXED = "saturated", "outside the family", "not run", "no mixer certainly helps"
 UNLIKE = "only one of them was tuned"
 
 
