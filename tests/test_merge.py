@@ -18,6 +18,7 @@ from bench.core import machine
 from bench.page import view
 from bench.report import report
 from bench.run import session
+from bench.store.brief import brief
 from bench.store.encoding import pack, unpack
 from bench.store.examples import keep, scores, storable
 from bench.store.records import Store
@@ -131,6 +132,17 @@ def test_briefly_every_figure_stays_and_what_one_seed_s_samples_got(tmp_path: Pa
     before = contents(out.folder)
     assert main(["merge", str(folder), "--results", str(out.folder)]) == 0  # the same numbers: no conflict, nothing is written
     assert contents(out.folder) == before
+
+
+@pytest.mark.parametrize(("model", "kept"), [("linear", True), ("linear@lr=0.1", False)])
+def test_of_variants_nobody_asks_what_the_last_batch_got(model: str, kept: bool, two: tuple[Path, Path]) -> None:
+    made = {"kind": "run", **trained(model, 0, recipe="long")}
+    full = made | {"curve": made["curve"] | {"last_loss": [1.0, 0.5], "train_metric": [1.0, 0.5]}}
+    short = brief(full, None)
+    assert [name in short["curve"] for name in ("last_loss", "train_metric", "val_metric")] == [kept, kept, True]
+    Store(two[0]).put_run(short)
+    Store(two[1]).put_run(full)
+    assert merge(two[1], out=two[0]) == 0, "the same run, with more of its curve"
 
 
 def test_beside_a_broken_first_seed_nothing_is_copied_briefly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,20 +11,24 @@ from bench.store.schema import Record
 from datasets.kinds import OUTPUTS
 from models.naming import plain
 
+TRAINED = ("last_loss", "train_metric")  # of a curve: sources tell these of their models, nobody of variants
+
 
 def brief(record: Record, first: Record | None) -> Record:
     """A run without its examples where seeds answer other samples than the cell's `first` one; a variant's without class scores;
-    later seeds' and variants' classes without losses; scores to ten digits.
+    later seeds' and variants' classes without losses; variants without what each last batch got; scores to ten digits.
 
     Runs that answer the same samples are compared sample by sample, whatever the seed, classes by whether they are right; of others
     that is shown for one.
     """
     if record["kind"] != "run":
         return record
-    record = short_scores(record)
+    record, changed = short_scores(record), record["model"] != plain(record["model"])
+    if changed:
+        record |= {"curve": {name: values for name, values in record["curve"].items() if name not in TRAINED}}
     if record.get("examples", {}).get("kind") not in OUTPUTS:
         return record
-    examples, changed = record["examples"], record["model"] != plain(record["model"])
+    examples = record["examples"]
     scored = short_scores(record | {"derived": storable(record) | record.get("derived", {})})
     if record["seed"] > 0 and (first is None or not same(examples, first.get("examples", {}))):
         return {name: value for name, value in scored.items() if name != "examples"}

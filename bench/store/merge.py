@@ -38,7 +38,7 @@ CIRCUMSTANCES |= {
     "family",
     "packages",
 }
-SINCE = {"files", "examples", "derived"}  # fields that older or brief records lack, all or parts of: compared where both have them
+SINCE = {"files", "examples", "derived", "curve"}  # fields that older or brief records lack, all or parts of: compared where both have them
 
 
 @dataclass
