@@ -145,6 +145,12 @@ def test_of_variants_nobody_asks_what_the_last_batch_got(model: str, kept: bool,
     assert merge(two[1], out=two[0]) == 0, "the same run, with more of its curve"
 
 
+def test_what_the_first_seed_says_of_all_is_said_once() -> None:
+    first, later = ({"kind": "run", **trained("linear", seed, summary="ten digits", alone="few")} for seed in (0, 1))
+    assert brief(first, None) == first and brief(later, None) == later
+    assert later.keys() - brief(later, first).keys() == {"summary", "alone"}
+
+
 def test_beside_a_broken_first_seed_nothing_is_copied_briefly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     task, out = datasets.task("two_gaussians"), Store(tmp_path / "out")
     for seed in range(2):

@@ -11,6 +11,7 @@ from bench.store.schema import Record
 from datasets.kinds import OUTPUTS
 from models.naming import plain
 
+SHARED = ("summary", "alone")  # the first seed says it of all
 TRAINED = ("last_loss", "train_metric")  # of a curve: sources tell these of their models, nobody of variants
 
 
@@ -26,6 +27,8 @@ def brief(record: Record, first: Record | None) -> Record:
     record, changed = short_scores(record), record["model"] != plain(record["model"])
     if changed:
         record |= {"curve": {name: values for name, values in record["curve"].items() if name not in TRAINED}}
+    if record["seed"] > 0 and first is not None:
+        record = {name: value for name, value in record.items() if name not in SHARED}
     if record.get("examples", {}).get("kind") not in OUTPUTS:
         return record
     examples = record["examples"]
