@@ -100,6 +100,6 @@ def finding(family: Sequence[Verdict]) -> str:
         return f"No verdict yet, of {len(family)} comparisons: {missing(family)}"
     won, lost, equal, unsure = (words.count(word) for word in (BEATS, LOSES, EQUAL, OPEN))
     return (
-        f"Of {len(family)} comparisons with other mixers attention won {won}, lost {lost} and equalled {equal}; {unsure} cannot be told,"
+        f"Of {len(family)} comparisons attention won {won}, lost {lost} and equalled {equal}; {unsure} cannot be told,"
         f" {len(family) - len(words)} have no verdict"
     )
