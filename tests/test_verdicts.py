@@ -224,9 +224,7 @@ def test_the_forest_draws_what_was_found(tmp_path: Path) -> None:
     found = family(shown(rows(store)))
     figure = forest.picture(found)
     assert figure is not None
-    assert figure.texts[0].get_text() == (
-        "Of 36 comparisons attention won 1, lost 1 and equalled 2; 0 cannot be told, 32 have no verdict"
-    )
+    assert figure.texts[0].get_text() == ("Of 36 comparisons attention won 1, lost 1 and equalled 2; 0 cannot be told, 32 have no verdict")
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == [
         "shapes\nmean squared error",
         "shapes_pairs\nmean squared error",
