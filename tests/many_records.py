@@ -112,8 +112,7 @@ def fill(folder: Path, runs: int = MODELS * DATASETS * BUDGETS * SEEDS) -> int:
         record = {"schema": SCHEMA, "created": "2026-11-22T09:17:07.699612+00:00"} | record
         named, facts = apart(record["machine"])
         for one in (facts, record | {"machine": named}):
-            if one is not None:
-                path = folder / place_of(one)
+            if one is not None and not ((path := folder / place_of(one)).exists() and one is facts):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(as_text(one))
 

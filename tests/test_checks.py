@@ -248,3 +248,27 @@ def test_the_second_best_rates_are_the_best_of_those_not_chosen(tmp_path: Path) 
     checked = {one.whole.other: one for one in checks.check(rows(store), family(shown(rows(store))))}
     assert {one.way for one in checked.values()} == {checks.NEXT}
     assert {other: one.outcome for other, one in checked.items()} == {**dict.fromkeys(OTHERS, "stands"), "backbone_mlp": "flips"}
+
+
+def test_results_are_read_where_a_file_does_not_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(store := Store(tmp_path), "shapes", MEANS | {NONE: 0.9})
+    put(store, "shapes", cut({name: mean / 2 for name, mean in (MEANS | {NONE: 0.9}).items()}), recipe="cut")
+    table = rows(store)
+    compared = family(shown(table))
+    whole = checks.answer(table, compared, checks.check(table, compared))
+
+    def gone(name: str) -> None:
+        raise KeyError(name)
+
+    monkeypatch.setattr(datasets, "names", lambda published=False: ["xor"])
+    for part in ("task", "source"):
+        monkeypatch.setattr(datasets, part, gone)
+    found = family(shown(table))
+    assert [replace(one, sizes=()) for one in compared] == found
+    assert checks.answer(table, found, checks.check(table, found))[0] == whole[0]
+
+
+@pytest.mark.parametrize("change", ["[dim=16]", "[depth=4]", "@samples=0.5x", "@lr=3.0@weight_decay=0.00012"])
+@pytest.mark.parametrize("name", ["backbone_mlp", "backbone_mlp[patch=4]"])
+def test_names_of_checks_are_written_as_everywhere(name: str, change: str) -> None:
+    assert checks.changed(name, change) == str(models.variant(checks.changed(name, change)))

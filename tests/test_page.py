@@ -187,7 +187,7 @@ def test_the_page_says_what_the_verdicts_say(tmp_path: Path) -> None:
     tree = page(store)
     assert not tree.xpath('//svg[@role="img"]//a')  # whoever hears the page would not find them
     first, second = headline.sentences(compared)
-    second = f"{second} {checks.unfinished(rows(store), compared)}"
+    second = f"{second} {checks.unfinished(checks.judged(rows(store), compared))}"
     lead, *points = first.split("\n- ")
     assert points
     assert [said(one) for one in tree.xpath('//p[@class="headline"]')] == [lead, second]

@@ -102,8 +102,10 @@ def stn_finding(affine: Tensor) -> str:
     square, shares = affine[:, :, :2].double(), torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
     low, half, high = (100 * torch.quantile(torch.linalg.det(square).abs(), shares)).tolist()
     left, _, right = torch.quantile(torch.rad2deg(torch.atan2(square[:, 1, 0], square[:, 0, 0])), shares).tolist()
-    what = "enlarges what it sees" if half < 90 else "shrinks what it sees" if half > 110 else "keeps the size, on the whole"
-    what = "enlarges some of what it sees and shrinks the rest" if low < 90 and high > 110 else what
+    if low < 90 and high > 110:
+        what = "enlarges some of what it sees and shrinks the rest"
+    else:
+        what = "enlarges what it sees" if half < 90 else "shrinks what it sees" if half > 110 else "keeps the size, on the whole"
     turned = f"8 of 10 frames are turned by {round(left)} to {round(right)}°".replace("-", "−")
     return f"{what}: {turned} and have {low:.0f} to {high:.0f} % of the image's area (median {half:.0f} %)"
 

@@ -14,7 +14,8 @@ from models.naming import plain
 def nearest(model: str, dataset: str) -> str:
     """Whose rates a model uses: its own, whatever recipe its name says; in sizes that were not tuned those of the tuned ones that it
     has most of, else the plain model's."""
-    own = set(models.variant(model).sizes)
+    if not (own := set(models.variant(model).sizes)):
+        return plain(model)
     found = {plain(model): 0}
     for path in home(plain(model), dataset).parent.glob(f"{plain(model)}[[]*].json"):
         if (sizes := set(models.variant(read(path).model).sizes)) <= own:
@@ -32,9 +33,10 @@ class Applied(NamedTuple):
 
 def applied(model: str, task: Task, budget: Budget) -> Applied:
     """The budget with the rates that were found for this cell, or its `nearest`; as it was, where none were found for this recipe."""
+    if not tunable(budget):
+        return Applied(budget)
     whose = nearest(model, task.name)
-    path = home(whose, task.name)
-    if not tunable(budget) or not path.is_file():
+    if not (path := home(whose, task.name)).is_file():
         return Applied(budget)
     found = read(path)
     if found.version != task.version:
@@ -42,4 +44,4 @@ def applied(model: str, task: Task, budget: Budget) -> Applied:
     if other := found.recipe_differs(budget):
         return Applied(budget, note=f"not tuned: another recipe was ({other})")
     note = found.applied_as() if whose == model else f"rates that were tuned for {whose}"
-    return Applied(Trial(found.chosen, found.best.lr, found.best.weight_decay).of(budget), whose == model, note)
+    return Applied(Trial(found.chosen, *found.rates).of(budget), whose == model, note)

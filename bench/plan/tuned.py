@@ -199,10 +199,10 @@ def read(path: Path) -> Tuned:
         if not isinstance(value, types.get(name, str)) or isinstance(value, bool):
             raise wrong(name, f"cannot be {value!r}")
     for noun, name, known, errors in (
-        ("model", facts["model"], models.names(published=True), models.errors),
+        ("model", plain(facts["model"]), models.names(published=True), models.errors),
         ("dataset", facts["dataset"], datasets.names(published=True), datasets.errors),
     ):
-        if (name := plain(name)) not in known and name not in errors and not errors:  # else it may stand in a file that does not import
+        if name not in known and name not in errors and not errors:  # else it may stand in a file that does not import
             raise wrong(noun, f"unknown {noun} {name!r}{did_you_mean(name, known)}")
     if (name := facts["model"]) != plain(name) and plain(name) in models.names(published=True):
         try:

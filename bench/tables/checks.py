@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 import datasets
 import models
 from bench.plan import applied, tuned
+from bench.plan.tuned import Tuned
 from bench.tables import cuts
 from bench.tables.converged import count
 from bench.tables.family import HALF_BUDGET, HALF_WIDTH, MIXERS, OTHERS, TWICE_DEPTH
@@ -30,6 +31,7 @@ from bench.tables.headline import LONGER, RANKED, SMOKE, asks, listed, sentences
 from bench.tables.rows import Row
 from bench.tables.sections import shown
 from bench.tables.verdict import OPEN, Verdict, on
+from models.naming import plain
 
 NEXT = "the second best rates tried"
 STANDS, FLIPS, FALLS, UNSURE = "stands", "flips", "falls", "one of them cannot tell"
@@ -71,15 +73,21 @@ def rates(row: Row) -> set[tuple[float, float]]:
     return {(run["budget"].get("lr"), run["budget"].get("weight_decay")) for run in row.runs}
 
 
+def outcome_of_tuning(row: Row) -> Tuned | None:
+    """What tuning found for a row's model, or the nearest of its sizes; None where nothing was tuned, or a file does not import."""
+    if row.dataset not in datasets.names() or plain(row.model) not in models.names():
+        return None
+    path = tuned.home(applied.nearest(row.model, row.dataset), row.dataset)
+    return tuned.read(path) if path.is_file() else None
+
+
 def next_rates(row: Row) -> str:
     """The best rates that tuning tried for a row's model and did not choose, as a change of its recipe; '' where nothing else was tried."""
-    path = tuned.home(applied.nearest(row.model, row.dataset), row.dataset)
-    if not path.is_file():
+    if (found := outcome_of_tuning(row)) is None:
         return ""
-    found = tuned.read(path)
     others = [trial for trial in found.trials if (trial.lr, trial.weight_decay) not in rates(row)]
     best = tuned.choose(others, found.better)
-    return "" if best is None else f"@lr={others[best].lr:g}@weight_decay={others[best].weight_decay:g}"
+    return "" if best is None else f"@lr={float(others[best].lr)}@weight_decay={float(others[best].weight_decay)}"
 
 
 def names(way: str, dataset: str, chosen: dict[str, Row]) -> dict[str, str]:
@@ -92,8 +100,8 @@ def names(way: str, dataset: str, chosen: dict[str, Row]) -> dict[str, str]:
 
 
 def changed(name: str, change: str) -> str:
-    """The name of a variant with one more `change`: of `[dim=16]` or `@samples=0.5x`."""
-    return str(models.variant(name.replace("]", f",{change[1:]}") if name.endswith("]") and change.startswith("[") else name + change))
+    """The name of a variant with one more `change`, `[dim=16]` or `@samples=0.5x`, as names are written: width and depth come first."""
+    return name.replace("[", f"{change[:-1]},") if name.endswith("]") and change.startswith("[") else name + change
 
 
 def fair(way: str, row: Row, whole: Row) -> bool:
@@ -101,15 +109,23 @@ def fair(way: str, row: Row, whole: Row) -> bool:
     return way == NEXT or rates(row) == rates(whole) or (way in CUTS and row.tuned == whole.tuned == "yes")
 
 
+def judged(table: Sequence[Row], compared: Sequence[Verdict]) -> dict[str, dict[str, Row]]:
+    """The mixers' rows that verdicts rest on, by data set: of those that have one."""
+    sections = shown(table)
+    return {
+        dataset: {name: row for name, row in cuts.compared(dataset, sections[dataset]).items() if name in MIXERS and row.values}
+        for dataset in dict.fromkeys(one.dataset for one in compared if one.word)
+    }
+
+
 def check(table: Sequence[Row], compared: Sequence[Verdict]) -> list[Check]:
     """Every verdict that the family has, in each way in which its mixers were also run."""
-    found, sections = [], shown(table)
+    found, judged_ = [], judged(table, compared)
     for way in (*WAYS, *CUTS):
-        for dataset in dict.fromkeys(one.dataset for one in compared if one.word):
+        for dataset, chosen in judged_.items():
             whole = {one.other: one for one in compared if one.dataset == dataset and one.word}
             budgets = {one.budget for one in whole.values()}
             here = [row for row in table if row.dataset == dataset and row.budget in budgets]
-            chosen = {name: row for name, row in cuts.compared(dataset, sections[dataset]).items() if name in MIXERS and row.values}
             asked = names(way, dataset, chosen)
             own = [row for row in here if row.model in asked and fair(way, row, chosen[asked[row.model]])]
             varied = on(dataset, [replace(row, model=asked[row.model], values=cuts.scores(row)) for row in own])
@@ -148,26 +164,25 @@ def sentence(found: Sequence[Check]) -> str:
     return "\n- ".join(["Checked with fewer seeds:", *lines]) if lines else ""
 
 
-def ends(table: Sequence[Row], compared: Sequence[Verdict]) -> str:
-    """Which rates that verdicts rest on are the last ones that tuning tried, '' if none: a better one may lie beyond."""
-    sections, found = shown(table), defaultdict[str, list[str]](list)
-    for dataset in dict.fromkeys(one.dataset for one in compared if one.word and one.dataset in datasets.names()):
-        for name, row in cuts.compared(dataset, sections[dataset]).items():
-            path = tuned.home(applied.nearest(row.model, dataset), dataset)
-            if name in MIXERS and path.is_file() and (choice := tuned.read(path)).end and rates(row) == {choice.rates}:
-                found[dataset].append(OTHERS.get(name, "attention"))
-    where_ = "; ".join(f"{listed(mixers)} on {dataset}" for dataset, mixers in found.items())
+def ends(mixers: dict[str, dict[str, Row]]) -> str:
+    """Which rates of `judged` rows are the last ones that tuning tried, '' if none: a better one may lie beyond."""
+
+    def last(row: Row) -> bool:
+        choice = outcome_of_tuning(row)
+        return choice is not None and bool(choice.end) and rates(row) == {choice.rates}
+
+    found = {dataset: [OTHERS.get(name, "attention") for name, row in rows.items() if last(row)] for dataset, rows in mixers.items()}
+    where_ = "; ".join(f"{listed(those)} on {dataset}" for dataset, those in found.items() if those)
     return f"The best learning rate was the last one that tuning tried for {where_}: a better one may lie beyond." if where_ else ""
 
 
-def unfinished(table: Sequence[Row], compared: Sequence[Verdict]) -> str:
-    """Which runs that verdicts rest on had not converged, '' if all had."""
-    sections, found = shown(table), defaultdict[str, list[str]](list)
-    for dataset in dict.fromkeys(one.dataset for one in compared if one.word):
-        for name, row in cuts.compared(dataset, sections[dataset]).items():
-            if name in MIXERS and (still := count(row.runs)):
-                found[dataset].append(f"{OTHERS.get(name, 'attention')} {still} of {len(row.runs)}")
-    where_ = "; on ".join(f"{dataset} {listed(mixers)}" for dataset, mixers in found.items())
+def unfinished(mixers: dict[str, dict[str, Row]]) -> str:
+    """Which runs of `judged` rows had not converged, '' if all had."""
+    found = {
+        dataset: [f"{OTHERS.get(name, 'attention')} {n} of {len(row.runs)}" for name, row in rows.items() if (n := count(row.runs))]
+        for dataset, rows in mixers.items()
+    }
+    where_ = "; on ".join(f"{dataset} {listed(those)}" for dataset, those in found.items() if those)
     return f"Still improving when training ended, by more than the margin: of seeds on {where_}." if where_ else ""
 
 
@@ -183,7 +198,8 @@ def answer(table: Sequence[Row], compared: Sequence[Verdict], found: Sequence[Ch
         ours = [one for one in found if one.way == way and not (way in CUTS and one.whole.sizes)]  # else val chose
         if those := [one for one in ours if one.outcome in (FALLS, FLIPS)]:
             first += f"\n- fares otherwise at {way}, against {where(those)}: that much hangs on a choice of ours"
-    return [first, " ".join(filter(None, [second, ends(table, compared), unfinished(table, compared), sentence(found)]))]
+    mixers = judged(table, compared)
+    return [first, " ".join(filter(None, [second, ends(mixers), unfinished(mixers), sentence(found)]))]
 
 
 def page(found: Sequence[Check]) -> str:

@@ -1,7 +1,7 @@
 """How the family's inputs are cut into tokens: each mixer at the size that val prefers, of the two that all of them were run at.
 
-The size of a token is no mixer's and not ours to choose between them: on MNIST-1D one sample a token leaves attention 26 points behind
-four, and convolution 5 points ahead. A set is cut as its task says until every mixer, and none, was tuned and run at both sizes.
+The size of a token is no mixer's and not ours to choose between them: on MNIST-1D one sample a token ruins attention, and suits
+convolution. A set is cut as its task says until every mixer, and none, was tuned and run at both sizes.
 """
 
 from __future__ import annotations

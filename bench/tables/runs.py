@@ -86,9 +86,7 @@ COLUMNS: list[Column[Seed]] = [
     Column("value_last", "figure", tested("last"), "The same with the weights at the end of training.", better="metric", digits=PAIRED),
     Column("val", "figure", lambda one: val(one.run), "The metric on val, with the weights best there.", better="metric", digits=PAIRED),
     Column("best_samples", "count", of_run("best_samples"), "Training samples seen when val was best."),
-    Column(
-        "improving", "text", lambda one: "yes" if improving(one.run) else "no", "Whether val gained more than the margin in its last tenth."
-    ),
+    Column("improving", "text", still, "Whether val gained more than the margin in its last tenth."),
     Column("samples", "count", of_budget("samples"), "Training samples that the budget allows, repetitions included."),
     Column("batch", "count", of_budget("batch"), "Samples in one training step."),
     Column("lr", "figure", of_budget("lr"), "Highest learning rate."),
