@@ -134,8 +134,8 @@ def test_briefly_every_figure_stays_and_what_one_seed_s_samples_got(tmp_path: Pa
     assert contents(out.folder) == before
 
 
-@pytest.mark.parametrize(("model", "kept"), [("linear", True), ("linear@lr=0.1", False)])
-def test_of_variants_nobody_asks_what_the_last_batch_got(model: str, kept: bool, two: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize(("model", "kept"), [("linear", True), ("linear@lr=0.1", False), ("backbone_mlp", False)])
+def test_of_variants_and_backbones_nobody_asks_what_the_last_batch_got(model: str, kept: bool, two: tuple[Path, Path]) -> None:
     made = {"kind": "run", **trained(model, 0, recipe="long")}
     full = made | {"curve": made["curve"] | {"last_loss": [1.0, 0.5], "train_metric": [1.0, 0.5]}}
     short = brief(full, None)
@@ -330,3 +330,11 @@ def test_bf16_that_is_emulated_is_told_before_the_run(tmp_path: Path, monkeypatc
     assert told.startswith("bfloat16: this CPU has no instruction for bf16")
     monkeypatch.setattr(machine, "facts", lambda: {"cores": 2, "torch": "2.15.0", "silicon": {"instructions": ["avx512bf16"]}})
     assert asked("fp32,bf16") == []
+
+
+def test_of_what_an_older_format_kept_the_first_seed_tells_enough() -> None:
+    """Losses and predictions without a target: no metric can be derived of them, no sample called right."""
+    examples = {"loss": "<f2:bz2:", "prediction": "|u1:bz2:"}
+    first, later = ({"kind": "run", **trained("linear", seed, examples=examples)} for seed in (0, 1))
+    assert "examples" in brief(first, None) and "examples" in brief(later, None)
+    assert "examples" not in brief(later, first)

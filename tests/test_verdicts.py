@@ -37,7 +37,7 @@ def put(store: Store, dataset: str, means: dict[str, float], seeds: int = 5, noi
     for i, (model, mean) in enumerate(means.items()):
         for seed in range(seeds):
             value = mean * (1 + noise * float(np.random.default_rng([i, seed]).standard_normal()))
-            store.put_run(run(model, seed, value, dataset=dataset, **{"budget": DEFAULT} | fields))
+            store.put_run(run(model, seed, value, dataset=dataset, **{"budget": DEFAULT, "tuned": True} | fields))
 
 
 def compared(store: Store, dataset: str = "shapes") -> dict[str, Verdict]:
@@ -128,7 +128,7 @@ def test_no_word_from_four_seeds_or_a_smoke_run(tmp_path: Path) -> None:
 
 def test_no_word_where_only_one_was_tuned(tmp_path: Path) -> None:
     """Else `--untuned` on one mixer makes a winner of the other."""
-    put(store := Store(tmp_path), "shapes", MEANS, tuned=True)
+    put(store := Store(tmp_path), "shapes", MEANS)
     put(store, "shapes", {"backbone_conv": MEANS["backbone_conv"]}, noise=0.02, recipe="plain", tuned=False)
     found = compared(store)
     assert (found["backbone_conv"].word, found["backbone_conv"].why) == ("", "only one of them was tuned")

@@ -56,6 +56,7 @@ def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> 
             called(metric): quality(row.value, metric),
             "on val": quality(row.on_val, metric),
             "seeds": f"{len(row.values)}{f', {still} still improving' if (still := count(row.runs)) else ''}",
+            "rates": "tuned" if row.tuned == "yes" else "as given",
             "parameters (active)": f"{number(row.costs.get('params'))} ({number(row.costs.get('params_active'))})",
             "FLOPs": amount(row.costs.get("flops")),
             "train s": number(row.train_seconds),
@@ -65,7 +66,8 @@ def section(dataset: str, own: list[Row], others: list[Row], pictured: bool) -> 
         for row in ranked(own)
     ]
     if body:
-        lines += [markdown(body), ""]
+        untuned = len({line["rates"] for line in body}) > 1
+        lines += [markdown(body), "", *["Rates that nobody tuned say less of a model: its place in the list is no rank.", ""] * untuned]
     if pictured:
         lines += [f"![training curves of {dataset}](curves/{dataset}.png)", ""] if curved(own) else []
         lines += [f"![cost of {dataset}](pareto/{dataset}.png)", ""]

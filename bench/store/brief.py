@@ -12,12 +12,13 @@ from datasets.kinds import OUTPUTS
 from models.naming import plain
 
 SHARED = ("summary", "alone")  # the first seed says it of all
-TRAINED = ("last_loss", "train_metric")  # of a curve: sources tell these of their models, nobody of variants
+TRAINED = ("last_loss", "train_metric")  # of a curve: sources tell these of their models, nobody of variants and of the backbones
 
 
 def brief(record: Record, first: Record | None) -> Record:
-    """A run without its examples where seeds answer other samples than the cell's `first` one; a variant's without class scores;
-    later seeds' and variants' classes without losses; variants without what each last batch got; scores to ten digits.
+    """A run without its examples where seeds answer other samples than the cell's `first` one, or where an older format kept them;
+    a variant's without class scores; later seeds' and variants' classes without losses; variants and backbones without what
+    each last batch got; scores to ten digits.
 
     Runs that answer the same samples are compared sample by sample, whatever the seed, classes by whether they are right; of others
     that is shown for one.
@@ -25,13 +26,15 @@ def brief(record: Record, first: Record | None) -> Record:
     if record["kind"] != "run":
         return record
     record, changed = short_scores(record), record["model"] != plain(record["model"])
-    if changed:
+    if changed or record["model"].startswith("backbone_"):
         record |= {"curve": {name: values for name, values in record["curve"].items() if name not in TRAINED}}
     if record["seed"] > 0 and first is not None:
         record = {name: value for name, value in record.items() if name not in SHARED}
-    if record.get("examples", {}).get("kind") not in OUTPUTS:
+    examples = record.get("examples", {})
+    if "kind" not in examples and record["seed"] > 0 and first is not None:  # an older format's, of which nothing is derived
+        return {name: value for name, value in record.items() if name != "examples"}
+    if examples.get("kind") not in OUTPUTS:
         return record
-    examples = record["examples"]
     scored = short_scores(record | {"derived": storable(record) | record.get("derived", {})})
     if record["seed"] > 0 and (first is None or not same(examples, first.get("examples", {}))):
         return {name: value for name, value in scored.items() if name != "examples"}

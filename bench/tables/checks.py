@@ -128,7 +128,7 @@ def check(table: Sequence[Row], compared: Sequence[Verdict]) -> list[Check]:
             here = [row for row in table if row.dataset == dataset and row.budget in budgets]
             asked = names(way, dataset, chosen)
             own = [row for row in here if row.model in asked and fair(way, row, chosen[asked[row.model]])]
-            varied = on(dataset, [replace(row, model=asked[row.model], values=cuts.scores(row)) for row in own])
+            varied = on(dataset, [replace(row, model=asked[row.model], values=cuts.scores(row), tuned="yes") for row in own])  # see fair
             found += [Check(way, whole[one.other], one) for one in varied if one.other in whole and one.n]
     return found
 

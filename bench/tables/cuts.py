@@ -32,15 +32,15 @@ def compared(dataset: str, own: Sequence[Row]) -> dict[str, Row]:
 
 
 def free(dataset: str, own: Sequence[Row]) -> bool:
-    """Whether val chooses between cuts: every mixer, and none, was run at both with seeds enough, both tuned or none."""
+    """Whether val chooses between cuts: every mixer, and none, was tuned and run at both, with seeds enough."""
     rows = {row.model: row for row in own}
     suffix = otherwise(dataset)
     return bool(suffix) and all(len(common(rows.get(name), rows.get(name + suffix))) >= FEWEST for name in COMPARED)
 
 
 def common(a: Row | None, b: Row | None) -> set[int]:
-    """Seeds that both rows have, on val and on test; none where only one of them was tuned."""
-    if a is None or b is None or a.tuned != b.tuned:
+    """Seeds that both rows have, on val and on test; none where one of them was not tuned."""
+    if a is None or b is None or not a.tuned == b.tuned == "yes":
         return set()
     return set(a.val.keys() & scores(a).keys() & b.val.keys() & scores(b).keys())
 

@@ -25,12 +25,12 @@ NAMED = 3  # as many are named, of more it is said how many
 
 RULE = (
     "One backbone, everything but the mixer, its tuned rates and the size of its tokens equal, paired by seed; that size is the one"
-    " that val prefers of two where all were run at both, each tuned at both or at neither. Verdicts are read off intervals that hold"
-    f" together in 95 of 100 cases, over one committed family of {SIZE} comparisons ({len(SETS)} data sets of 8 to 64 tokens,"
+    " that val prefers of two where all were tuned and run at both. Verdicts are read off intervals that hold together in 95 of 100"
+    f" cases, over one committed family of {SIZE} comparisons ({len(SETS)} data sets of 8 to 64 tokens,"
     f" {len(OTHERS)} mixers; Bonferroni: each at {100 * LEVEL:.2f} %), whatever else was run. *Equal*: within 1 point, 0.02 R², 1 BLEU,"
-    f" or 10 % of an error. *Cannot tell*: a difference as large as ± is found every second time. Fewer than {FEWEST} seeds, smoke runs,"
-    " sets where every mixer is at its ceiling and sets where no mixer is certainly better than none get no verdict. Where seeds share one"
-    " real pool, test samples are counted as well as seeds."
+    f" or 10 % of an error. *Cannot tell*: a difference as large as ± is found every second time. Fewer than {FEWEST} seeds, rates that"
+    " nobody tuned, smoke runs, sets where every mixer is at its ceiling and sets where no mixer is certainly better than none get no"
+    " verdict. Where seeds share one real pool, test samples are counted as well as seeds."
 )
 
 

@@ -3,7 +3,7 @@
 beats, loses   the interval lies beyond 0, and not wholly within the margin
 equal          the interval lies within the margin of bench/tables/scales.py
 cannot tell    neither: a difference of half the interval's width is found every second time
-""            no verdict, and `why`: few seeds, a smoke run, one tuned and one not, mixers at their ceiling, none better than no mixing
+""            no verdict, and `why`: few seeds, a smoke run, rates nobody tuned, mixers at their ceiling, none better than no mixing
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from datasets.task import Metric
 
 BEATS, LOSES, EQUAL, OPEN = "beats", "loses", "equal", "cannot tell"
 SATURATED, OUTSIDE, UNRUN, UNMIXED = "saturated", "outside the family", "not run", "no mixer certainly helps"
-UNLIKE = "only one of them was tuned"
+TUNED = {0: "neither was tuned", 1: "only one of them was tuned", 2: ""}  # by how many were: why there is no verdict
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,7 @@ def compare(dataset: str, other: str, rows: dict[str, Row], level: float) -> Ver
         if not rows[model].values:
             return replace(empty, why=f"{model.removeprefix('backbone_')} {rows[model].status}")
     found = between(rows[ATTENTION], rows[other], level)
-    alike = rows[ATTENTION].tuned == rows[other].tuned
-    return replace(found, other=other, why=found.why or ("" if alike else UNLIKE))
+    return replace(found, other=other, why=found.why or TUNED[sum(rows[name].tuned == "yes" for name in (ATTENTION, other))])
 
 
 def between(a: Row, b: Row, level: float) -> Verdict:
