@@ -76,6 +76,12 @@ def test_a_panel_shows_every_measured_model_and_the_front_of_plots(kind: str, re
         (line,) = (line for line in axes.lines if line.get_gid() == "front")
         assert [tuple(corner) for corner in line.get_xydata()[1:-1:2]] == edge
         assert all((a == b).any() for a, b in itertools.pairwise(line.get_xydata()))  # quality changes only at a model's cost
+        (band,) = (shape for shape in axes.collections if shape.get_gid() == "front_interval")
+        heights = {height for _, height in band.get_paths()[0].vertices}
+        best = [o.value for o in own if o.value is not None and want.get(o.model) in edge]
+        ends = [end for value in best for end in ((value.low, value.high) if value.n > 1 else (value.mean,))]
+        inside = [scale * end for end in ends if axes.get_ylim()[0] < scale * end]
+        assert inside and all(np.isclose([*heights], end).any() for end in inside)  # the interval of each model on the front
         named = {text.get_text() for text in axes.texts}
         assert {name for name, point in want.items() if point in edge} | (set(MIXERS) & set(want)) <= named
         assert any(text.startswith("not measured: ") for text in named) == (len(want) < len(own))

@@ -25,7 +25,7 @@ from bench.tables.verdict import ranked
 
 WIDTH, PANEL, HEAD, FOOT, LEFT, GAP = 11.0, 2.6, 1.0, 0.5, 0.6, 0.6  # inches
 CUT = 20  # an interval that goes on below this part of its value, on a logarithmic axis, runs to the panel's edge
-NOTE = "Grey line: no model beats it in both quality and cost"
+NOTE = "Grey: the best at this cost or less, with its interval"
 HOLLOW = "Hollow: the timing's certificate has a doubt"
 
 
@@ -118,6 +118,9 @@ def panel(axes: Axes, rows: Sequence[Row], cost: Cost, named: Collection[str]) -
     corners = [corner for (_, before), (x1, y1) in itertools.pairwise([edge[0], *edge]) for corner in ((x1, before), (x1, y1))]
     corners.append((x[1], edge[-1][1]))
     axes.plot(*zip(*corners, strict=True), color="#999999", lw=1, zorder=0, gid="front")
+    ends = [next((max(p.low, y[0]), p.high) for p in found.values() if (p.x, p.y) == corner) for corner in edge]
+    lows, highs = zip(*ends, ends[-1], strict=True)
+    axes.fill_between([*(at for at, _ in edge), x[1]], lows, highs, step="post", color="#eeeeee", lw=0, zorder=-1, gid="front_interval")
     taken: list[Box] = []
     for (x0, y0), (x1, y1) in itertools.pairwise(axes.transData.transform(corners)):
         taken.append((x0 - 1, min(y0, y1) - 1, x1 + 1, max(y0, y1) + 1))
