@@ -82,7 +82,7 @@ def harmless(text: str) -> str:
 
 def filled(columns: Sequence[Column[T]], rows: Sequence[T]) -> list[Column[T]]:
     """The columns that are not empty in every row."""
-    return [column for column in columns if any(column.field(row) for row in rows)]
+    return [column for column in columns if any(map(column.field, rows[:1])) or any(column.fields(rows))]
 
 
 def as_csv(columns: Sequence[Column[T]], rows: Sequence[T]) -> str:

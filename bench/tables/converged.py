@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
 
@@ -19,12 +20,14 @@ def improving(run: Record) -> bool:
     if run["status"] != "ok" or len(values) != len(samples):
         return False
     metric = Metric(**run["metric"])
+    cut = bisect.bisect_right(samples, LAST * samples[-1])
+    if not 0 < cut < len(values):
+        return False
+    best = max if metric.sign > 0 else min
+    early, late = best(values[:cut]), best(values[cut:])
     if (rule := scale(metric)).ratio:
-        values = [math.log(value) if value > 0 else -math.inf for value in values]
-    scores = [metric.sign * value for value in values]
-    early = [score for score, seen in zip(scores, samples, strict=True) if seen <= LAST * samples[-1]]
-    late = scores[len(early) :]
-    return bool(early and late) and max(late) - max(early) > rule.margin
+        early, late = (math.log(value) if value > 0 else -math.inf for value in (early, late))
+    return metric.sign * (late - early) > rule.margin
 
 
 def count(runs: Sequence[Record]) -> int:
