@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 
 import numpy as np
 import pytest
@@ -201,6 +202,21 @@ def pooled(x: torch.Tensor) -> torch.Tensor:
     return POOL.submit(lambda: x @ x).result()
 
 
+THREADS = ThreadPool(1)
+
+
+def mapped(x: torch.Tensor) -> torch.Tensor:
+    return THREADS.map(lambda y: y @ y, [x])[0]
+
+
+def applied(x: torch.Tensor) -> torch.Tensor:
+    return THREADS.apply(lambda y: y @ y, (x,))
+
+
+def lazily(x: torch.Tensor) -> torch.Tensor:
+    return next(THREADS.imap(lambda y: y @ y, [x]))
+
+
 def pairs(x: torch.Tensor) -> torch.Tensor:
     return torch.pdist(x[0])[None]
 
@@ -219,7 +235,7 @@ def coordinates(x: torch.Tensor) -> torch.Tensor:
 
 
 OUTSIDE = [(outside, "numpy"), (copied, "numpy"), (listed, "Python"), (one_by_one, "Python"), (items, "Python")]
-OUTSIDE += [(threaded, "another thread"), (pooled, "another thread")]
+OUTSIDE += [(threaded, "another thread"), (pooled, "another thread"), *((way, "another thread") for way in (mapped, applied, lazily))]
 INSIDE = [(spectrum, "fft"), (distances, "cdist"), (product, "mv"), (batched, "addbmm"), (singular, "svd")]
 INSIDE += [(pairs, "pdist"), (bags, "embedding_bag"), (rows, "mm"), (coordinates, "mm")]
 

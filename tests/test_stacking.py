@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import random
 import types
+from collections import deque
 from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from torch import nn
 import datasets
 import models
 from bench.run.worker import AT_ONCE
+from bench.train import common
 from bench.train.faithful import stays_alone
 from bench.train.loop import Training
 from datasets.task import Budget, Task
@@ -193,6 +196,18 @@ class Remembering(Net):
         return super().forward(x)
 
 
+class Tiring(Net):
+    """A class counts the calls of all its models, and they answer less and less, though not at once."""
+
+    calls = 0
+    noted: ClassVar[list[int]] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        Tiring.calls += 1
+        self.noted.append(Tiring.calls)
+        return super().forward(x) * min(1.0, 5 / len(self.noted))
+
+
 def normalised(task: Task) -> Net:
     """Spectral normalisation goes on with its power iteration at every pass."""
     net = Net(task)
@@ -248,6 +263,7 @@ ALONE: dict[str, tuple[Callable[[Task], nn.Module], str]] = {
     "drawing": (Drawing, "state of its own"),
     "sealed": (Sealed, "cannot be told: TypeError"),
     "remembering": (Remembering, "state of its own"),
+    "tiring": (Tiring, "state of its own"),
     "normalised": (normalised, "buffers change"),
     "weight_norm of before": (lambda task: weighted(task, nn.utils.weight_norm), "hooks"),
 }
@@ -259,6 +275,26 @@ def test_what_a_stack_would_not_see_is_trained_alone(name: str) -> None:
     task = datasets.task("digits")
     found = stays_alone(build(task), 1e3, task, SHORT, CPU)
     assert found is not None and reason in found
+
+
+def test_no_seed_goes_on_from_what_another_left_in_a_class() -> None:
+    task, data = datasets.task("digits"), [datasets.load("digits", seed=1).for_training]
+
+    def losses(build: Callable[[], nn.Module]) -> list[float]:
+        return Training(build, task, SHORT, [1], data, CPU).run()[0].curve.train_loss
+
+    build = common.alike(lambda: Tiring(task), Tiring(task))
+    first = losses(build)
+    Tiring.late = 1  # type: ignore[attr-defined]
+    assert losses(build) == first and not hasattr(Tiring, "late")
+    assert losses(lambda: Tiring(task)) != first
+
+
+def test_only_data_are_what_models_hold_in_common() -> None:
+    ring: list[Any] = []
+    ring.append(ring)
+    assert common.data({"a": [1, (2.0, "b")], 3: {None, b"c"}}) and common.data(torch.ones(2)) and common.data(deque([np.ones(2)]))
+    assert not any(map(common.data, (ring, len, nn.Linear, [print], torch.ones(2, requires_grad=True) * 2)))
 
 
 def test_asking_a_module_changes_nothing_in_it() -> None:

@@ -45,6 +45,11 @@ def put(value: float) -> Callable[[torch.Tensor], torch.Tensor]:
     return change
 
 
+def drawing(some: Callable[[int], int], width: int = 3) -> Any:
+    """A stream that gives `some(n)` of n samples asked for, whole batches `width` wide."""
+    return lambda n, g: (torch.ones(some(n), width if n > 2 else 3), torch.ones(some(n), 1))
+
+
 WRONG = [
     (CLASSES, changed("val", "x", put(math.nan)), "val.x has 1 values that are no finite numbers, the first nan at (2, 1)"),
     (CLASSES, changed("test", "x", put(math.inf)), "test.x has 1 values that are no finite numbers"),
@@ -60,6 +65,9 @@ WRONG = [
     (VALUES, changed("train", "x", lambda x: x.numpy()), "train.x has shape ndarray"),
     (VALUES, changed("val", "x", lambda x: x[:-1]), "val has 19 inputs and 20 targets"),
     (VALUES, lambda data: replace(data, augment=lambda x, y, g: (x, y[:, 0])), "augmented.y has shape (2,), not (n, 1)"),
+    (VALUES, lambda data: replace(data, augment=lambda x, y, g: (x, y[: max(2, len(y) - 1)])), "augmented has 20 inputs and 19 targets"),
+    (VALUES, lambda data: replace(data, draw=drawing(lambda n: min(n, 4))), "drawn has 4 samples; the task says 20"),
+    (VALUES, lambda data: replace(data, draw=drawing(lambda n: n, width=4)), "drawn.x has shape (20, 4), not (n, 3)"),
     (CLASSES, lambda data: replace(data, augment=lambda x, y, g: (x / 0, y)), "augmented.x has 6 values that are no finite numbers"),
 ]
 

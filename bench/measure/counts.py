@@ -9,7 +9,9 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing.pool import Pool
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
@@ -125,13 +127,15 @@ class Inside(TorchFunctionMode):
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Raises Uncounted where this thread gives work to another: torch's modes hold in one thread, and see nothing of others."""
-    here, ways = threading.get_ident(), ((threading.Thread, "start"), (ThreadPoolExecutor, "submit"))
+    """Raises Uncounted where this thread gives work to another, or to a process: torch's modes see nothing of what others do."""
+    here, ways = threading.get_ident(), [(threading.Thread, "start"), (BaseProcess, "start")]
+    ways += [(kind, "submit") for kind in (ThreadPoolExecutor, ProcessPoolExecutor)]
+    ways += [(Pool, name) for name in ("apply_async", "_map_async", "imap", "imap_unordered")]  # ThreadPool's, too
 
     def refused(real: Callable[..., Any]) -> Callable[..., Any]:
         def start(*args: Any, **options: Any) -> Any:
             if threading.get_ident() == here:
-                raise Uncounted("what is worked out in another thread is not counted")
+                raise Uncounted("what is worked out in another thread or process is not counted")
             return real(*args, **options)
 
         return start

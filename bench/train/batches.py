@@ -75,5 +75,7 @@ class Stream:
         """As many batches as there are steps: x (S, batch, …) if stacked, else (batch, …)."""
         for _ in range(first, last):
             drawn = [draw(self.batch, g) for draw, g in zip(self.draws, self.noise, strict=True)]
+            if wrong := {len(part) for parts in drawn for part in parts} - {self.batch}:
+                raise ValueError(f"draw({self.batch}, generator) gave {wrong.pop():,} samples")
             xs, ys = ([part.to(g.device) for part, g in zip(parts, self.noise, strict=True)] for parts in zip(*drawn, strict=True))
             yield (torch.stack(xs), torch.stack(ys)) if self.stacked else (xs[0], ys[0])

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload, OpOverloadPacket
 
+from bench.train import common
 from datasets.data import generator
 from datasets.task import Budget, Task
 
@@ -78,11 +79,13 @@ def unfaithful(module: nn.Module, task: Task, device: torch.device) -> str | Non
 
 
 def own_state(module: nn.Module) -> list[Any]:
-    """What a pass may change beside parameters and buffers: attributes, and where the random numbers of Python and numpy stand."""
+    """What a pass may change beside parameters and buffers: attributes, of classes too, and where the random numbers of Python and
+    numpy stand."""
     usual = vars(nn.Module()).keys()
     held = io.BytesIO()
     layers = list(module.modules())
-    Said(held, layers).dump([(name, value) for layer in layers for name, value in vars(layer).items() if name not in usual])
+    own = [(name, value) for layer in layers for name, value in vars(layer).items() if name not in usual]
+    Said(held, layers).dump([own, list(common.held(module).values())])
     return [held.getvalue(), random.getstate(), repr(np.random.get_state())]
 
 
