@@ -123,7 +123,8 @@ class Subject:
 def prepared(job: Job) -> Subject:
     """The model of a job, asked what has to be known before anything is trained. Raises what the model raises."""
     task, device = datasets.task(job.dataset), torch.device(job.device)
-    build, source = partial(models.build, job.model, task), models.source(job.model)
+    source = models.source(job.model)
+    build: Callable[[], nn.Module] = partial(models.build, job.model, task)
     with opened.watch(folders := opened.places(job.root, model=source)) as names:
         module = build().to(device)
     files = opened.digests(folders, names | opened.while_imported("model", source))
