@@ -18,6 +18,7 @@ from bench.__main__ import main
 from bench.report import studies
 from bench.run.turns import Failed, Turns
 from bench.store.records import Store
+from bench.studies import length, timed
 from bench.tables import lengths
 from bench.tables.lengths import TWIN, WORKS, Crossing, crossing, log_ratios, medians
 from tests.conftest import ROOT, environment
@@ -118,6 +119,35 @@ def test_processes_live_long_and_one_that_dies_takes_its_own_answer_along() -> N
 ASKED = ["study", "length", "--lengths", "16,32", "--processes", "3", "--seconds", "0.001", "--models", "backbone_attention,backbone_conv"]
 
 
+@pytest.mark.slow  # compiles three models
+def test_images_are_timed_and_attention_and_convolution_as_they_are_compiled(tmp_path: Path) -> None:
+    given = ["study", "length", "--lengths", "16,64", "--processes", "3", "--seconds", "0.001", "--results", str(tmp_path)]
+    assert main([*given, "--models", "backbone_attention,backbone_conv,backbone_none"]) == 0
+    (file,) = (tmp_path / "studies" / "length").glob("*.json")
+    record = json.loads(file.read_text())
+    found = {(one["work"], one["model"]): one["medians_ms"] for one in record["rows"] if one["length"] == 64}
+    both = {"backbone_attention", TWIN, "backbone_conv"}
+    assert {model for work, model in found if work == lengths.COMPILED} == both
+    assert {model for work, model in found if work == lengths.IMAGES} == {*both, "backbone_none"}
+    assert all(len(own) == 3 for own in found.values())
+    flops = {(one["work"], one["model"]): one["flops"] for one in record["counts"] if one["length"] == 64}
+    assert flops[lengths.COMPILED, "backbone_conv"] == flops[lengths.FORWARD, "backbone_conv"] != flops[lengths.IMAGES, "backbone_conv"]
+    page = (tmp_path / "studies" / "length.md").read_text()
+    assert "## Forward of images, batch 1" in page and "× no mixing" not in page.split("## Forward, compiled, batch 1")[1]
+
+
+def test_what_is_not_compiled_is_compiled_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a compiler the study leaves that out; a module that is compiled answers as it did."""
+    names = {"models": ["backbone_attention", "backbone_conv"], "lengths": [64]}
+    assert [work for work, *_ in lengths.rounds(names | {"works": [["forward", 1]]})] == ["forward"]
+    monkeypatch.setattr(timed.shutil, "which", lambda name: None)
+    assert not timed.compiler()
+    assert [item.model for item in length.items([*names["models"], "backbone_none"], lengths.COMPILED, 1, 64, 0.1)] == [
+        *names["models"],
+        TWIN,
+    ]
+
+
 @pytest.mark.slow
 def test_from_the_command_to_the_page_and_again_from_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "results"
@@ -133,7 +163,7 @@ def test_from_the_command_to_the_page_and_again_from_the_record(tmp_path: Path, 
     counts = {(one["model"], one["length"], one["work"], one["batch"]): one for one in record["counts"]}
     ratio = counts["backbone_attention", 32, "forward", 1]["flops"] / counts["backbone_conv", 32, "forward", 1]["flops"]
     assert f"| {ratio:.3g} ×" in page
-    for work, batch in WORKS:
+    for work, batch in [work for work in WORKS if work[0] in (lengths.FORWARD, lengths.STEP)]:  # the others want 64 tokens
         found = {
             one["model"]: one["medians_ms"] for one in record["rows"] if (one["work"], one["batch"], one["length"]) == (work, batch, 32)
         }

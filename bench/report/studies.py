@@ -17,7 +17,10 @@ from bench.report.plots import GREY, STYLE, headline, small
 from bench.store.records import Record
 from bench.tables.formatting import amount, markdown, number
 from bench.tables.lengths import (
+    CONV,
+    FORWARD,
     REFERENCE,
+    STEP,
     TWIN,
     WORKS,
     Crossing,
@@ -30,7 +33,7 @@ from bench.tables.lengths import (
 )
 from bench.tables.look import of_families
 
-CONV, TIMES = "backbone_conv", "× its time"
+TIMES = "× its time"
 WIDTH, PANEL, FOOT = 11.0, 2.15, 1.0  # inches
 
 
@@ -99,8 +102,8 @@ def finding(record: Record, work: tuple[str, int] = WORKS[0]) -> str:
 
 
 def price(record: Record) -> str:
-    """The answer on cost, a sentence for each kind of work."""
-    found = ". ".join(filter(None, (finding(record, work) for work in WORKS)))
+    """The answer on cost, a sentence for each kind of work on signals as they are."""
+    found = ". ".join(filter(None, (finding(record, work) for work in WORKS if work[0] in (FORWARD, STEP))))
     return f"{found} (one thread of {record['machine']['slug']})." if found else ""
 
 
@@ -124,7 +127,7 @@ def line(record: Record, found: Medians, work: tuple[str, int], length: int, oth
         logs = log_ratios(found, other, *work).get(length)
         told[f"× {named(other)}"] = "" if logs is None else ratio(over_processes(list(logs)))
     told |= {"FLOPs a sample": amount(own.get("flops")), "FLOPs × convolution": more("flops", CONV)}
-    if work[0] != "forward":
+    if work[0] == STEP:
         told |= {"MB": number(own["peak_bytes"] / 2**20) if own.get("peak_bytes") else "", "MB × convolution": more("peak_bytes", CONV)}
     return told
 
@@ -138,9 +141,11 @@ def text(record: Record, picture: str) -> str:
         f"# What attention costs as inputs grow, on {record['machine']['slug']}",
         price(record),
         f"![attention's time over that of other mixers, against tokens]({picture})",
-        f"Backbones of the grid's own size on a signal of as many samples as tokens, one thread. {settings['processes']} processes took"
+        "Backbones of the grid's own size on a signal of as many samples as tokens, or an image of as many pixels, one thread."
+        f" {settings['processes']} processes took"
         " turns; a ratio is of one process and one moment, brackets are 95 % intervals over processes. *Training step*: forward, loss,"
-        " backward and AdamW; MB are tensors alive at its worst moment, counted.",
+        " backward and AdamW; MB are tensors alive at its worst moment, counted. *Compiled*: by torch.compile, attention and convolution"
+        " alone, without the time to compile.",
     ]
     if off := noise(found):
         parts.append(
@@ -151,7 +156,8 @@ def text(record: Record, picture: str) -> str:
         lengths = sorted(length for model, length, *rest in found if model == REFERENCE and tuple(rest) == work)
         if not lengths:
             continue
-        table = markdown([line(record, found, work, length, others) for length in lengths])
+        beside = [other for other in others if log_ratios(found, other, *work)]
+        table = markdown([line(record, found, work, length, beside) for length in lengths])
         parts += [f"## {doing(*work).capitalize()}", "\n".join(f"- {clause}" for clause in clauses(record, work)), table]
     reasons = [
         f"- {named(one['model'])}, {one['length']:,} tokens, {doing(one['work'], one['batch'])}: {one['reason']}"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import models
 from bench.core import machine
@@ -16,9 +19,10 @@ from bench.store import fingerprint
 from bench.store.records import Record, Store
 from bench.studies import length
 from bench.studies.study import at_least, here, numbers
-from bench.tables.lengths import LENGTHS, REFERENCE, SCHEMA, TWIN, missing, read
+from bench.tables.lengths import COMPILED, LENGTHS, LONGEST, REFERENCE, SCHEMA, TWIN, missing, read
 
 BUILDING = 0.15  # seconds to build a model and to warm it up, beside the calls
+COMPILING = 3.0  # and to compile it, most often out of what another process compiled
 
 
 def parse_seconds(text: str) -> float:
@@ -29,6 +33,11 @@ def parse_seconds(text: str) -> float:
     if not 0.001 <= value <= 60:
         raise RequestError(f"--seconds takes a number from 0.001 to 60, not {text!r}")
     return value
+
+
+def compiler() -> bool:
+    """Whether there is what torch.compile wants on a CPU; without it nothing is compiled, and nothing fails."""
+    return any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++"))
 
 
 def chosen(patterns: str) -> list[str]:
@@ -64,13 +73,17 @@ class Timed:
         settings = record["settings"]
         processes = settings["processes"]
         left = [length.items(settings["models"], *one, settings["seconds"]) for one in missing(record)]
-        one_call = settings["seconds"] + BUILDING
-        bar = Progress(sum(len(one) * (processes + 1) * one_call for one in left))
+
+        def expected(items: list[length.Item]) -> float:
+            return float(settings["seconds"]) + BUILDING + COMPILING * (items[0].work == COMPILED)
+
+        bar = Progress(sum(len(one) * (processes + 1) * expected(one) for one in left))
         try:
             with Turns(processes, self.plugins) as turns:
                 for items in left:
+                    one_call = expected(items)
                     what = f"{items[0].length} tokens, {items[0].work} at batch {items[0].batch}"
-                    answers = turns.round(length.timed, items, lambda: bar.advance(one_call))
+                    answers = turns.round(length.timed, items, partial(bar.advance, one_call))
                     record["rows"] += [length.row(item, own) for item, own in zip(items, answers, strict=True)]
                     for item in items:
                         found = turns.ask(0, length.counted, item) if item.model != TWIN else None
@@ -91,6 +104,7 @@ def asked(options: argparse.Namespace) -> Timed:
     names = chosen("backbone_*" if options.models is None else options.models)
     settings = {
         "models": names,
+        "works": [list(work) for work in LONGEST if work[0] != COMPILED or compiler()],
         "lengths": numbers("--lengths", options.lengths, LENGTHS, 2**16, "numbers of tokens, 16,64,256"),
         "processes": at_least("--processes", options.processes, 10, 3, 100, "intervals are over processes"),
         "seconds": parse_seconds(options.seconds or "0.2"),

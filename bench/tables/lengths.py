@@ -14,9 +14,11 @@ from bench.store.records import Record, Store
 from bench.tables import studies
 
 LENGTHS = tuple(2**power for power in range(4, 13))
-LONGEST = {("forward", 1): 4_096, ("forward", 64): 256, ("training step", 8): 1_024}  # tokens, by work and batch: what fits into minutes
+FORWARD, STEP, IMAGES, COMPILED = "forward", "training step", "forward of images", "forward, compiled"
+LONGEST = {(FORWARD, 1): 4_096, (FORWARD, 64): 1_024, (STEP, 8): 1_024, (IMAGES, 1): 4_096, (COMPILED, 1): 1_024}  # tokens: in minutes
 WORKS = tuple(LONGEST)
-REFERENCE, TWIN = "backbone_attention", "backbone_attention, again"
+SIDES = (8, 16, 32, 64)  # of images, in tokens; compiled are as many tokens of a signal: a length takes half a minute to compile
+REFERENCE, TWIN, CONV = "backbone_attention", "backbone_attention, again", "backbone_conv"
 SCHEMA = 1
 FIELDS = {"schema": int, "settings": dict, "code": str, "machine": dict, "rows": list, "counts": list}
 ROW = {"model": str, "length": int, "work": str, "batch": int, "medians_ms": list, "reason": str}
@@ -26,6 +28,8 @@ def valid(record: Record) -> bool:
     """Whether a record has what readers rely on."""
     fields = all(isinstance(record.get(name), kind) for name, kind in FIELDS.items())
     if not fields or not isinstance(record["machine"].get("slug"), str) or record["schema"] != SCHEMA:
+        return False
+    if any(list(work) not in map(list, LONGEST) for work in record["settings"].get("works", [])):
         return False
     rows = [one for one in record["rows"] if isinstance(one, dict) and all(isinstance(one.get(name), kind) for name, kind in ROW.items())]
     times = [value for one in rows for value in one["medians_ms"]]
@@ -45,16 +49,21 @@ def read(store: Store) -> list[Record]:
     return studies.read(store, "length", SCHEMA, check)
 
 
-def rounds(lengths: Sequence[int]) -> Iterator[tuple[str, int, int]]:
-    """(work, batch, length) of every round that lengths ask for, short ones first."""
+def rounds(settings: Record) -> Iterator[tuple[str, int, int]]:
+    """(work, batch, length) of every round that a study asks for, short ones first. Those of before did less, and did not say what."""
+    asked = settings.get("works")
+    most = {(FORWARD, 1): 4_096, (FORWARD, 64): 256, (STEP, 8): 1_024} if asked is None else {(*one,): LONGEST[*one] for one in asked}
+    lengths = settings["lengths"]
     for length in lengths:
-        yield from ((*work, length) for work in WORKS if length <= max(LONGEST[work], lengths[0]))
+        for (work, batch), longest in most.items():
+            if length <= max(longest, lengths[0]) and (work in (FORWARD, STEP) or length in [side**2 for side in SIDES]):
+                yield work, batch, length
 
 
 def missing(record: Record) -> list[tuple[str, int, int]]:
     """The rounds that a record lacks."""
     done = {(one["work"], one["batch"], one["length"]) for one in record["rows"]}
-    return [one for one in rounds(record["settings"]["lengths"]) if one not in done]
+    return [one for one in rounds(record["settings"]) if one not in done]
 
 
 def over_processes(logs: Sequence[float]) -> Interval:
