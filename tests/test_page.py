@@ -115,7 +115,7 @@ def filled(folder: Path) -> Store:
     store = Store(folder)
     for i, model in enumerate(MODELS):
         for seed in range(5):
-            store.put_run(run(model, seed, value_of(i, seed)))
+            store.put_run(run(model, seed, value_of(i, seed), tuned=True))
     store.put_cell(run("vit", 0, 0.0, status="error", reason=HOSTILE, family="attention"))
     store.put_latency(timing("linear", 1, 2.0))
     store.put_latency(timing("linear", 64, 32.0))
@@ -182,7 +182,7 @@ def test_the_page_says_what_the_verdicts_say(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for i, model in enumerate(MIXERS):
         for seed in range(5):
-            store.put_run(run(model, seed, value_of(i, seed), dataset="shapes", budget=BUDGET))
+            store.put_run(run(model, seed, value_of(i, seed), dataset="shapes", budget=BUDGET, tuned=True))
     compared = family(shown(rows(store)))
     tree = page(store)
     assert not tree.xpath('//svg[@role="img"]//a')  # whoever hears the page would not find them
@@ -266,7 +266,9 @@ def test_a_model_says_what_it_is_and_where_it_is_good(store: Store) -> None:
     assert "gaussian: 1 of 5" in said(card)
     assert "only what mixes the tokens is swapped" in said(card)
     store.put_run(run("mine", 0, 0.5))
-    assert "Not among the models of this checkout." in said(page(store).xpath('//article[@id="model-mine"]')[0])
+    (mine,) = page(store).xpath('//article[@id="model-mine"]')
+    assert "Not among the models of this checkout." in said(mine)
+    assert "none: not ranked, but with results on gaussian" in said(mine)  # nobody tuned it
 
 
 def test_variants_stand_on_the_card_of_their_model(store: Store) -> None:

@@ -72,10 +72,10 @@ def tried_lines(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def model_cards(table: Sequence[Row], sections: dict[str, list[Row]], look: dict[str, Look]) -> list[dict[str, Any]]:
-    """Every model that any cell names, by name, with its variants. Where it is good: its places among the rows that each data set ranks."""
+    """Every model that any cell names, by name, with its variants. Where it is good: its places among the tuned rows of each data set."""
     places: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
     for dataset, own in sections.items():
-        order = ranked(own)
+        order = [row for row in ranked(own) if row.tuned == "yes"]
         if len(order) < 2:  # nothing was there to be better than
             continue
         for place, row in enumerate(order, 1):
