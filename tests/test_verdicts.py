@@ -90,7 +90,7 @@ def test_each_word_is_said_and_counted(tmp_path: Path) -> None:
     assert {one.word for one in compared(store, "digits").values()} == {""}
     first, second = headline.sentences(family(shown(rows(store))))
     assert (
-        "attention\n- beats convolution on shapes (0.5 × its error)\n- equals local attention on shapes\n"
+        "attention is between others on shapes. It\n- beats convolution on shapes (0.5 × its error)\n- equals local attention on shapes\n"
         "- loses to MLP on shapes (2 × its error)\n- cannot be told from" in first
     )
     assert second == "From 1 data set with a verdict, of the family's 9, nothing follows for another."

@@ -201,6 +201,10 @@ def sentences(found: dict[tuple[str, str], Found]) -> list[str]:
                 whom = "them" if len(names) > 1 else "it"
         wanted.append(both(clauses))
     if wanted:
+        words = {d: {one[0] for (other, _), one in found.items() if other == d} - {""} for d in SETS}
+        for place, wins, falls in (("ahead", True, False), ("behind", False, True)):
+            those = [d for d, said in words.items() if ("beats" in said) == wins and ("loses" in said) == falls]
+            wanted += [f"{place} on {both(those)}"] if those else []
         n = len({dataset for (dataset, _), one in found.items() if one[0]})
         shares = []
         for (ahead, of), names in odds.items():

@@ -122,6 +122,24 @@ def sizes(verdicts: Sequence[Verdict]) -> str:
     return f" ({', '.join('by ' * (not of.startswith(' ×')) + ends + of for of, ends in ranges.items())})"
 
 
+def standing(family: Sequence[Verdict]) -> str:
+    """Where attention beats some mixers and loses to none, and where the other way round: the answer in ten seconds."""
+    words: dict[str, set[str]] = defaultdict(set)
+    for one in family:
+        if one.word:
+            words[one.dataset].add(one.word)
+    places: dict[str, list[str]] = defaultdict(list)
+    for dataset, said in words.items():
+        place = {(True, False): "ahead", (False, True): "behind", (True, True): "between others"}.get((BEATS in said, LOSES in said))
+        places[place or "neither ahead nor behind"].append(dataset)
+    said = [
+        f"{place} on {listed(places[place])}"
+        for place in ("ahead", "behind", "between others", "neither ahead nor behind")
+        if places[place]
+    ]
+    return f"is {listed(said)}"
+
+
 def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
     """The answer on quality: where attention beats, loses to or equals each mixer, a line each, and what that says of another set."""
     sets = {verdict.dataset for verdict in family if verdict.word}
@@ -160,7 +178,7 @@ def sentences(family: Sequence[Verdict]) -> tuple[str, str]:
             " not seen, were sets drawn alike."
         )
     first = "Among small models trained from scratch, alike but for how they mix 8 to 64 tokens, and on"
-    first += "\n- ".join([f" {len(sets)} of {len(SETS)} data sets so far, attention", *parts])
+    first += "\n- ".join([f" {len(sets)} of {len(SETS)} data sets so far, attention {standing(family)}. It", *parts])
     if needless := list(dict.fromkeys(verdict.dataset for verdict in family if verdict.why == UNMIXED)):
         second = f"On {listed(needless)} no mixer is certainly better than a network that mixes nothing: nothing is decided there. {second}"
     return first, second
