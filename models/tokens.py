@@ -39,7 +39,7 @@ class Tokens(nn.Module):
         super().__init__()
         self.kind, shape = task.input.kind, task.input.shape
         if patch is not None and (self.kind not in ("signal", "image") or patch < 1 or any(length % patch for length in shape[1:])):
-            raise Unsupported(f"a {self.kind} input of shape {shape} is not cut into whole patches of {patch}")
+            raise Unsupported(f"an input of kind {self.kind} and shape {shape} is not cut into whole patches of {patch}")
         self.grid: tuple[int, ...] = shape
         self.patch = width = 1
         if self.kind in ("signal", "image"):
