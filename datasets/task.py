@@ -123,7 +123,8 @@ class Task:
         object.__setattr__(self, "metrics", tuple(found) if chosen else Usual(found))
         cut = self.input.shape[1:] if self.input.kind in ("signal", "image") else ()
         if self.patch is not None and (not cut or self.patch < 1 or any(length % self.patch for length in cut)):
-            raise ValueError(f"task {self.name!r}: patches of {self.patch} do not divide a {self.input.kind} of shape {self.input.shape}")
+            what = f"an input of kind {self.input.kind} and shape {self.input.shape}"
+            raise ValueError(f"task {self.name!r}: patches of {self.patch} do not divide {what}")
 
     def computable(self, metric: Metric | str) -> Metric:
         try:

@@ -181,5 +181,5 @@ def test_a_task_states_its_patch() -> None:
     assert models.build("backbone_none", datasets.task("match_far")).tokens.count == 31
     assert models.build("backbone_none", TASKS[1]).tokens.grid == (3, 4)
     for shape, kind in (((1, 6), "signal"), ((2,), "points")):
-        with pytest.raises(ValueError, match=r"task 'cut': patches of 4 do not divide a (signal|points)"):
+        with pytest.raises(ValueError, match=r"task 'cut': patches of 4 do not divide an input of kind (signal|points)"):
             Task("cut", Input(kind, shape), Output("value", 1), (8, 8, 8), (), patch=4)  # type: ignore[arg-type]
