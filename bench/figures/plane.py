@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from bench.figures.compact import compact
 from bench.figures.kinds import of_cell
-from bench.figures.subject import NoPicture, Subject, answer
+from bench.figures.subject import NoPicture, Subject
+from bench.measure import counts
 from bench.report.plots import PLAIN
 from bench.tables.formatting import number
 from bench.tables.scales import called
@@ -74,7 +75,7 @@ def drawable(task: Task) -> None:
 
 def answers(module: nn.Module, task: Task, x: Tensor) -> Tensor:
     """What the model says of points (n, 2): (n, *output.shape). NoPicture if that is not finite."""
-    out = answer(module, task, x)
+    out: Tensor = counts.answer(module, task)(x)
     if not out.isfinite().all():
         raise NoPicture("the model's answers are not finite")
     return out
