@@ -81,7 +81,7 @@ def draw(name: str) -> Any:
         pages = studied.STUDIES[one.partition("-")[0]]
         return pages.picture(*pages.read(Store(REFERENCE)))
     if kind == "figures":
-        return kinds.suites[one](sections())
+        return plots.small(kinds.suites[one](sections()))
     return plots.small(curves.picture(one, curved()[one]) if kind == "curves" else costs.picture(one, sections()[one]))
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from bench.figures.attended import SAMPLES, maps, patches, shares
 from bench.figures.kinds import of_cell
 from bench.figures.subject import Subject
-from bench.report.plots import PLAIN, headline, small
+from bench.report.plots import PLAIN, headline
 from datasets.task import Task
 from models.tokens import Tokens
 
@@ -151,7 +151,7 @@ def fits(task: Task) -> bool:
 
 @of_cell(fits)
 @matplotlib.rc_context(PLAIN)
-def attention(subject: Subject) -> bytes:
+def attention(subject: Subject) -> Figure:
     """Attention per head and layer over the features or patches."""
     module = subject.module
     x = subject.data.test.x[:SAMPLES]
@@ -163,4 +163,4 @@ def attention(subject: Subject) -> bytes:
     told += f"; {MOST_HEADS} of {heads} heads" * (heads > MOST_HEADS)
     told += "; purple is negative, marked −" * (not shares(layers))
     told += "; the last layer asks for the class token alone" * (layers[-1].shape[2] == 1 < len(names))
-    return small(drawn(layers, image, names, f"{subject.title}: {finding(layers, names, image is not None)}", told))
+    return drawn(layers, image, names, f"{subject.title}: {finding(layers, names, image is not None)}", told)

@@ -149,7 +149,7 @@ def run(options: argparse.Namespace) -> int:
             )
     for kind_name, draw in kinds.suites.items():
         if kind_name in wanted:
-            put(folder / "figures" / f"{kind_name}.png", lambda draw=draw: draw(sections), kind_name, "the suite")
+            put(folder / "figures" / f"{kind_name}.png", lambda draw=draw: small(draw(sections)), kind_name, "the suite")
     for (kind_name, why), names in sorted(reasons.items()):
         told = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
         print(f"{kind_name}: {why} ({told})", file=sys.stderr)

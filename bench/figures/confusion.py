@@ -15,7 +15,7 @@ from sklearn.metrics import confusion_matrix
 import datasets
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Outdated, Subject
-from bench.report.plots import PLAIN, headline, small
+from bench.report.plots import PLAIN, headline
 from bench.store.encoding import unpack
 from bench.store.records import Record
 from bench.tables.formatting import seeded
@@ -109,9 +109,9 @@ def fits(task: Task) -> bool:
 
 @of_cell(fits)
 @matplotlib.rc_context(PLAIN)
-def confusion(subject: Subject) -> bytes:
+def confusion(subject: Subject) -> Figure:
     """Confusion matrix over the test splits of all seeds."""
     counts = matrix(subject)
     names = named(subject.row.dataset, len(counts))
     told = f"test samples of {seeded([len(finished(subject))])}, {counts.sum()} in all; weights that were best on validation"
-    return small(drawn(counts, names, f"{subject.title}: {finding(counts, names)}", told))
+    return drawn(counts, names, f"{subject.title}: {finding(counts, names)}", told)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from bench.figures.kinds import of_suite
 from bench.figures.subject import Outdated
 from bench.report.costs import FLOPS, HOLLOW, NOTE, PARAMS, TIMED, Cost, on_front, panel, points
-from bench.report.plots import GREY, STYLE, headline, key, small
+from bench.report.plots import GREY, STYLE, headline, key
 from bench.tables.columns import column
 from bench.tables.family import MIXERS
 from bench.tables.formatting import number
@@ -74,9 +74,5 @@ def picture(sections: dict[str, list[Row]], cost: Cost) -> Figure:
     return figure
 
 
-def against(cost: Cost, sections: dict[str, list[Row]]) -> bytes:
-    return small(picture(sections, cost))
-
-
 for kind, one in COSTS.items():
-    of_suite(kind)(partial(against, one))
+    of_suite(kind)(partial(picture, cost=one))

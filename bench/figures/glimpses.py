@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bench.figures.kinds import of_cell
 from bench.figures.samples import BLUE, HALO, IMAGE, ORANGE, answered, first_images, fits, limits, put
 from bench.figures.subject import NoPicture, Subject
-from bench.report.plots import PLAIN, headline, small
+from bench.report.plots import PLAIN, headline
 
 PATHS = 4  # images in a picture
 
@@ -115,7 +115,7 @@ def glimpses_finding(x: Tensor, places: Tensor) -> str:
 
 @of_cell(fits)
 @matplotlib.rc_context(PLAIN)
-def glimpses(subject: Subject) -> bytes:
+def glimpses(subject: Subject) -> Figure:
     """The path of an eye over an image, and what it saw."""
     module = subject.module
     if not hasattr(module, "sensor"):
@@ -125,4 +125,4 @@ def glimpses(subject: Subject) -> bytes:
     told = "one path, from the model's first fixed start, and what it answers; "
     told += f"{subject.weights}; average over {len(many)} test samples"
     title = f"{subject.title} {glimpses_finding(many, path(module, many).places)}"
-    return small(glimpses_drawn(x, y, path(module, x), title, told))
+    return glimpses_drawn(x, y, path(module, x), title, told)

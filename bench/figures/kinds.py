@@ -1,7 +1,7 @@
 """The kinds of pictures by name, filled by decorators as the files of this folder are imported.
 
 @of_cell(lambda task: task.input.kind == "points")           @of_suite()
-def plane(subject: Subject) -> Figure: ...                   def costs(sections: dict[str, list[Row]]) -> bytes: ...
+def plane(subject: Subject) -> Figure: ...                   def costs(sections: dict[str, list[Row]]) -> Figure: ...
 
 @of_set
 def sample(task: Task, data: Data, words: Words) -> Figure: ...
@@ -25,12 +25,11 @@ from datasets.task import Task
 from datasets.vocabulary import Vocabulary
 
 Suffix = Literal["png", "webp"]
-OfCell = Callable[[Subject], Figure] | Callable[[Subject], bytes]
 Words = tuple[Vocabulary, Vocabulary] | None
 OfSet = Callable[[Task, Data, Words], Figure]
-OfSuite = Callable[[dict[str, list[Row]]], bytes]
+OfSuite = Callable[[dict[str, list[Row]]], Figure]
 Fits = Callable[[Task], bool]
-Drawn = TypeVar("Drawn", Callable[[Subject], Figure], Callable[[Subject], bytes])
+OfCell = TypeVar("OfCell", bound=Callable[[Subject], Figure | bytes])
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Kind:
     name: str
     suffix: Suffix
     fits: Fits
-    drawn: OfCell
+    drawn: Callable[[Subject], Figure | bytes]
 
     def draw(self, subject: Subject) -> bytes:
         """The file. A figure is made a PNG."""
@@ -59,10 +58,10 @@ def free(name: str) -> None:
         raise ValueError(f"kind of picture {name!r} is already registered")
 
 
-def of_cell(fits: Fits, suffix: Suffix = "png") -> Callable[[Drawn], Drawn]:
+def of_cell(fits: Fits, suffix: Suffix = "png") -> Callable[[OfCell], OfCell]:
     """Add a kind of picture, one for each cell whose task it fits, under the function's name."""
 
-    def add(draw: Drawn) -> Drawn:
+    def add(draw: OfCell) -> OfCell:
         free(draw.__name__)
         cells[draw.__name__] = Kind(draw.__name__, suffix, fits, draw)
         return draw

@@ -14,7 +14,7 @@ from bench.figures.attended import SAMPLES, Field, field, looked_at
 from bench.figures.kinds import of_cell
 from bench.figures.samples import BLUE, HALO, IMAGE, ORANGE, answered, first_images, fits, limits, put
 from bench.figures.subject import NoPicture, Subject
-from bench.report.plots import PLAIN, headline, small
+from bench.report.plots import PLAIN, headline
 
 SHOWN = 8  # images in a picture
 HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#f5c29a", ORANGE])
@@ -54,7 +54,7 @@ def rollout_finding(heat: Tensor) -> str:
 
 @of_cell(fits)
 @matplotlib.rc_context(PLAIN)
-def rollout(subject: Subject) -> bytes:
+def rollout(subject: Subject) -> Figure:
     """Attention rollout over test images, class by class."""
     many, _ = looked_at(subject.module, subject.data.test.x[:SAMPLES])
     x, y, predicted = first_images(subject, SHOWN)
@@ -64,7 +64,7 @@ def rollout(subject: Subject) -> bytes:
     told += f"{subject.weights}; average over {len(many)} test samples"
     told += "; re-attention's weights are signed: their sizes, rows made to sum to one" * (not plain)
     told += f"; the patches are of a map: each sees {where.reach:.0f} pixels more on every side" * (where.reach > 0)
-    return small(rollout_drawn(x, y, predicted, heat, where, f"{subject.title} {rollout_finding(many)}", told))
+    return rollout_drawn(x, y, predicted, heat, where, f"{subject.title} {rollout_finding(many)}", told)
 
 
 def corners(affine: Tensor, height: int, width: int) -> Tensor:
@@ -112,7 +112,7 @@ def stn_finding(affine: Tensor) -> str:
 
 @of_cell(fits)
 @matplotlib.rc_context(PLAIN)
-def stn(subject: Subject) -> bytes:
+def stn(subject: Subject) -> Figure:
     """Before and after of a spatial transformer."""
     module = subject.module
     straighten = getattr(module, "straighten", None)
@@ -123,4 +123,4 @@ def stn(subject: Subject) -> bytes:
         straight, localise = straighten(x), module.get_submodule("localise")
         affine, many = (localise(images).view(-1, 2, 3) for images in (x, subject.data.test.x[:512]))
     told = f"the first test images, class by class; {subject.weights}; the angles and areas are of {len(many)} test samples"
-    return small(stn_drawn(x, y, predicted, straight, corners(affine, *x.shape[2:]), f"{subject.title} {stn_finding(many)}", told))
+    return stn_drawn(x, y, predicted, straight, corners(affine, *x.shape[2:]), f"{subject.title} {stn_finding(many)}", told)
