@@ -46,10 +46,6 @@ class Found:
         return self.value is not None and not self.missing
 
 
-def exact(value: float) -> Found:
-    return Found(interval([value]))
-
-
 def of_run(run: Record, claim: Claim) -> float:
     """A trained figure of one seed. KeyError or ValueError, with the reason, if the run does not have it."""
     name, curve, test = run["metric"]["name"], run["curve"], run["test"]
@@ -119,7 +115,7 @@ class Evidence:
                 key = (claim.quantity, claim.model, claim.dataset, tuple(sorted(claim.size.items())), claim.formula, claim.scale)
                 if key not in self.counts:
                     self.counts[key] = counted(claim)
-                return exact(self.counts[key])
+                return Found(interval([self.counts[key]]))
             except Exception as error:  # a model may fail in any way: whose claim it is matters more than where
                 raise Uncountable(describe(error)) from error
         if not claim.dataset:
@@ -136,7 +132,7 @@ class Evidence:
                 other = next((r.latency[below.quantity] for r in beside if below.quantity in r.latency), None)
                 value = value / other if other else None
             if value is not None:
-                return replace(exact(value), machine=row.machine)
+                return Found(interval([value]), machine=row.machine)
         return Found(missing=f"not timed on {'a CUDA device' if 'cuda' in claim.quantity else 'a CPU'}")
 
     def row(self, claim: Claim, arithmetic: str = "") -> Row | None:

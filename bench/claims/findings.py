@@ -105,9 +105,8 @@ def chosen(table: Sequence[Row]) -> list[str]:
     for row in table:
         if not row.values or not all("on_val" in run["test"] and len(run["curve"]["samples"]) > 1 for run in row.runs):
             continue  # of one epoch there is nothing to choose
-        name, sign = row.metric.name, 1 if row.metric.better == "higher" else -1
-        honest = {run["seed"]: run["test"]["on_val"][name] for run in row.runs}
-        gain = interval([sign * (row.values[seed] - honest[seed]) for seed in honest])
+        honest = {run["seed"]: run["test"]["on_val"][row.metric.name] for run in row.runs}
+        gain = interval([row.metric.sign * (row.values[seed] - honest[seed]) for seed in honest])
         shares += [100 * gain.mean] if row.metric.percent else []
         body.append(
             {

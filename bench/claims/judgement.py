@@ -61,20 +61,16 @@ class Judged:
         return self.claim.computed and self.verdict != self.claim.expect
 
 
-def within(value: Interval, target: Number, tolerance: Number) -> bool:
-    """Whether a measured value is the one claimed, give or take the tolerance."""
-    return abs(value.mean - float(target)) <= float(tolerance) + EXACT * abs(float(target))
-
-
-def held(value: Interval, claim: Claim, target: Number, tolerance: Number) -> str:
+def held(value: Interval, claim: Claim, figure: Number, allowed: Number) -> str:
     """HOLDS or FAILS, or UNMEASURED where the interval is too wide to tell."""
+    target, tolerance = float(figure), float(allowed)
     low, high = (value.low, value.high) if value.n > 1 else (value.mean, value.mean)
     if claim.order:
-        above = low > float(target) if claim.order == ">" else high < float(target)
-        below = high <= float(target) if claim.order == ">" else low >= float(target)
+        above = low > target if claim.order == ">" else high < target
+        below = high <= target if claim.order == ">" else low >= target
         return HOLDS if above else FAILS if below else UNMEASURED
-    near, inside = within(value, target, tolerance), value.n > 1 and low <= float(target) <= high
-    if inside and (not near or value.half > float(tolerance)):
+    near, inside = abs(value.mean - target) <= tolerance + EXACT * abs(target), value.n > 1 and low <= target <= high
+    if inside and (not near or value.half > tolerance):
         return UNMEASURED
     return HOLDS if near else FAILS
 
