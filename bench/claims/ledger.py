@@ -15,7 +15,7 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -46,15 +46,6 @@ WORDS = {str: "a text", bool: "true or false", int: "a whole number", Decimal: "
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where it lies. With `showed`, what it showed in our words, it has a page; `beside` is the source on whose page it stands."""
-
-    at: str = ""
-    showed: str = ""
-    beside: str = ""
-
-
-@dataclass(frozen=True)
 class Picture:
     """A figure of a source: in words, its files in the source's repository; ours beside it, paths below the results with * for any
     name; how to make them."""
@@ -66,15 +57,25 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Its title, where it lies, what it says and shows besides figures. With `showed`, what it showed in our words, it has a page;
+    `beside` is the source on whose page it stands."""
+
+    title: str
+    at: str = ""
+    showed: str = ""
+    beside: str = ""
+    notes: list[str] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Ledger:
-    """All claims in the order of the file, titles of the sources by their short names, and what each says and shows besides."""
+    """All claims in the order of the file, and the sources by their short names."""
 
     name: str
-    sources: dict[str, str]
-    about: dict[str, Source]
+    sources: dict[str, Source]
     claims: list[Claim]
-    notes: dict[str, list[str]]
-    pictures: dict[str, list[Picture]]
 
 
 def read(path: Path = FILE) -> Ledger:
@@ -108,29 +109,29 @@ def checked_in(page: Page, content: Mapping[str, Any]) -> Ledger:
             page.wrong(line, f"{key!r} is written {head}")
     if not content.get("claim"):
         page.wrong(1, "no [[claim]] in it")
-    about = described(page, content.get("sources", {}))
-    sources = {name: content["sources"][name]["title"] for name in about}
+    sources = described(page, content.get("sources", {}))
     claims = [one for i, entry in enumerate(content["claim"]) for one in figures(page, i, entry, sources)]
-    notes = {name: [one["text"] for one in own] for name, own in besides(page, "note", content, sources).items()}
-    pictures = {name: [Picture(**one) for one in own] for name, own in besides(page, "picture", content, sources).items()}
-    return Ledger(page.name, sources, about, claims, notes, pictures)
+    for name, one in besides(page, "note", content, sources):
+        sources[name].notes.append(one["text"])
+    for name, one in besides(page, "picture", content, sources):
+        sources[name].pictures.append(Picture(**one))
+    return Ledger(page.name, sources, claims)
 
 
 def described(page: Page, given: Mapping[str, Any]) -> dict[str, Source]:
-    """What is said of each source besides its title."""
+    """What the file says of each source."""
     for name, about in given.items():
         line = (page.found(rf"\[\s*sources\.{re.escape(name)}\s*\]") or [1])[0]
         if not isinstance(about, dict) or "title" not in about:
             page.wrong(line, f"source {name!r} needs a title")
-        typed(page, about, dict.fromkeys(("title", *Source.__dataclass_fields__), TEXT), lambda key="", line=line: line)
+        typed(page, about, dict.fromkeys(("title", "at", "showed", "beside"), TEXT), lambda key="", line=line: line)
         if about.get("beside", name) not in given:
             page.wrong(line, unknown("source", about["beside"], list(given)))
-    return {name: Source(**{key: text for key, text in about.items() if key != "title"}) for name, about in given.items()}
+    return {name: Source(**about) for name, about in given.items()}
 
 
-def besides(page: Page, table: str, content: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
-    """The [[note]]s or [[picture]]s of each source, without its name."""
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in sources}
+def besides(page: Page, table: str, content: Mapping[str, Any], sources: Mapping[str, Source]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The [[note]]s or [[picture]]s: each with the name of its source, and without."""
     for i, entry in enumerate(content.get(table, [])):
         at = partial(page.line, table, i)
         typed(page, entry, BESIDES[table], at)
@@ -142,8 +143,7 @@ def besides(page: Page, table: str, content: Mapping[str, Any], sources: Mapping
         for key in ("its", "ours"):
             if not all(isinstance(path, str) for path in entry.get(key, [])):
                 page.wrong(at(key), f"{key} must be a list of paths")
-        found[entry["source"]].append({key: value for key, value in entry.items() if key != "source"})
-    return found
+        yield entry["source"], {key: value for key, value in entry.items() if key != "source"}
 
 
 def typed(page: Page, entry: Mapping[str, Any], fields: Mapping[str, tuple[type, ...]], at: At, within: str = "") -> None:
@@ -155,22 +155,14 @@ def typed(page: Page, entry: Mapping[str, Any], fields: Mapping[str, tuple[type,
         if isinstance(value, bool) != (fields[key] == (bool,)) or not isinstance(value, fields[key]):
             wanted = " or ".join(dict.fromkeys(WORDS[kind] for kind in fields[key]))
             page.wrong(at(name), f"{name} must be {wanted}, not {value!r}")
-        if isinstance(value, NUMBER) and not finite(value):
+        if isinstance(value, NUMBER) and not math.isfinite(Decimal(value)):  # which is infinite where no float can hold it
             page.wrong(at(name), f"{name} must be a finite number, not {str(value)[:40]}")
         if key == "size":
             for size in (one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)):
                 typed(page, size, dict.fromkeys(size, (int, str)), at, f"{name}.")
 
 
-def finite(value: int | Decimal) -> bool:
-    """Whether a float can hold it."""
-    try:
-        return math.isfinite(float(value))
-    except OverflowError:
-        return False
-
-
-def figures(page: Page, index: int, entry: dict[str, Any], sources: Mapping[str, str]) -> Iterator[Claim]:
+def figures(page: Page, index: int, entry: dict[str, Any], sources: Mapping[str, Source]) -> Iterator[Claim]:
     """The claims of one [[claim]], one for each figure of `published`."""
     at = partial(page.line, "claim", index)
     typed(page, entry, FIELDS, at)

@@ -76,9 +76,9 @@ def section(source: str, ledger: Ledger, verdicts: Sequence[Judged], pages: str)
     """One source: its table, the notes it refers to, and, where it has no page of its own, how to measure the rest."""
     theirs, _ = parted(j for j in verdicts if j.claim.source == source)
     notes: dict[str, int] = {}
-    parts = [f"## {heading(source, ledger)}", lines(theirs, notes) if theirs else "", noted(notes), *ledger.notes[source]]
+    parts = [f"## {heading(source, ledger)}", lines(theirs, notes) if theirs else "", noted(notes), *ledger.sources[source].notes]
     more = f"[Pictures, and what rebuilding it showed]({pages}{sources.address(source)})."
-    return "\n\n".join(filter(None, [*parts, *([more] if ledger.about[source].showed else remaining(theirs))]))
+    return "\n\n".join(filter(None, [*parts, *([more] if ledger.sources[source].showed else remaining(theirs))]))
 
 
 def page(ledger: Ledger, verdicts: Sequence[Judged], evidence: Evidence, pages: str) -> str:

@@ -54,7 +54,7 @@ def counts(ledger: Ledger, verdicts: Sequence[Judged]) -> str:
 
 
 def heading(source: str, ledger: Ledger) -> str:
-    return f"{source} · {ledger.sources[source]}"
+    return f"{source} · {ledger.sources[source].title}"
 
 
 def link(source: str, ledger: Ledger) -> str:

@@ -22,7 +22,7 @@ def address(source: str) -> str:
 
 def paged(ledger: Ledger) -> list[str]:
     """The sources that have a page."""
-    return [name for name, about in ledger.about.items() if about.showed]
+    return [name for name, about in ledger.sources.items() if about.showed]
 
 
 def gallery(pictures: Sequence[Picture], at: str, home: Path) -> str:
@@ -39,7 +39,7 @@ def gallery(pictures: Sequence[Picture], at: str, home: Path) -> str:
 
 def page(source: str, ledger: Ledger, verdicts: Sequence[Judged], home: Path, back: str) -> str:
     """One source, with the papers quoted beside it. `back` is the way from the page to claims.md."""
-    about = ledger.about[source]
+    about = ledger.sources[source]
     theirs, ours = parted(j for j in verdicts if j.claim.source == source)
     notes: dict[str, int] = {}
     parts = [
@@ -47,17 +47,17 @@ def page(source: str, ledger: Ledger, verdicts: Sequence[Judged], home: Path, ba
         f"{f'[{about.at}](https://{about.at}). ' if about.at else ''}{escape(about.showed)}",
         f"**What we find:** {summed(theirs)}. [How figures are judged]({back}#how-to-read-this), [all sources]({back}).",
     ]
-    if ledger.pictures[source]:
-        parts += ["## Its pictures and ours", gallery(ledger.pictures[source], about.at, home)]
+    if about.pictures:
+        parts += ["## Its pictures and ours", gallery(about.pictures, about.at, home)]
     parts += ["## Its figures and ours", lines(theirs, notes)] if theirs else []
-    for name, other in ledger.about.items():
+    for name, other in ledger.sources.items():
         own = parted(j for j in verdicts if j.claim.source == name)[0]
         if other.beside == source and own:
-            parts += [f"### Quoted beside it: {ledger.sources[name]}", lines(own, notes), *ledger.notes[name]]
+            parts += [f"### Quoted beside it: {other.title}", lines(own, notes), *other.notes]
     if ours:
         parts += ["## What rebuilding it showed, and it did not print", lines(ours, notes, "recorded")]
     parts += ["## Notes", noted(notes)] if notes else []
-    parts += [*ledger.notes[source], *remaining(theirs)]
+    parts += [*about.notes, *remaining(theirs)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

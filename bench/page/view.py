@@ -192,7 +192,7 @@ def facts(store: Store, clock: str | None = None) -> dict[str, Any]:
         "claims": held,
         "verdicts": Counter(one["verdict"] for one in held),
         "version": tomllib.loads((machine.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
-        "sources": claims.read(claims.FILE).sources,
+        "sources": {name: source.title for name, source in claims.read(claims.FILE).sources.items()},
         "pictures": shown_beside,
         "provenance": provenance(runs, timings),
         "machines": machines(table),
