@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import datasets
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject
-from bench.report.plots import STYLE, headline
+from bench.report.plots import STYLE, headed
 from datasets import translation
 from datasets.task import Task
 from datasets.vocabulary import END, PAD, Vocabulary
@@ -136,10 +136,8 @@ def alignment(subject: Subject) -> Figure:
     told = f"The darker, the more {what} a word said (row) has on a source word (column)"
     told += f". Counted: {'the mean over heads, ' * (heads > 1)}{len(x)} test sentences; {subject.weights}"
     told += ". Rings: pairs of the dictionary" * (translates is not None)
-    head = headline(Figure(figsize=(width, 1)), title, told)
-    height = head + tall * (len(rows) // across)
-    figure = Figure(figsize=(width, height))
-    headline(figure, title, told)
+    figure, head = headed(width, tall * (len(rows) // across), title, told)
+    height = figure.get_figheight()
 
     def place(left: float, top: float, wide: float, high: float) -> Axes:
         return figure.add_axes((left / width, 1 - (top + high) / height, wide / width, high / height))

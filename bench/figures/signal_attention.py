@@ -19,7 +19,7 @@ from bench.figures.kinds import of_cell
 from bench.figures.signals import of_signals
 from bench.figures.subject import NoPicture, Subject
 from bench.measure import counts
-from bench.report.plots import STYLE, headline
+from bench.report.plots import STYLE, headed
 from datasets.shapes import QUARTER, SHAPES
 from datasets.task import Task
 from models.attention import watch
@@ -179,9 +179,8 @@ def signal_attention(subject: Subject) -> Figure:
     size, between, left, right = 5.2 if heads == 1 else 2.0, 0.3, 0.3, 0.75  # inches, of panels, gaps and margins
     width = left + 0.5 + heads * size + 0.15 + between * (heads + 1) + right
     title, told = f"{subject.title}: {title}", f"{told}Beside the matrix: the input of test sample {sample}; {subject.weights}"
-    above = headline(Figure(figsize=(width, 1)), title, told) + 0.25
-    height = 0.5 + rows * size + between * rows + 0.5 + above
-    figure = Figure(figsize=(width, height))
+    figure, head = headed(width, 0.25 + 0.5 + rows * size + between * rows + 0.5, title, told)
+    height = figure.get_figheight()
     grid: Any = figure.add_gridspec(
         1 + rows,
         2 + heads,
@@ -190,7 +189,7 @@ def signal_attention(subject: Subject) -> Figure:
         left=left / width,
         right=1 - right / width,
         bottom=0.5 / height,
-        top=1 - above / height,
+        top=1 - (head + 0.25) / height,
         wspace=between * (2 + heads) / (0.65 + heads * size),
         hspace=between * (1 + rows) / (0.5 + rows * size),
     )
@@ -214,7 +213,6 @@ def signal_attention(subject: Subject) -> Figure:
         axes.tick_params(labelbottom=row == rows - 1, labelleft=h == 0)
         axes.set_xlabel("position looked at (key)" if row == rows - 1 else "")
     figure.colorbar(image, cax=figure.add_subplot(grid[1, -1]), label="weight (√ scale)")
-    headline(figure, title, told)
     return figure
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib
 import numpy as np
 import torch
@@ -11,13 +13,13 @@ from matplotlib.figure import Figure
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject
 from bench.report.labels import spread
-from bench.report.plots import STYLE, headline
+from bench.report.plots import STYLE, headed
 from bench.tables.formatting import number
 from bench.tables.scales import called
 from datasets.task import Task
 
 SAMPLES = (0, 1, 2)  # of test, the same for every model
-LINES = {  # told apart by width and lightness too
+LINES: dict[str, dict[str, Any]] = {  # told apart by width and lightness too
     "input": {"color": "#a8a8a8", "lw": 1.2},
     "target": {"color": "#56B4E9", "lw": 3.5},
     "prediction": {"color": "#B03A00", "lw": 1.2},
@@ -68,10 +70,8 @@ def signals(subject: Subject) -> Figure:
     predicted = subject.predicted(x)
     errors = task.scores(predicted, y)[metric.name]
     title, told = f"{subject.title}: {finding(subject)}", f"Task: {task.summary}. Test samples, {subject.weights}"
-    head = headline(Figure(figsize=(10, 1)), title, told)
-    figure = Figure(figsize=(10, height := 1.75 * len(index) + 0.3 + head))
-    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - head / height))
-    headline(figure, title, told)
+    figure, head = headed(10, 1.75 * len(index) + 0.3, title, told)
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - head / figure.get_figheight()))
     rows = figure.subplots(len(index), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     values = torch.cat([x.flatten(), y.flatten(), predicted.flatten()])
     low, high = float(values.min()), float(values.max())

@@ -10,7 +10,7 @@ from torch import Tensor
 from bench.figures.alignment import of_sentences, vocabularies
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject
-from bench.report.plots import STYLE, headline
+from bench.report.plots import STYLE, headed
 from datasets.vocabulary import PAD
 from models.decode import Translator, beam
 
@@ -63,12 +63,9 @@ def translations(subject: Subject) -> Figure:
     title = f"{subject.title}: {finding(found, y)}"
     told += f"; blue: as the reference. First sentences of test, {subject.weights}"
     width = max(1.6 + 0.066 * longest, 8)
-    head = headline(Figure(figsize=(width, 1)), title, told) + 0.15
-    height = head + 0.17 * len(lines)
-    figure = Figure(figsize=(width, height))
-    headline(figure, title, told)
+    figure, head = headed(width, 0.15 + 0.17 * len(lines), title, told)
     for row, (name, score, words, colour) in enumerate(lines):
         for left, text, align in ((0.1, name, "left"), (1.35, score, "right"), (1.45, words, "left")):
-            place = (left / width, 1 - (head + 0.17 * row) / height)
+            place = (left / width, 1 - (head + 0.15 + 0.17 * row) / figure.get_figheight())
             figure.text(*place, text, color=colour if left > 1.4 else "#6b6b6b", ha=align, va="center", parse_math=False)
     return figure

@@ -68,6 +68,14 @@ def headline(figure: Figure, title: str, told: str) -> float:
     return 0.14 + 0.19 * len(lines) + 0.15 * len(below)
 
 
+def headed(width: float, below: float, title: str, told: str) -> tuple[Figure, float]:
+    """A figure of this width in inches with its headline and so much room below that; and how much the headline takes."""
+    head = headline(Figure(figsize=(width, 1)), title, told)
+    figure = Figure(figsize=(width, head + below))
+    headline(figure, title, told)
+    return figure, head
+
+
 def key(figure: Figure, seen: Iterable[Look], top: float) -> None:
     """The families of these models in one line, their colours and the markers that they have, `top` inches below the upper edge."""
     width, height = figure.get_size_inches()
