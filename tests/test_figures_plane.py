@@ -18,7 +18,6 @@ from torch import Tensor, nn
 import datasets
 import models
 from bench.figures import kinds, plane, plane_training
-from bench.figures.compact import compact
 from bench.figures.subject import NoPicture, Subject
 from bench.store import fingerprint
 from bench.store.records import Store, pack_weights
@@ -132,7 +131,7 @@ def test_the_still_shows_the_model_and_the_data(mlp: Subject, figure: Figure) ->
 
 
 def test_the_pixels_of_the_still_are_the_models_values(mlp: Subject, figure: Figure) -> None:
-    pixels = np.asarray(Image.open(io.BytesIO(compact(figure))).convert("RGB"))
+    pixels = np.asarray(Image.open(io.BytesIO(plane.compact(figure))).convert("RGB"))
     low, high = limits(mlp)
     near = 0
     for x, y in free(mlp, 0.25):
@@ -148,7 +147,7 @@ def test_the_pixels_of_the_still_are_the_models_values(mlp: Subject, figure: Fig
 
 
 def test_kinds_and_bytes(mlp: Subject, figure: Figure) -> None:
-    assert plane.plane(mlp) == compact(figure)
+    assert plane.plane(mlp) == plane.compact(figure)
     assert [kinds.cells["plane"].fits(datasets.task(name)) for name in ("xor", "gaussian", "iris", "digits")] == [True, True, False, False]
 
 

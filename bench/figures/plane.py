@@ -11,15 +11,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from torch import Tensor, nn
 
-from bench.figures.compact import compact
 from bench.figures.kinds import of_cell
 from bench.figures.subject import NoPicture, Subject
 from bench.measure import counts
+from bench.report.palette import fewer
 from bench.report.plots import PLAIN
 from bench.tables.formatting import number
 from bench.tables.scales import called
@@ -233,6 +234,13 @@ def small(figure: Figure, units: np.ndarray, weights: np.ndarray, box: Box, wher
 
 def signed(figure: float) -> str:
     return ("−" if figure < 0 else "+" if figure > 0 else "") + (number(abs(float(figure)), 2) or "0")
+
+
+def compact(figure: Figure) -> bytes:
+    """A PNG of the figure's 96 most frequent colours: the map's exactly; at smoothed edges others become the nearest."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return fewer(np.asarray(canvas.buffer_rgba())[..., :3], 96)
 
 
 @of_cell(lambda task: task.input.kind == "points")
