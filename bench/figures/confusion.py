@@ -53,8 +53,7 @@ def matrix(subject: Subject) -> np.ndarray:
 
 def named(dataset: str, classes: int) -> list[str]:
     """What the classes are called; numbers where they have no names."""
-    names = load_iris().target_names.tolist() if dataset == "iris" else []
-    return names if len(names) == classes else [str(i) for i in range(classes)]
+    return load_iris().target_names.tolist() if dataset == "iris" else [str(i) for i in range(classes)]
 
 
 def finding(counts: np.ndarray, names: list[str]) -> str:

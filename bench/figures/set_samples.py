@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import matplotlib
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from bench.figures.kinds import Words, of_set
 from bench.figures.samples import limits, one_of_each, put
@@ -50,42 +45,34 @@ def of_points(figure: Figure, room: float, split: Split, task: Task, words: Word
     axes.set(xlabel="x₁", ylabel="x₂")
 
 
-def line(axes: Axes, values: Tensor, name: str) -> None:
-    style: dict[str, Any] = LINES[name]
-    axes.plot(np.arange(len(values)), values.numpy(), label=name, **style)
-
-
 def of_signal(figure: Figure, room: float, split: Split, task: Task, words: Words) -> None:
     """Signals of several classes, or a signal and the one that should come out; of many channels the last, and the whole as shades."""
     several = task.output.kind == "classes"
     chosen = one_of_each(split, LINES_SHOWN).tolist() if several else list(range(LINES_SHOWN))
     panels = figure.subplots(1, len(chosen), sharey=True, gridspec_kw={"left": 0.06, "right": 0.99, "top": room - 0.12, "bottom": 0.2})
     for axes, i in zip(panels, chosen, strict=True):
-        line(axes, split.x[i, -1], "input")
+        axes.plot(split.x[i, -1].numpy(), label="input", **LINES["input"])
         if several:
             axes.set_title(f"class {int(split.y[i])}", fontsize=8)
         else:
-            line(axes, split.y[i, 0], "target")
+            axes.plot(split.y[i, 0].numpy(), label="target", **LINES["target"])
         axes.set_xlabel("position")
     if not several:
         of = panels[0].get_legend_handles_labels()
         figure.legend(*of, loc="upper right", bbox_to_anchor=(0.99, room + 0.02), ncols=2, fontsize=7, frameon=False)
 
 
-def told(task: Task, y: Tensor) -> str:
-    """The answer to one sample."""
-    return f"class {int(y)}" if task.output.kind == "classes" else ", ".join(number(value) for value in y.flatten().tolist())
-
-
 def of_lines(figure: Figure, room: float, split: Split, task: Task, words: Words) -> None:
     """Sentences, or the numbers of a table, in and out."""
-    chosen = one_of_each(split, LINES_SHOWN).tolist() if task.output.kind == "classes" else list(range(LINES_SHOWN))
+    several = task.output.kind == "classes"
+    chosen = one_of_each(split, LINES_SHOWN).tolist() if several else list(range(LINES_SHOWN))
     for place, i in enumerate(chosen):
         x, y = split.x[i], split.y[i]
         if words is not None:
             said = [" ".join(vocabulary.decode(one)) for vocabulary, one in zip(words, (x, y), strict=True)]
         else:
-            said = [", ".join(number(value) for value in x[:FEW].tolist()) + ", …" * (len(x) > FEW), told(task, y)]
+            answer = f"class {int(y)}" if several else ", ".join(number(value) for value in y.flatten().tolist())
+            said = [", ".join(number(value) for value in x[:FEW].tolist()) + ", …" * (len(x) > FEW), answer]
         figure.text(0.02, room - 0.06 - place * (room - 0.06) / len(chosen), "\n→ ".join(said), fontsize=8.5, va="top", parse_math=False)
 
 
