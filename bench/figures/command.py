@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -138,15 +138,10 @@ def run(options: argparse.Namespace) -> int:
                 reasons["no picture", f"no kind of picture is of {one.task.input.kind} -> {one.task.output.kind}"].append(name)
             for kind in own:
                 if kind.name in wanted:
-                    put(place(row, kind), lambda kind=kind, one=one: kind.draw(one), kind.name, name)
+                    put(place(row, kind), partial(kind.draw, one), kind.name, name)
     for dataset in dict.fromkeys(row.dataset for row in drawn if row.dataset in datasets.names(published=True)):
         for kind_name in kinds.sets.keys() & set(wanted):
-            put(
-                folder / "figures" / dataset / f"{kind_name}.png",
-                lambda kind=kind_name, name=dataset: of_set(kind, name),
-                kind_name,
-                dataset,
-            )
+            put(folder / "figures" / dataset / f"{kind_name}.png", partial(of_set, kind_name, dataset), kind_name, dataset)
     for kind_name, draw in kinds.suites.items():
         if kind_name in wanted:
             put(folder / "figures" / f"{kind_name}.png", lambda draw=draw: small(draw(sections)), kind_name, "the suite")

@@ -75,4 +75,4 @@ def picture(sections: dict[str, list[Row]], cost: Cost) -> Figure:
 
 
 for kind, one in COSTS.items():
-    of_suite(kind)(partial(picture, cost=one))
+    of_suite(kind, partial(picture, cost=one))

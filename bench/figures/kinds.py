@@ -1,10 +1,9 @@
-"""The kinds of pictures by name, filled by decorators as the files of this folder are imported.
+"""The kinds of pictures by name, filled as the files of this folder are imported.
 
-@of_cell(lambda task: task.input.kind == "points")           @of_suite()
-def plane(subject: Subject) -> Figure: ...                   def costs(sections: dict[str, list[Row]]) -> Figure: ...
+@of_cell(lambda task: task.input.kind == "points")           @of_set
+def plane(subject: Subject) -> Figure: ...                   def sample(task: Task, data: Data, words: Words) -> Figure: ...
 
-@of_set
-def sample(task: Task, data: Data, words: Words) -> Figure: ...
+of_suite("costs", draw)  # def draw(sections: dict[str, list[Row]]) -> Figure: ...
 """
 
 from __future__ import annotations
@@ -76,16 +75,10 @@ def of_set(draw: OfSet) -> OfSet:
     return draw
 
 
-def of_suite(name: str = "") -> Callable[[OfSuite], OfSuite]:
-    """Add a picture of the whole suite, a PNG, under a name, else the function's. It gets the ranked rows of every data set."""
-
-    def add(draw: OfSuite) -> OfSuite:
-        kind = name or draw.__name__
-        free(kind)
-        suites[kind] = draw
-        return draw
-
-    return add
+def of_suite(name: str, draw: OfSuite) -> None:
+    """Add a picture of the whole suite, a PNG. It gets the ranked rows of every data set."""
+    free(name)
+    suites[name] = draw
 
 
 def load() -> None:
