@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
 from torch import Tensor, nn
 
 import datasets
 import models
 from bench.figures import alignment, kinds, signal_attention, signals
 from bench.figures.subject import NoPicture, Subject
+from bench.report.plots import png
 from bench.store import fingerprint
 from bench.store.records import Store, pack_weights
 from bench.tables.rows import Row
@@ -28,6 +27,7 @@ from datasets import shapes, translation
 from datasets.data import Data, Split, generator
 from datasets.vocabulary import END, PAD, SPECIAL, Vocabulary
 from models.attention import SelfAttention, SignalAttention
+from tests.test_pictures import inside, look, meet
 
 
 def subject_of(folder: Path, model: str, dataset: str, test: Split, scale: float = 1.0) -> Subject:
@@ -55,31 +55,11 @@ def sentences() -> Split:
     return Split(test.x[:12], test.y[:12])
 
 
-def placed(figure: Figure) -> list[tuple[str, tuple[float, float, float, float]]]:
-    """Every text to be seen with its extent in pixels: left, bottom, right, top."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    texts: list[Text] = [*figure.texts, *([figure._suptitle] if figure._suptitle else [])]  # type: ignore[attr-defined]
-    for axes in figure.axes:
-        texts += [*axes.texts, axes.title, axes._left_title]  # type: ignore[attr-defined]
-        for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
-            low, high = sorted(axis.get_view_interval())
-            inside = (tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high)
-            texts += [axis.label, *(label for tick in inside for label in (tick.label1, tick.label2))]
-    seen = {id(text): text for text in texts if text.get_visible() and text.get_text().strip()}
-    boxes = [(text.get_text(), Text.get_window_extent(text, canvas.get_renderer())) for text in seen.values()]
-    return [(text, (box.x0, box.y0, box.x1, box.y1)) for text, box in boxes]
-
-
 def legible(figure: Figure) -> None:
-    """No text over another or beyond the edge, a pixel allowed."""
-    texts = placed(figure)
-    width, height = figure.bbox.width, figure.bbox.height
-    for text, (x0, y0, x1, y1) in texts:
-        assert x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height, f"{text!r} is cut off"
-    for (one, a), (other, b) in itertools.combinations(texts, 2):
-        apart = a[2] <= b[0] + 1 or b[2] <= a[0] + 1 or a[3] <= b[1] + 1 or b[3] <= a[1] + 1
-        assert apart, f"{one!r} overlaps {other!r}"
+    """No text over another or beyond the edge."""
+    texts = look(lambda: png(figure)).texts
+    assert [text.get_text() for text, box in texts if not inside(box, figure.bbox)] == []
+    assert [(a.get_text(), b.get_text()) for (a, one), (b, two) in itertools.combinations(texts, 2) if meet(one, two)] == []
 
 
 def matrices(figure: Figure) -> list[Axes]:
