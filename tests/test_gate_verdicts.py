@@ -252,8 +252,8 @@ def test_the_self_test_slows_every_cell_equally_often_and_mixes_the_kinds() -> N
     plan = selftest.Plan(12, 3, 0.01)
     assert sorted(plan.order) == sorted((kind, i) for kind in selftest.KINDS for i in range(12))
     assert plan.order != sorted(plan.order)
-    times = [sum(cell in plan.slowed(0.05, i) for i in range(12)) for cell in plan.cells]
-    assert times == [6] * len(plan.cells)
+    times = [sum(cell in plan.slowed(0.05, i) for i in range(12)) for cell in selftest.CELLS]
+    assert times == [6] * len(selftest.CELLS)
     assert plan.slowed(0.0, 1) == []
 
 

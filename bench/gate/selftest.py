@@ -45,12 +45,11 @@ CELLS = ["mlp-gaussian", "backbone_conv-iris", "cnn-digits", "conv1d_attention-s
 
 @dataclass(frozen=True)
 class Plan:
-    """How many gates of each kind, minutes each may take, the slowdown allowed in each, and the cells."""
+    """How many gates of each kind, minutes each may take, and the slowdown allowed in each."""
 
     gates: int
     minutes: float
     allow: float
-    cells: tuple[str, ...] = tuple(CELLS)
 
     @cached_property
     def order(self) -> list[tuple[float, int]]:
@@ -61,12 +60,12 @@ class Plan:
 
     def slowed(self, kind: float, number: int) -> list[str]:
         """Every other cell, in the next gate of the kind the others."""
-        return list(self.cells[number % 2 :: 2]) if kind else []
+        return CELLS[number % 2 :: 2] if kind else []
 
     @property
     def source(self) -> str:
         """What a gate's outcome depends on: gates of other code, rules or machines are made again."""
-        rules = {"minutes": self.minutes, "allow": self.allow, "cells": self.cells, "machine": machine.slug()}
+        rules = {"minutes": self.minutes, "allow": self.allow, "cells": CELLS, "machine": machine.slug()}
         code = [Path(__file__).with_name(f"{part}.py").read_text(encoding="utf-8") for part in TIMING]
         return fingerprint.digest({**rules, "torch": machine.facts()["torch"], "code": code})
 
@@ -75,7 +74,7 @@ def gate(plan: Plan, kind: float, number: int, base: trees.Tree, lines: dict[str
     """One real gate, as a record."""
     work = {cell: lines[cell].amount(kind) for cell in plan.slowed(kind, number)}
     asked = survey.Contest(base, slower_tree(place, work), plan.allow, plan.minutes)
-    done = contest.run(asked, lambda *_: [timed(cell) for cell in plan.cells], place / "bytecode", lambda *_: None)
+    done = contest.run(asked, lambda *_: [timed(cell) for cell in CELLS], place / "bytecode", lambda *_: None)
     about = {"kind": kind, "number": number, "seconds": round(done.seconds, 1), "trios": done.trios, "source": plan.source, "work": work}
     judged = [{**fact, "slowed": fact["cell"].removesuffix("-cpu-b1") in work} for fact in table.facts(done)]
     return {**about, "machine": {"slug": machine.slug(), **machine.facts()}, "cells": judged}
@@ -104,7 +103,7 @@ def run(plan: Plan, results: Path) -> int:
             bar.show("calibration")
             base = slower_tree(place, {}, "base")  # a copy, so that what is edited here meanwhile changes nothing
             with closing(Nursery(place / "bytecode")) as nursery:
-                lines = calibrated(plan.cells, nursery, base, place)
+                lines = calibrated(CELLS, nursery, base, place)
             for kind, number in missing:
                 bar.advance(1.0)
                 bar.show(f"{100 * kind:+.0f} %, gate {number + 1}")
@@ -177,7 +176,7 @@ def report(plan: Plan, records: list[dict[str, Any]]) -> str:
     return f"""# What the latency gate catches on this machine
 
 {len(records)} gates, each as anyone would run it: `python -m bench gate --base … --minutes {plan.minutes:g} --allow {100 * plan.allow:g}%`
-over {len(plan.cells)} cells, one thread. In a *slower* gate every other cell's forward pass does more work by the stated share
+over {len(CELLS)} cells, one thread. In a *slower* gate every other cell's forward pass does more work by the stated share
 (integer arithmetic, calibrated; no sleep); the rest is unchanged. *Measured* is the median of the gate's own estimates.
 Shares stand with their exact 95 % intervals. *Accused*: the gate said that a cell is slower; *caught*: it was right. *Undecided*: the
 interval was wider than the question, so that nothing is said.

@@ -14,17 +14,16 @@ from bench.gate.verdicts import judge
 from bench.tables.formatting import escape
 
 FAILS = ("slower", "missing", "failing", "crashed")
-ORDER = (*FAILS, "undecided", "faster", "new", "fixed", "broken", "same")
-MEANING = {
+MEANING = {  # of each verdict, in the order of the tables
     "slower": "the interval's lower end passes what is allowed, again in a rerun",
     "missing": "gone: base has it, head does not, as it was deleted or renamed",
     "failing": "runs on base, raises on head",
     "crashed": "base's process ended while it was timed",
     "undecided": "the interval is wider than the question",
-    "broken": "raises on both",
+    "faster": "the whole interval lies below 0",
     "new": "only head has it",
     "fixed": "raises on base, runs on head",
-    "faster": "the whole interval lies below 0",
+    "broken": "raises on both",
     "same": "the interval ends below what is allowed",
 }
 WORDS = "*head / base*: how much longer head takes; *exact costs*: operators, FLOPs and bytes, counted and not timed."
@@ -84,7 +83,7 @@ def facts(contest: Contest) -> list[dict[str, Any]]:
 
 
 def ordered(contest: Contest) -> list[Cell]:
-    return sorted(contest.cells, key=lambda cell: ORDER.index(cell.verdict))
+    return sorted(contest.cells, key=lambda cell: [*MEANING].index(cell.verdict))
 
 
 def failed(contest: Contest, accept_costs: bool) -> bool:
@@ -100,7 +99,7 @@ def dearer(contest: Contest, *words: str) -> list[str]:
 def headline(contest: Contest) -> str:
     """'2 slower, 130 same, 4 undecided of 136 cells; exact costs grew in 1.'"""
     count = Counter(cell.verdict for cell in contest.cells)
-    words = ", ".join(f"{count[word]} {word}" for word in ORDER if count[word])
+    words = ", ".join(f"{count[word]} {word}" for word in MEANING if count[word])
     grown = len(dearer(contest))
     costs = f"exact costs grew in {grown}" if grown else "no exact cost grew"
     return f"{words} of {len(contest.cells)} cell{'s' * (len(contest.cells) != 1)}; {costs}."
@@ -158,7 +157,7 @@ def markdown(contest: Contest) -> str:
         if lines:
             tables.append(f"<details><summary>{len(lines)} {word}</summary>\n\n{text}\n\n</details>" if word else text)
     verdicts = {cell.verdict for cell in contest.cells}
-    legend = "; ".join(f"*{word}*: {MEANING[word]}" for word in ORDER if word in MEANING and word in verdicts)
-    about = [f"{legend}. {WORDS}" if legend else "", escape(noise(contest)), escape(rules(contest))]
+    legend = "; ".join(f"*{word}*: {meaning}" for word, meaning in MEANING.items() if word in verdicts)
+    about = [f"{legend}. {WORDS}", escape(noise(contest)), escape(rules(contest))]
     line = headline(contest).replace(" missing", " gone")
-    return "\n\n".join(part for part in (f"{MARK}\n## Latency: {line}", *about, *tables) if part) + "\n"
+    return "\n\n".join([f"{MARK}\n## Latency: {line}", *about, *tables]) + "\n"

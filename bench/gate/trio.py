@@ -113,9 +113,9 @@ def arms(nursery: Nursery, trees: dict[str, Tree], seed: int, core: int | None) 
             one.close()
 
 
-def cores() -> list[int | None]:
-    """The cores an arm may be bound to; [None] where the system binds no process."""
-    return [*sorted(os.sched_getaffinity(0))] if hasattr(os, "sched_getaffinity") else [None]
+def cores() -> list[int]:
+    """The cores an arm may be bound to."""
+    return sorted(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True)
