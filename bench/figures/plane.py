@@ -97,9 +97,9 @@ def extent(data: Data) -> Box:
     return low[0].item(), high[0].item(), low[1].item(), high[1].item()
 
 
-def places(box: Box, side: int = SIDE) -> Tensor:
-    """(side², 2) points over the box, borders included; row by row from the bottom."""
-    y, x = torch.meshgrid(torch.linspace(*box[2:], side), torch.linspace(*box[:2], side), indexing="ij")
+def places(box: Box) -> Tensor:
+    """(SIDE², 2) points over the box, borders included; row by row from the bottom."""
+    y, x = torch.meshgrid(torch.linspace(*box[2:], SIDE), torch.linspace(*box[:2], SIDE), indexing="ij")
     return torch.stack([x.flatten(), y.flatten()], 1)
 
 

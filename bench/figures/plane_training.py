@@ -18,7 +18,6 @@ from bench.figures.plane import COLOURS, LEVELS, SIDE, STEP, Box, Scale, drawabl
 from bench.figures.subject import NoPicture, Subject
 from bench.tables.formatting import number, quality
 from datasets.data import Data
-from datasets.task import Task
 
 ZOOM = 6  # pixels from one place to the next
 PANEL = (SIDE - 1) * ZOOM + 1
@@ -147,10 +146,9 @@ def label(value: float) -> str:
 def frames(subject: Subject) -> list[Image.Image]:
     """Frames in the order of training, `BETWEEN` from one moment to the next, where the map fades over; all with the same palette
     and scale. NoPicture as `plane` and `moments` say."""
-    task: Task = subject.task
+    task, data = subject.task, subject.data
     drawable(task)
     times = moments(subject)
-    data = subject.data
     own, box = scale(task, data), extent(data)
     shared, points, x = ground(subject, own, box), stamped(data, own, box), places(box)
     losses = dict(zip(subject.run["curve"]["samples"], subject.run["curve"]["train_loss"], strict=True))
