@@ -13,11 +13,10 @@ WORDS = {"value": "test score", "error": "test error", "dead_share": "share of d
 
 
 def plain(value: float | Number, digits: int = 4) -> str:
-    """A number without an exponent, thousands separated; a measured one to so many significant digits, a count to all."""
+    """A number, thousands separated; a measured one to so many significant digits, what was printed and counts to all."""
     if isinstance(value, int | Decimal):
         return format(value, ",f" if isinstance(value, Decimal) else ",")
-    rounded = number(value, digits)
-    return format(Decimal(rounded), "f") if "e" in rounded else rounded
+    return number(value, digits)
 
 
 def with_unit(text: str, claim: Claim) -> str:
