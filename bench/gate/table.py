@@ -34,8 +34,8 @@ HEADERS = ["cell", "latency", "head / base", "95 % interval", "detectable", "bas
 
 def growth(cell: Cell) -> dict[str, Any] | None:
     """The exact costs' verdict: same, grew (any figure did) or shrank, each figure that changed, and the operators that did."""
-    base, head = cell.costs.get("base", {}), cell.costs.get("head", {})
-    if "error" in base or "error" in head or not base or not head:
+    base, head = cell.costs["base"], cell.costs["head"]
+    if "error" in base or "error" in head:
         return None
     changed = {name: [base[name], head[name]] for name in COSTS if base[name] != head[name]}
     before, after = Counter(base["names"]), Counter(head["names"])
