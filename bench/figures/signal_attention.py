@@ -151,9 +151,10 @@ def strip(axes: Axes, signal: Tensor, upright: bool, rule: Rule | None, target: 
     (axes.set_xlim if upright else axes.set_ylim)(low - 0.1 * (high - low), high + 0.6 * (high - low))
     if upright:
         axes.invert_xaxis()
-    for group, (first, last) in zip(rule.groups(target), spans(target), strict=True) if rule else ():
-        at = (high + 0.35 * (high - low), (first + last) / 2)
-        axes.text(*(at if upright else at[::-1]), rule.marks[group] if rule else "", color=GROUPS[group], ha="center", va="center")
+    if rule is not None:
+        for group, (first, last) in zip(rule.groups(target), spans(target), strict=True):
+            at = (high + 0.35 * (high - low), (first + last) / 2)
+            axes.text(*(at if upright else at[::-1]), rule.marks[group], color=GROUPS[group], ha="center", va="center")
     if upright:
         axes.text(-0.15, 0.5, "position that looks (query)", transform=axes.transAxes, rotation=90, ha="right", va="center")
     axes.set_axis_off()

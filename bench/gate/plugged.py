@@ -8,10 +8,9 @@ from pathlib import Path
 
 import datasets
 import models
+from bench.core import machine
 from bench.plan.plugins import import_file
 from bench.plan.request import RequestError
-
-HERE = Path(__file__).resolve().parents[2]
 
 
 class Plugged:
@@ -35,7 +34,7 @@ class Plugged:
 
     def copy(self, path: str) -> Path | None:
         """Where the revision has what lies there in the checkout; None if it has not, and for what is no part of the checkout."""
-        if self.laid == self.origin or not path.startswith(f"{self.origin}/") or f"{path}/".startswith(f"{HERE}/"):
+        if self.laid == self.origin or not path.startswith(f"{self.origin}/") or f"{path}/".startswith(f"{machine.ROOT}/"):
             return None
         there = Path(self.laid) / Path(path).relative_to(self.origin)
         return there if there.exists() else None
