@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -137,15 +136,7 @@ def test_a_gpu_is_named_with_the_processor_beside_it(tmp_path: Path, monkeypatch
     assert machine.slug() == "nvidia-h100-80gb-hbm3-intel-25-17-1-amxbf16-2-cores"
 
 
-def of(**facts: Any) -> dict[str, Any]:
-    return {"machine": facts}
-
-
-def test_earlier_records_keep_their_name_and_never_get_one_of_today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_earlier_records_keep_their_name_and_never_get_one_of_today(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text(GENOA)
-    today = machine.name_of(of(slug=machine.slug(), **machine.facts()))
-    assert machine.name_of(of(slug="amd-epyc-2-cores", cpu="AMD EPYC")) == "amd-epyc-2-cores" != today == machine.slug()
-    assert machine.name_of(of(slug="box")) == "box"
-    monkeypatch.setitem(machine.EARLIER, ("box", "Some CPU"), "box-of-some-cpu")
-    assert machine.name_of(of(slug="box", cpu="Some CPU")) == "box-of-some-cpu"
-    assert machine.name_of(of(slug="box", cpu="Some CPU", silicon={})) == "box"
+    assert machine.name_of({"machine": {"slug": "amd-epyc-2-cores", "cpu": "AMD EPYC"}}) == "amd-epyc-2-cores" != machine.slug()
+    assert machine.name_of({"machine": {"slug": machine.slug(), **machine.facts()}}) == machine.slug()

@@ -18,9 +18,6 @@ from bench.core.silicon import output_of
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = ROOT / "results" / "local"  # where results go that nobody gave a folder
 REFERENCE = ROOT / "results" / "reference"  # what is committed, merged from wherever it was measured
-# Names of machines whose records do not say which silicon it was (before version 0.4), by the name and the CPU that they do say.
-# Such a machine keeps a name that none has today, as every name has a processor's numbers: nothing of it stands beside what is known.
-EARLIER = {("amd-epyc-2-cores", "AMD EPYC"): "amd-epyc-2-cores"}  # one of several families of EPYC
 EMULATED = "this CPU has no instruction for bf16: it converts and computes in float32, which takes longer than float32 alone"
 
 
@@ -73,8 +70,7 @@ def slug() -> str:
 
 def name_of(record: dict[str, Any]) -> str:
     """The name of the machine that a record is from."""
-    known: dict[str, Any] = record["machine"]
-    return str(known["slug"]) if "silicon" in known else EARLIER.get((known["slug"], known.get("cpu", "")), str(known["slug"]))
+    return str(record["machine"]["slug"])
 
 
 def arithmetic(record: dict[str, Any]) -> str:
