@@ -20,9 +20,10 @@ import pandas as pd
 import torch
 from torch import nn
 
-from bench.core.stats import Interval, interval
+from bench.core.stats import Interval
 from bench.store.records import Store, set_aside
 from bench.tables.formatting import markdown
+from bench.tables.lengths import over_processes
 
 ROUNDS = 10
 SECONDS = 0.3  # of a round
@@ -119,8 +120,7 @@ class Row:
 
 def ratio(rounds: Iterable[tuple[float, float]]) -> Interval:
     """Geometric mean of ours / theirs with its 95 % Student interval: the rounds' logarithms are what is averaged."""
-    logs = interval([math.log(ours / theirs) for ours, theirs in rounds])
-    return Interval(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high), logs.n)
+    return over_processes([math.log(ours / theirs) for ours, theirs in rounds])
 
 
 INTRODUCTION = """**Ratio of times, ours / peer: below 1 ours is faster.** low and high bound the 95 % Student interval over rounds;
