@@ -22,36 +22,36 @@ FIRST = ("model", "value", "dataset", "budget")  # they lead, and are all that a
 
 @dataclass(frozen=True)
 class Head:
-    """A column on the page. `names` are what a download calls the figure and, where it has them, its bounds; `more` hides it at first."""
+    """A column on the page: its figure with, where it has them, its bounds, and what is doubted of it; `more` hides it at first."""
 
-    names: tuple[str, ...]
-    label: str
-    unit: str
-    about: str
-    text: bool
-    cell: str
-    more: str
     column: Column[Row]
-    bounds: tuple[Column[Row], ...]
-    doubt: Column[Row] | None
     page: OnPage
+    figures: tuple[Column[Row], ...]
+    doubt: Column[Row] | None
+    more: str
 
-    def figures(self, row: Row) -> str:
-        """What machines read, unrounded, for sorting and downloads; '' for texts, which are what they show."""
-        return "" if self.text else " ".join(one.field(row) for one in (self.column, *self.bounds)).rstrip()
+    @property
+    def text(self) -> bool:
+        return self.column.kind == "text"
+
+    def unrounded(self, row: Row) -> str:
+        """What machines read, for sorting and downloads; '' for texts, which are what they show."""
+        return "" if self.text else " ".join(one.field(row) for one in self.figures).rstrip()
 
     def said(self, row: Row) -> str:
-        value = self.column.of(row)
+        value, how = self.column.of(row), self.page.cell
         if value is None or value == self.page.blank:
             return ""
-        if self.cell == "metric":
+        if how == "metric":
             return called(row.metric)
-        if self.text or self.cell == "quality":
-            return self.column.said(row) if self.cell == "quality" else str(value)
-        if self.cell == "latency":
-            ends = [number(found * self.page.scale) for bound in self.bounds if (found := bound.of(row)) is not None]
+        if how == "quality":
+            return self.column.said(row)
+        if self.text:
+            return str(value)
+        if how == "latency":
+            ends = [number(found * self.page.scale) for bound in self.figures[1:] if (found := bound.of(row)) is not None]
             return number(value * self.page.scale) + (f" [{', '.join(ends)}]" if len(ends) == 2 else "")
-        return f"{value:,}" if self.cell == "whole" else amount(value) if self.cell == "amount" else number(value)
+        return f"{value:,}" if how == "whole" else amount(value) if how == "amount" else number(value)
 
 
 def heads(own: Sequence[Column[Row]], table: Sequence[Row]) -> list[Head]:
@@ -67,16 +67,14 @@ def heads(own: Sequence[Column[Row]], table: Sequence[Row]) -> list[Head]:
             or (page.place and not any(column.of(row) is not None for row in table))
         ):
             continue
-        bounds, doubt = [], None
+        names, doubt = [column.name], None
         if page.cell == "quality":
-            bounds = ["low", "high"]
+            names += ["low", "high"]
         elif page.cell == "latency":
-            bounds = [column.name.replace("_ms", f"_{end}_ms") for end in ("low", "high")]
+            names += [column.name.replace("_ms", f"_{end}_ms") for end in ("low", "high")]
             doubt = named[column.name.replace("p50_ms", "validity")]
-        more = "scores" if page.choice else page.place if page.place and page.place != next(iter(PLACES)) else ""
-        names = (column.name, *bounds)
-        text, ends = column.kind == "text", tuple(named[name] for name in bounds)
-        found.append(Head(names, page.label, page.unit, column.about, text, page.cell, more, column, ends, doubt, page))
+        more = "scores" if page.choice else page.place if page.place != next(iter(PLACES)) else ""
+        found.append(Head(column, page, tuple(named[name] for name in names), doubt, more))
     places = {name: place for place, name in enumerate(FIRST)}
     return sorted(found, key=lambda one: (places.get(one.column.name, len(places)), one.page.late))
 
@@ -108,13 +106,13 @@ def groups(table: Sequence[Row], sections: dict[str, list[Row]]) -> list[int]:
 
 def lines(table: Sequence[Row], own: Sequence[Head], sections: dict[str, list[Row]], look: dict[str, Look]) -> list[dict[str, Any]]:
     """The rows as the template writes them."""
-    quality = next(one for one in own if one.cell == "quality")
+    quality = next(one for one in own if one.page.cell == "quality")
     samples = {name: sample(one) for name, one in look.items()}
     rest = [one for one in own if one.column.name not in FIRST]
     ranked = {(row.dataset, row.model, *row.terms) for rows in sections.values() for row in rows} if len(table) > MANY else None
     found = []
     for row, group in zip(table, groups(table, sections), strict=True):
-        cells = [(one.said(row), one.figures(row), one.doubt.of(row) if one.doubt else "", one) for one in rest]
+        cells = [(one.said(row), one.unrounded(row), one.doubt.of(row) if one.doubt else "", one) for one in rest]
         found.append(
             {
                 "row": row,
@@ -122,7 +120,7 @@ def lines(table: Sequence[Row], own: Sequence[Head], sections: dict[str, list[Ro
                 "rest": ranked is not None and (row.dataset, row.model, *row.terms) not in ranked,
                 "sample": samples[row.model],
                 "quality": quality.said(row),
-                "figures": quality.figures(row),
+                "figures": quality.unrounded(row),
                 "cells": cells if row.runs or row.latency else [],
                 "made": row.newest[:10],
                 "commits": commits(row.runs),
