@@ -40,15 +40,11 @@ def answer(name: str, own: Sequence[Row], compared: Sequence[Verdict]) -> dict[s
 def forests(compared: Sequence[Verdict]) -> list[Markup]:
     """A drawing for each mixer, of the data sets on which anything was compared."""
     sets = [name for name in SETS if any(one.dataset == name and one.low == one.low for one in compared)]
-    by_mixer = {other: [one for one in compared if one.other == other and one.dataset in sets] for other in OTHERS}
-    return (
-        [
-            element("figure", element("figcaption", f"attention minus {OTHERS[other]}"), draw.compared(own, OTHERS[other]))
-            for other, own in by_mixer.items()
-        ]
-        if sets
-        else []
-    )
+    drawn = []
+    for other, name in OTHERS.items() if sets else ():
+        own = [one for one in compared if one.other == other and one.dataset in sets]
+        drawn.append(element("figure", element("figcaption", f"attention minus {name}"), draw.compared(own, name)))
+    return drawn
 
 
 def routed(sections: dict[str, list[Row]]) -> dict[str, Any]:
