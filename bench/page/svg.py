@@ -112,11 +112,9 @@ class Axis:
 
     def ticks(self) -> list[float]:
         low, high = (10**self.low, 10**self.high) if self.log else (self.low, self.high)
-        return (
-            ticks(low, high)
-            if self.log
-            else [float(one) for one in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= one <= high]
-        )
+        if self.log:
+            return ticks(low, high)
+        return [float(one) for one in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= one <= high]
 
 
 def apart(places: Sequence[float], told: Callable[[float, int], str]) -> list[str]:
