@@ -129,10 +129,8 @@ def asked(task: Any, first: Row) -> Markup:
     """Its shapes, its metric and what a run may spend."""
     said = []
     if task is not None:
-        shapes = ["×".join(map(str, getattr(task.input, "shape", ()))) or "", task.output.kind]
-        said.append(
-            f"{task.input.kind} {shapes[0]} in, {shapes[1]} out; {', '.join(f'{n:,}' for n in task.sizes)} samples in train, val, test"
-        )
+        shape, sizes = "×".join(map(str, task.input.shape)), ", ".join(f"{n:,}" for n in task.sizes)
+        said.append(f"{task.input.kind} {shape} in, {task.output.kind} out; {sizes} samples in train, val, test")
     if first.metric.name:
         said.append(f"scored by {called(first.metric)}, {first.metric.better} is better")
         said.append(f"budget {first.budget}: {first.samples:,} training samples")
