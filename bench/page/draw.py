@@ -59,11 +59,11 @@ class Study:
         return f"{called(metric)}{' (%)' if metric.percent else ''}, {metric.better} is better"
 
 
-def ends(row: Row) -> tuple[float, float]:
-    """The interval of a row's value; the value twice where one seed has none."""
+def ends(row: Row) -> tuple[float, float, float]:
+    """A row's mean and the ends of its interval; the mean three times where one seed has none."""
     value = row.value
     assert value is not None
-    return (value.low, value.high) if value.n > 1 else (value.mean, value.mean)
+    return (value.mean, value.low, value.high) if value.n > 1 else (value.mean,) * 3
 
 
 def seeds(study: Study) -> Markup:
@@ -79,8 +79,7 @@ def seeds(study: Study) -> Markup:
         ]
     for place, row in enumerate(study.rows):
         y, look = 20.0 + LINE * place, study.look[row.model]
-        low, high = (x(study.scale * end) for end in ends(row))
-        mean = x(study.scale * row.value.mean) if row.value is not None else 0.0
+        mean, low, high = (x(study.scale * at) for at in ends(row))
         dots = [element("circle", cx=x(study.scale * v), cy=y, r=2.2, class_="s") for v in row.values.values()]
         legend = [straight([(17, y), (43, y)], "l", look.dashes), marker(look, 30, y, 4)]
         n = len(row.values)
