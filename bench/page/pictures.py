@@ -54,7 +54,6 @@ def inside(path: Path) -> dict[str, object]:
         with Image.open(path) as image:
             if image.width * image.height > LARGEST:
                 return {}
-            still = image.n_frames == 1 if hasattr(image, "n_frames") else True
             times = [frame.info.get("duration", 100) for frame in ImageSequence.Iterator(image)]
             frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(image)]
     except (OSError, UnidentifiedImageError, ValueError):
@@ -62,7 +61,7 @@ def inside(path: Path) -> dict[str, object]:
     for frame in frames:
         frame.thumbnail((WIDEST, WIDEST))
     size = dict(zip(("width", "height"), frames[0].size, strict=True))
-    if still:
+    if len(frames) == 1:
         return size | {"source": packed(frames, quality=80)}
     return size | {"source": packed(frames, quality=60, duration=times, loop=0), "still": packed(frames[-1:], quality=80)}
 
