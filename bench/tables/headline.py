@@ -129,8 +129,8 @@ def standing(family: Sequence[Verdict]) -> str:
         if one.word:
             words[one.dataset].add(one.word)
     places: dict[str, list[str]] = defaultdict(list)
-    for dataset, said in words.items():
-        place = {(True, False): "ahead", (False, True): "behind", (True, True): "between others"}.get((BEATS in said, LOSES in said))
+    for dataset, own in words.items():
+        place = {(True, False): "ahead", (False, True): "behind", (True, True): "between others"}.get((BEATS in own, LOSES in own))
         places[place or "neither ahead nor behind"].append(dataset)
     said = [
         f"{place} on {listed(places[place])}"
