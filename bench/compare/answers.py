@@ -12,7 +12,7 @@ import datasets
 import models
 from bench.compare import val
 from bench.compare.loaded import module
-from bench.measure import counts
+from bench.figures.subject import answer
 from bench.plan.request import RequestError
 from bench.store.examples import keep
 from bench.store.records import Record, Store
@@ -45,7 +45,7 @@ def examples(row: Row, run: Record, store: Store) -> Record:
     task, teach = datasets.task(row.dataset), getattr(opened, "teach", None)
     parts = defaultdict(list)
     for x, y in zip(data.x.split(BATCH), data.y.split(BATCH), strict=True):
-        out = counts.answer(opened, task)(x)
+        out = answer(opened, task, x)
         parts["loss"].append(task.scores(out, y, None if teach is None else teach(x, y))["loss"])
         parts["predicted"].append(task.predicted(out))
     return keep(torch.cat(parts["loss"]), torch.cat(parts["predicted"]), None, data.y, task)

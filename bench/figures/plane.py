@@ -18,8 +18,7 @@ from matplotlib.image import AxesImage
 from torch import Tensor, nn
 
 from bench.figures.kinds import of_cell
-from bench.figures.subject import NoPicture, Subject
-from bench.measure import counts
+from bench.figures.subject import NoPicture, Subject, answer
 from bench.report.palette import fewer
 from bench.report.plots import PLAIN
 from bench.tables.formatting import number
@@ -76,7 +75,7 @@ def drawable(task: Task) -> None:
 
 def answers(module: nn.Module, task: Task, x: Tensor) -> Tensor:
     """What the model says of points (n, 2): (n, *output.shape). NoPicture if that is not finite."""
-    out: Tensor = counts.answer(module, task)(x)
+    out = answer(module, task, x)
     if not out.isfinite().all():
         raise NoPicture("the model's answers are not finite")
     return out

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from bench.figures.kinds import of_cell
 from bench.figures.signals import of_signals
-from bench.figures.subject import NoPicture, Subject
-from bench.measure import counts
+from bench.figures.subject import NoPicture, Subject, answer
 from bench.report.plots import STYLE, headed
 from datasets.shapes import QUARTER, SHAPES
 from datasets.task import Task
@@ -57,7 +56,7 @@ def joined(module: nn.Module, x: Tensor, task: Task) -> list[tuple[str, Tensor]]
     NoPicture if there is none.
     """
     with watch() as seen:
-        counts.answer(module, task)(x)
+        answer(module, task, x)
     if not seen:
         raise NoPicture("no layer of it shows attention weights")
     layers = [(f"layer {i}" if len(seen) > 1 else "", one.weights[:, :HEADS]) for i, one in enumerate(seen, 1)]

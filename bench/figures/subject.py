@@ -12,7 +12,6 @@ from torch import nn
 
 import models
 from bench.core.apart import restored
-from bench.measure import counts
 from bench.store import fingerprint
 from bench.store.records import LARGEST, Record, Store
 from bench.tables.rows import Row
@@ -26,6 +25,14 @@ class NoPicture(Exception):
 
 class Outdated(NoPicture):
     """There is none any more: one that was drawn before shows another run or another model."""
+
+
+@torch.no_grad()
+def answer(module: nn.Module, task: Task, x: torch.Tensor) -> torch.Tensor:
+    """What a model says of x (n, *input.shape), as its runs are scored: by its own `predict` if it has one."""
+    own = getattr(module, "predict", None)
+    out: torch.Tensor = module(x) if own is None else own(x, task)
+    return out
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Subject:
 
     def predicted(self, x: torch.Tensor) -> torch.Tensor:
         """What the model answers, as its metrics take it."""
-        return self.task.predicted(counts.answer(self.module, self.task)(x))
+        return self.task.predicted(answer(self.module, self.task, x))
 
     def at(self, weights: dict[str, torch.Tensor]) -> nn.Module:
         """The model with other weights: those of `kept["snapshots"]`. Each call builds a new one."""
