@@ -105,10 +105,6 @@ def within(one: Pair) -> str:
     return headline.amount(one.verdict, margin(one)) if margin(one) else ""
 
 
-def of_budget(side: str) -> Callable[[Pair], str]:
-    return lambda one: getattr(one, side).budget
-
-
 def counted(name: str) -> Callable[[Pair], int | None]:
     """Over all seeds: samples, or those on which A, or B, was better."""
 
@@ -137,10 +133,6 @@ def disagreement(one: Pair) -> str:
     return f"{number(100 * (a + b) / samples, 2) or '0'} % of {one.by_seed[0].by}: {a:,} to {b:,}"
 
 
-def ratio(name: str) -> Callable[[Pair], float | None]:
-    return lambda one: one.ratio(name)
-
-
 def times(name: str) -> Callable[[Pair], str]:
     """A ratio for people, marked where a timing is doubted."""
     return lambda one: (
@@ -150,13 +142,15 @@ def times(name: str) -> Callable[[Pair], str]:
 
 
 def cost(name: str, about: str, head: str = "") -> Column[Pair]:
-    return Column(f"{name}_ratio", "figure", ratio(name), f"{about} of A over that of B.", better="lower", head=head, say=times(name))
+    return Column(
+        f"{name}_ratio", "figure", lambda one: one.ratio(name), f"{about} of A over that of B.", better="lower", head=head, say=times(name)
+    )
 
 
 COLUMNS: list[Column[Any]] = [
     Column("dataset", "text", lambda one: one.a.dataset, "The data set's name.", head="data set"),
-    Column("budget_a", "text", of_budget("a"), "Budget of A."),
-    Column("budget_b", "text", of_budget("b"), "Budget of B."),
+    Column("budget_a", "text", lambda one: one.a.budget, "Budget of A."),
+    Column("budget_b", "text", lambda one: one.b.budget, "Budget of B."),
     Column("metric", "text", lambda one: one.a.metric.name, "The metric that ranks.", head="metric"),
     Column(
         *("split", "text", lambda one: one.split, "test; val between variants of one model, of which val chooses."),
