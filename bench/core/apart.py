@@ -148,13 +148,8 @@ def mask() -> int:
     return now
 
 
-def interrupted() -> Any:
-    """What answers Ctrl-C."""
-    return signal.getsignal(signal.SIGINT)
-
-
 def answer_interrupts(handler: Any) -> None:
-    """Where it may be set: in the main thread only, and not where it was not Python that set it."""
+    """Have Ctrl-C answered by this, where it may be set: in the main thread only, and not where it was not Python that set it."""
     if handler is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, handler)
 
@@ -179,7 +174,7 @@ SHARED: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
     (flushes, torch.set_flush_denormal),
     (np.geterr, lambda how: np.seterr(**how)),
     (sys.getrecursionlimit, sys.setrecursionlimit),
-    (interrupted, answer_interrupts),
+    (partial(signal.getsignal, signal.SIGINT), answer_interrupts),
     (mask, os.umask),
     (
         lambda: torch.get_rng_state().numpy().tobytes(),
@@ -187,16 +182,15 @@ SHARED: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
     ),
     (random.getstate, random.setstate),
     (lambda: pickle.dumps(np.random.get_state()), lambda state: np.random.set_state(pickle.loads(state))),
-    (lambda: Path.cwd(), os.chdir),
+    (Path.cwd, os.chdir),
     (lambda: dict(os.environ), surround),
     (lambda: warnings.filters[:], lambda filters: warnings.filters.__setitem__(slice(None), filters)),  # type: ignore[index]
     (gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
-    (lambda: sys.stdout, lambda stream: setattr(sys, "stdout", stream)),
-    (lambda: sys.stderr, lambda stream: setattr(sys, "stderr", stream)),
 ]
 SHARED += [
-    (lambda place=place, name=name: getattr(place, name), lambda value, place=place, name=name: setattr(place, name, value))  # type: ignore[misc]
+    (partial(getattr, place, name), partial(setattr, place, name))
     for place, names in (
+        (sys, ("stdout", "stderr")),
         (torch.backends.cudnn, ("deterministic", "benchmark", "allow_tf32")),
         (torch.backends.cuda.matmul, ("allow_tf32",)),
     )
