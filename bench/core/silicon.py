@@ -83,8 +83,8 @@ def numbers() -> list[str]:
         found = [MAKERS.get(info["vendor_id"], info["vendor_id"]), *(info.get(field, "") for field in X86)]
     elif "CPU implementer" in info:
         found = [info.get(field, "").removeprefix("0x") for field in ARM]
-    elif on_mac := [output_of("sysctl", "-n", name) for name in ON_MAC]:
-        on_mac = [MAKERS.get(value, value) for value in on_mac]
+    else:
+        on_mac = [MAKERS.get(value, value) for value in (output_of("sysctl", "-n", name) for name in ON_MAC)]
         found = on_mac if all(on_mac) else [output_of("sysctl", "-n", "hw.cpufamily")]
     if not any(found) and (
         told := re.search(r"Family (\d+) Model (\d+) Stepping (\d+), (\w+)", os.environ.get("PROCESSOR_IDENTIFIER", ""))
@@ -98,11 +98,11 @@ def instructions() -> list[str] | None:
     info = cpuinfo()
     if "flags" in info or "Features" in info:
         told = set((info.get("flags") or info.get("Features", "")).split())
-        return [name for name, spelled in SETS.items() if told & set(spelled)]
-    if platform.system() == "Darwin":
-        told = {key for _, spelled in SETS.items() for key in spelled if output_of("sysctl", "-n", f"hw.optional.{key}") == "1"}
-        return [name for name, spelled in SETS.items() if told & set(spelled)]
-    return None
+    elif platform.system() == "Darwin":
+        told = {key for spelled in SETS.values() for key in spelled if output_of("sysctl", "-n", f"hw.optional.{key}") == "1"}
+    else:
+        return None
+    return [name for name, spelled in SETS.items() if told & set(spelled)]
 
 
 def lineage(controller: str) -> list[PurePosixPath]:
