@@ -139,11 +139,6 @@ def prepared(job: Job) -> Subject:
     return Subject(build, files, costs, notes, alone)
 
 
-def threaded(job: Job) -> str:
-    """What to know of the training seconds of a job of several threads."""
-    return f"trained with {job.threads} threads" if job.threads > 1 else ""
-
-
 def train(job: Job, head: Record, missing: list[int], probes: Probes, tell: Tell) -> None:
     """Train and score the missing seeds of a cell, together where that is possible and pays; else all or the first (Job.first_alone)."""
     task, budget, device = datasets.task(job.dataset), job.budget, torch.device(job.device)
@@ -184,9 +179,10 @@ def train(job: Job, head: Record, missing: list[int], probes: Probes, tell: Tell
             save({})
         head = head | {"probe": probes.of(stacked=len(seeds) > 1)}
         by = {"scored_by": task.metric.signature()} if task.metric.signature else {}
+        threads = f"trained with {job.threads} threads" if job.threads > 1 else ""  # to be known of its seconds
         shared = by | {
             "costs": subject.costs,
-            "notes": machine.anonymous("; ".join(filter(None, [subject.notes, threaded(job)]))),
+            "notes": machine.anonymous("; ".join(filter(None, [subject.notes, threads]))),
             "alone": machine.anonymous(why),
             "continued_from": start,
         }
