@@ -65,15 +65,11 @@ class Turns:
             connection.close()
         self.running.clear()
 
-    def one(self, i: int) -> tuple[BaseProcess, Connection]:
-        """Process i, started where it is not there."""
+    def ask(self, i: int, function: Callable[[Any], Any], item: Any) -> Any:
+        """What `function(item)` gives in process i, started where it is not there. Failed if it raises, or the process does not survive."""
         if i not in self.running:
             self.running[i] = started(self.context, follow, self.plugins, both_ways=True)
-        return self.running[i]
-
-    def ask(self, i: int, function: Callable[[Any], Any], item: Any) -> Any:
-        """What `function(item)` gives in process i. Failed if it raises, or if the process does not survive it."""
-        process, connection = self.one(i)
+        process, connection = self.running[i]
         try:
             connection.send((function, item))
             return connection.recv()
