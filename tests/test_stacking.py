@@ -17,7 +17,7 @@ from torch import nn
 import datasets
 import models
 from bench.run.worker import AT_ONCE
-from bench.train import common
+from bench.train import shared
 from bench.train.faithful import stays_alone
 from bench.train.loop import Training
 from datasets.task import Budget, Task
@@ -283,7 +283,7 @@ def test_no_seed_goes_on_from_what_another_left_in_a_class() -> None:
     def losses(build: Callable[[], nn.Module]) -> list[float]:
         return Training(build, task, SHORT, [1], data, CPU).run()[0].curve.train_loss
 
-    build = common.alike(lambda: Tiring(task), Tiring(task))
+    build = shared.alike(lambda: Tiring(task), Tiring(task))
     first = losses(build)
     Tiring.late = 1  # type: ignore[attr-defined]
     assert losses(build) == first and not hasattr(Tiring, "late")
@@ -293,8 +293,8 @@ def test_no_seed_goes_on_from_what_another_left_in_a_class() -> None:
 def test_only_data_are_what_models_hold_in_common() -> None:
     ring: list[Any] = []
     ring.append(ring)
-    assert common.data({"a": [1, (2.0, "b")], 3: {None, b"c"}}) and common.data(torch.ones(2)) and common.data(deque([np.ones(2)]))
-    assert not any(map(common.data, (ring, len, nn.Linear, [print], torch.ones(2, requires_grad=True) * 2)))
+    assert shared.data({"a": [1, (2.0, "b")], 3: {None, b"c"}}) and shared.data(torch.ones(2)) and shared.data(deque([np.ones(2)]))
+    assert not any(map(shared.data, (ring, len, nn.Linear, [print], torch.ones(2, requires_grad=True) * 2)))
 
 
 def test_asking_a_module_changes_nothing_in_it() -> None:

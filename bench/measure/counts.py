@@ -140,14 +140,11 @@ def one_thread() -> Iterator[None]:
 
         return start
 
-    real = [getattr(kind, name) for kind, name in ways]
-    for (kind, name), call in zip(ways, real, strict=True):
-        setattr(kind, name, refused(call))
-    try:
+    with contextlib.ExitStack() as undone:
+        for kind, name in ways:
+            undone.callback(setattr, kind, name, real := getattr(kind, name))
+            setattr(kind, name, refused(real))
         yield
-    finally:
-        for (kind, name), call in zip(ways, real, strict=True):
-            setattr(kind, name, call)
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from bench.run.doubts import Probes, Tell, costs_of, fallen
 from bench.run.job import Ended, Finished, Job, Share
 from bench.store import fingerprint
 from bench.store.records import Record, Store, pack_weights
-from bench.train import common
+from bench.train import shared
 from bench.train.faithful import stays_alone
 from bench.train.fitting import Fitting
 from bench.train.learners import check_answer
@@ -130,7 +130,7 @@ def prepared(job: Job) -> Subject:
     files = opened.digests(folders, names | opened.while_imported("model", source))
     if isinstance(module, models.Fits):  # it answers once it is fitted
         return Subject(build, files, *costs_of(module, task, job.budget), "it is fitted whole", Fitting)
-    build = common.alike(build, module)
+    build = shared.alike(build, module)
     check_answer(module, task, job.budget, device)
     costs, notes = costs_of(module, task, job.budget)
     alone = stays_alone(module, costs["flops"], task, job.budget, device) or ""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload, OpOverloadPacket
 
-from bench.train import common
+from bench.train import shared
 from datasets.data import generator
 from datasets.task import Budget, Task
 
@@ -85,7 +85,7 @@ def own_state(module: nn.Module) -> list[Any]:
     held = io.BytesIO()
     layers = list(module.modules())
     own = [(name, value) for layer in layers for name, value in vars(layer).items() if name not in usual]
-    Said(held, layers).dump([own, list(common.held(module).values())])
+    Said(held, layers).dump([own, list(shared.held(module).values())])
     return [held.getvalue(), random.getstate(), repr(np.random.get_state())]
 
 
