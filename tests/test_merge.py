@@ -332,9 +332,9 @@ def test_bf16_that_is_emulated_is_told_before_the_run(tmp_path: Path, monkeypatc
     assert asked("fp32,bf16") == []
 
 
-def test_of_what_an_older_format_kept_the_first_seed_tells_enough() -> None:
+def test_of_an_older_format_no_more_is_kept_than_which_classes_were_said() -> None:
     """Losses and predictions without a target: no metric can be derived of them, no sample called right."""
-    examples = {"loss": "<f2:bz2:", "prediction": "|u1:bz2:"}
-    first, later = ({"kind": "run", **trained("linear", seed, examples=examples)} for seed in (0, 1))
-    assert "examples" in brief(first, None) and "examples" in brief(later, None)
-    assert "examples" not in brief(later, first)
+    metric = {"name": "accuracy", "better": "higher", "percent": True}
+    value = {"kind": "run", **trained("linear", 0, examples={"loss": "<f2:bz2:", "prediction": "|u1:bz2:"})}
+    assert brief(value | {"metric": metric}, None)["examples"] == {"prediction": "|u1:bz2:"}
+    assert value["metric"]["name"] != "accuracy" and value.keys() - brief(value, None).keys() == {"examples"}

@@ -16,9 +16,9 @@ TRAINED = ("last_loss", "train_metric")  # of a curve: sources tell these of the
 
 
 def brief(record: Record, first: Record | None) -> Record:
-    """A run without its examples where seeds answer other samples than the cell's `first` one, or where an older format kept them;
-    a variant's without class scores; later seeds' and variants' classes without losses; variants and backbones without what
-    each last batch got; scores to ten digits.
+    """A run without its examples where seeds answer other samples than the cell's `first` one; of an older format's no more than which
+    classes it said; a variant's without class scores; later seeds' and variants' classes without losses; variants and backbones
+    without what each last batch got; scores to ten digits.
 
     Runs that answer the same samples are compared sample by sample, whatever the seed, classes by whether they are right; of others
     that is shown for one.
@@ -31,8 +31,9 @@ def brief(record: Record, first: Record | None) -> Record:
     if record["seed"] > 0 and first is not None:
         record = {name: value for name, value in record.items() if name not in SHARED}
     examples = record.get("examples", {})
-    if "kind" not in examples and record["seed"] > 0 and first is not None:  # an older format's, of which nothing is derived
-        return {name: value for name, value in record.items() if name != "examples"}
+    if "loss" in examples and "kind" not in examples:  # an older format's, which does not say what was right: pictures ask what was said
+        said = {"examples": {"prediction": examples["prediction"]}} if record["metric"]["name"] == "accuracy" else {}
+        return {name: value for name, value in record.items() if name != "examples"} | said
     if examples.get("kind") not in OUTPUTS:
         return record
     scored = short_scores(record | {"derived": storable(record) | record.get("derived", {})})
