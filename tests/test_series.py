@@ -153,6 +153,6 @@ def test_published_means_are_those_of_the_files() -> None:
     whole = ledger.read()
     claims = {claim.dataset: str(claim.published) for claim in whole.claims if claim.source == "ucr_resamples"}
     assert [claims[name] for name in NAMES] == means("InceptionTime")
-    (said,) = whole.notes["ucr_resamples"]
+    (said,) = whole.sources["ucr_resamples"].notes
     *first, last = means("HC2")
     assert f"{', '.join(first)} and {last} %" in said

@@ -148,7 +148,9 @@ def sentence(found: Sequence[Check]) -> str:
         said = [one for one in found if one.way == way and one.outcome]
         stand = [one for one in said if one.outcome == STANDS]
         undecided = sum(one.whole.word == OPEN for one in stand)
-        parts = [f"{len(stand)} of {len(said)} verdicts stand" + (f" ({undecided} of them as *cannot tell*)" if undecided else "")]
+        parts = [f"{len(stand)} of {len(said)} verdicts stand" + "s" * (len(stand) == 1)]
+        if undecided:
+            parts[0] += f" ({undecided} of them as *cannot tell*)"
         falls = [one for one in said if one.outcome == FALLS]
         if falls:
             parts.append(f"{len(falls)} fall{'s' * (len(falls) == 1)} ({where(falls)}): another difference, the intervals do not meet")
