@@ -8,17 +8,16 @@ from collections.abc import Iterable, Sequence
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.core.stats import Interval
 from bench.report import growth
-from bench.report.plots import GREY, STYLE, headline, small
+from bench.report.plots import GREY, STYLE, headed, small
 from bench.store.records import Record
 from bench.tables.formatting import amount, markdown, number
 from bench.tables.lengths import (
     CONV,
-    FORWARD,
+    PLAIN,
     REFERENCE,
     STEP,
     TWIN,
@@ -103,7 +102,7 @@ def finding(record: Record, work: tuple[str, int] = WORKS[0]) -> str:
 
 def price(record: Record) -> str:
     """The answer on cost, a sentence for each kind of work on signals as they are."""
-    found = ". ".join(filter(None, (finding(record, work) for work in WORKS if work[0] in (FORWARD, STEP))))
+    found = ". ".join(filter(None, (finding(record, work) for work in WORKS if work[0] in PLAIN)))
     return f"{found} (one thread of {record['machine']['slug']})." if found else ""
 
 
@@ -202,14 +201,13 @@ def picture(record: Record) -> bytes:
     works = [work for work in WORKS if any(tuple(rest) == work for _, _, *rest in found)]
     title = finding(record) or "Too few lengths were timed"
     told = f"On {record['machine']['slug']}, one thread; bands: 95 % intervals over processes; dots, if any: from here attention costs more"
-    head = headline(Figure(figsize=(WIDTH, 1)), title, told) + 0.3
-    figure = Figure(figsize=(WIDTH, height := head + PANEL + FOOT))
+    figure, _ = headed(WIDTH, 0.3 + PANEL + FOOT, title, told)
     panels = figure.subplots(1, max(1, len(works)), sharey=True, squeeze=False)[0]
     for axes, work in zip(panels, works, strict=False):
         panel(axes, found, others, work)
     panels[0].set_ylabel("attention's time, ×\n↑ attention costs more", fontsize=8)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=max(1, len(labels)), frameon=False, fontsize=8, title="over that of")
-    headline(figure, title, told)
-    figure.subplots_adjust(left=0.08, right=0.99, top=1 - head / height, bottom=FOOT / height, wspace=0.08)
+    height = figure.get_figheight()
+    figure.subplots_adjust(left=0.08, right=0.99, top=(PANEL + FOOT) / height, bottom=FOOT / height, wspace=0.08)
     return small(figure)

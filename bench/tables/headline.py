@@ -20,6 +20,12 @@ SMOKE = "A smoke run shows that everything works, and decides nothing"
 LONGER = "A longer budget answers the question, with intervals: `default` in minutes, `reference` in hours."
 RANKED = "Models by their test score on each data set, the best first. [comparison.csv](comparison.csv) has every figure."
 VERBS = {BEATS: "beats", LOSES: "loses to", EQUAL: "equals", OPEN: "cannot be told from"}
+PLACES = {  # by whether attention beats a mixer on a data set, and whether it loses to one
+    (True, False): "ahead",
+    (False, True): "behind",
+    (True, True): "between others",
+    (False, False): "neither ahead nor behind",
+}
 ENOUGH = 3  # data sets with a verdict, for a word on others
 NAMED = 3  # as many are named, of more it is said how many
 
@@ -130,13 +136,8 @@ def standing(family: Sequence[Verdict]) -> str:
             words[one.dataset].add(one.word)
     places: dict[str, list[str]] = defaultdict(list)
     for dataset, own in words.items():
-        place = {(True, False): "ahead", (False, True): "behind", (True, True): "between others"}.get((BEATS in own, LOSES in own))
-        places[place or "neither ahead nor behind"].append(dataset)
-    said = [
-        f"{place} on {listed(places[place])}"
-        for place in ("ahead", "behind", "between others", "neither ahead nor behind")
-        if places[place]
-    ]
+        places[PLACES[BEATS in own, LOSES in own]].append(dataset)
+    said = [f"{place} on {listed(places[place])}" for place in PLACES.values() if place in places]
     return f"is {listed(said)}"
 
 

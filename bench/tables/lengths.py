@@ -17,7 +17,8 @@ LENGTHS = tuple(2**power for power in range(4, 13))
 FORWARD, STEP, IMAGES, COMPILED = "forward", "training step", "forward of images", "forward, compiled"
 LONGEST = {(FORWARD, 1): 4_096, (FORWARD, 64): 1_024, (STEP, 8): 1_024, (IMAGES, 1): 4_096, (COMPILED, 1): 1_024}  # tokens: in minutes
 WORKS = tuple(LONGEST)
-SIDES = (8, 16, 32, 64)  # of images, in tokens; compiled are as many tokens of a signal: a length takes half a minute to compile
+PLAIN = (FORWARD, STEP)  # on signals of any length, as they are; the others:
+SQUARES = tuple(side**2 for side in (8, 16, 32, 64))  # pixels of images; compiled are as many tokens, for each length takes half a minute
 REFERENCE, TWIN, CONV = "backbone_attention", "backbone_attention, again", "backbone_conv"
 SCHEMA = 1
 FIELDS = {"schema": int, "settings": dict, "code": str, "machine": dict, "rows": list, "counts": list}
@@ -56,7 +57,7 @@ def rounds(settings: Record) -> Iterator[tuple[str, int, int]]:
     lengths = settings["lengths"]
     for length in lengths:
         for (work, batch), longest in most.items():
-            if length <= max(longest, lengths[0]) and (work in (FORWARD, STEP) or length in [side**2 for side in SIDES]):
+            if length <= max(longest, lengths[0]) and (work in PLAIN or length in SQUARES):
                 yield work, batch, length
 
 
